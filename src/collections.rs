@@ -1,0 +1,65 @@
+//! Containers whose order follows from what was put in, never from an address or a random state.
+//!
+//! Slabs with generation-checked handles come from the `slotmap` crate, hash tables from
+//! `hashbrown` under a [`KeyedHash`](crate::rng::KeyedHash); no code of the core iterates over a
+//! hash table.
+
+use std::collections::VecDeque;
+
+pub use hashbrown::HashTable;
+pub use slotmap::{SecondaryMap, SlotMap, new_key_type};
+
+/// A queue in which a member stands at most once.
+///
+/// Membership is a bit that the member's owner keeps (`queued`), so that joining twice costs
+/// nothing and the queue never outgrows the number of members, even if nobody drains it. A member
+/// that has gone in the meantime stays as a stale handle until it is popped; whoever pops skips it.
+#[derive(Clone, Debug)]
+pub struct OnceQueue<K> {
+    queue: VecDeque<K>,
+}
+
+impl<K> Default for OnceQueue<K> {
+    fn default() -> Self {
+        Self { queue: VecDeque::new() }
+    }
+}
+
+impl<K: Copy> OnceQueue<K> {
+    /// Appends `member`, unless its bit says that it waits already.
+    pub fn join(&mut self, member: K, queued: &mut bool) {
+        if !*queued {
+            *queued = true;
+            self.queue.push_back(member);
+        }
+    }
+
+    /// Takes the member that has waited longest; the caller clears its bit.
+    pub fn pop(&mut self) -> Option<K> {
+        self.queue.pop_front()
+    }
+
+    /// How many wait, stale handles included.
+    pub fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Whether nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_stands_in_the_queue_once() {
+        let mut queue = OnceQueue::default();
+        let mut queued = false;
+        queue.join(7, &mut queued);
+        queue.join(7, &mut queued);
+        assert_eq!((queue.pop(), queue.pop()), (Some(7), None));
+    }
+}

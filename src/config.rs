@@ -1,0 +1,192 @@
+//! How a stack is set up. Checked once, when the stack is made, so that no code below has to.
+
+use std::fmt;
+
+use crate::tcp::TcpConfig;
+use crate::wire::Ipv4Cidr;
+
+/// Least MTU that every IPv4 host must take (RFC 791 §3.1).
+pub const MTU_MIN: u32 = 68;
+
+/// Largest MTU: the total length of an IPv4 packet has 16 bits.
+pub const MTU_MAX: u32 = 65_535;
+
+/// A whole stack: one interface, TCP, and limits.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct StackConfig {
+    /// The interface.
+    pub interface: InterfaceConfig,
+    /// How TCP behaves.
+    pub tcp: TcpConfig,
+    /// What bounds the stack's memory.
+    pub limits: Limits,
+}
+
+/// One interface with its addresses.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct InterfaceConfig {
+    /// Our addresses, each with its network; the first is the default source.
+    pub addresses: Vec<Ipv4Cidr>,
+    /// Largest IP packet, octets. 1500, as on an Ethernet.
+    pub mtu: u32,
+    /// Whether packets to any unicast address are taken in, for listeners that ask for any
+    /// destination (`set_any_destination`). Off.
+    pub any_destination: bool,
+}
+
+/// What bounds the stack's memory, whatever arrives.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// TCP connections in all states, half-open ones and TIME-WAIT included. 1,048,576.
+    pub connections_max: usize,
+    /// Sockets of all kinds. 1,048,576 + 65,536.
+    pub sockets_max: usize,
+    /// Octets that all TCP buffers may hold together; beyond it windows stop growing and
+    /// out-of-order data is refused. 2 GiB.
+    pub memory_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 1 << 20,
+            sockets_max: (1 << 20) + (1 << 16),
+            memory_max: 2 << 30,
+        }
+    }
+}
+
+impl StackConfig {
+    /// A stack with one address; everything else has its default.
+    pub fn new(address: Ipv4Cidr) -> Self {
+        Self {
+            interface: InterfaceConfig {
+                addresses: vec![address],
+                mtu: 1500,
+                any_destination: false,
+            },
+            tcp: TcpConfig::default(),
+            limits: Limits::default(),
+        }
+    }
+
+    /// Checked once, when a stack is made.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if self.interface.addresses.is_empty() {
+            return Err(ConfigError::NoAddress);
+        }
+        if let Some(&bad) = self
+            .interface
+            .addresses
+            .iter()
+            .find(|cidr| !is_host(**cidr))
+        {
+            return Err(ConfigError::AddressNotUnicast(bad));
+        }
+        if !(MTU_MIN..=MTU_MAX).contains(&self.interface.mtu) {
+            return Err(ConfigError::Mtu(self.interface.mtu));
+        }
+        self.tcp.validate()
+    }
+}
+
+/// Whether a host may have this address.
+fn is_host(cidr: Ipv4Cidr) -> bool {
+    let addr = cidr.addr();
+    let is_special = addr.is_unspecified()
+        || addr.is_multicast()
+        || addr.is_broadcast()
+        || addr.is_loopback()
+        || addr.octets()[0] >= 240;
+    !is_special && Some(addr) != cidr.broadcast()
+}
+
+/// Why a configuration is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The interface has no address.
+    NoAddress,
+    /// A host cannot have this address.
+    AddressNotUnicast(Ipv4Cidr),
+    /// The MTU is out of range.
+    Mtu(u32),
+    /// An acknowledgment may be held back for less than 500 ms (RFC 9293 §3.8.6.3, MUST-40).
+    AckDelayTooLong,
+    /// A buffer holds from 2 KiB to 1 GiB.
+    BufferSize(u32),
+    /// A backlog holds at least one connection.
+    BacklogZero,
+    /// A time-out or an interval is zero, or its lower bound lies above its upper.
+    BadTimeout,
+    /// An initial window has 1 to 1000 segments.
+    InitialWindow(u32),
+    /// The ephemeral ports begin at 0, or end before they begin.
+    PortRange(u16, u16),
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoAddress => f.write_str("give the interface at least one address"),
+            Self::AddressNotUnicast(addr) => write!(f, "{addr} cannot be a host's address"),
+            Self::Mtu(mtu) => write!(f, "the MTU is {mtu}, but must be {MTU_MIN} to {MTU_MAX}"),
+            Self::AckDelayTooLong => {
+                f.write_str("acknowledgments may be delayed by less than 500 ms")
+            }
+            Self::BufferSize(size) => {
+                write!(
+                    f,
+                    "a buffer of {size} octets: it must be from 2048 to 1073741824"
+                )
+            }
+            Self::BacklogZero => f.write_str("a backlog holds at least one connection"),
+            Self::BadTimeout => f.write_str("a time-out is zero or its bounds are crossed"),
+            Self::InitialWindow(segments) => {
+                write!(
+                    f,
+                    "an initial window of {segments} segments: it must be from 1 to 1000"
+                )
+            }
+            Self::PortRange(first, last) => {
+                write!(f, "{first} to {last} is no range of ephemeral ports")
+            }
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_host_may_have_is_an_address() {
+        for (text, is_good) in [
+            ("10.7.0.2/24", true),
+            ("10.7.0.255/24", false),
+            ("10.7.0.255/32", true),
+            ("0.0.0.0/0", false),
+            ("127.0.0.1/8", false),
+            ("224.0.0.1/32", false),
+            ("240.0.0.1/32", false),
+            ("255.255.255.255/32", false),
+        ] {
+            let config = StackConfig::new(text.parse().unwrap());
+            assert_eq!(config.validate().is_ok(), is_good, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_mtu_out_of_range_is_refused() {
+        let mut config = StackConfig::new("10.7.0.2/24".parse().unwrap());
+        for (mtu, is_good) in [(67, false), (68, true), (65_535, true), (65_536, false)] {
+            config.interface.mtu = mtu;
+            assert_eq!(config.validate().is_ok(), is_good, "{mtu}");
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! A cable in memory: two devices, each of which receives what the other transmits.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{Capabilities, Device, sys};
+use crate::packet::{Frame, Outgoing};
+use crate::time::Instant;
+
+/// Packets that may wait to be received, unless [`Link::with_queue`] says otherwise.
+const QUEUE: usize = 1024;
+
+/// One end of a cable in memory.
+///
+/// It loses nothing and takes no time; what arrives at a full queue, is longer than the MTU, or
+/// has nobody at the other end is dropped, as on a cable. Wrap an end in
+/// [`Impair`](super::Impair) for a worse one.
+#[derive(Debug)]
+pub struct Link {
+    mtu: u32,
+    incoming: Arc<Wire>,
+    outgoing: Arc<Wire>,
+}
+
+/// One direction of the cable.
+#[derive(Debug)]
+struct Wire {
+    state: Mutex<WireState>,
+    /// An eventfd, readable while packets wait or the cable is unplugged. None in virtual time.
+    wake: Option<File>,
+}
+
+#[derive(Debug)]
+struct WireState {
+    waiting: VecDeque<Frame>,
+    capacity: usize,
+    /// Packets that were dropped here.
+    dropped: u64,
+    has_receiver: bool,
+    is_unplugged: bool,
+}
+
+impl Link {
+    /// Both ends of a cable for packets of at most `mtu` octets, with an eventfd an end, so that
+    /// an event loop can wait for packets.
+    ///
+    /// # Panics
+    /// If the process may open no more file descriptors.
+    pub fn pair(mtu: u32) -> (Self, Self) {
+        Self::pair_of(mtu, || {
+            let fd = sys::event_counter().expect("two file descriptors are to be had");
+            Some(File::from(fd))
+        })
+    }
+
+    /// Both ends of a cable for simulations: [`Device::fd`] is `None`, and no call is a system
+    /// call.
+    pub fn pair_virtual(mtu: u32) -> (Self, Self) {
+        Self::pair_of(mtu, || None)
+    }
+
+    fn pair_of(mtu: u32, mut wake: impl FnMut() -> Option<File>) -> (Self, Self) {
+        let [there, back] = [(); 2].map(|()| {
+            Arc::new(Wire {
+                state: Mutex::new(WireState::new()),
+                wake: wake(),
+            })
+        });
+        let near = Self {
+            mtu,
+            incoming: Arc::clone(&back),
+            outgoing: Arc::clone(&there),
+        };
+        let far = Self {
+            mtu,
+            incoming: there,
+            outgoing: back,
+        };
+        (near, far)
+    }
+
+    /// Sets how many packets may wait for this end to receive them; at a full queue the last to
+    /// come is dropped. 1,024.
+    #[must_use]
+    pub fn with_queue(self, packets: usize) -> Self {
+        self.incoming.lock().capacity = packets;
+        self
+    }
+
+    /// How many of the packets that this end transmitted were dropped: the other end's queue was
+    /// full, or there was no other end, or the packet was longer than the MTU.
+    pub fn dropped(&self) -> u64 {
+        self.outgoing.lock().dropped
+    }
+
+    /// Takes the cable away, as if a TUN's interface were deleted: from now on every burst at
+    /// either end is ENODEV, both ends' descriptors are readable, and what was on its way is lost.
+    pub fn unplug(&self) {
+        for wire in [&self.incoming, &self.outgoing] {
+            let mut state = wire.lock();
+            if !state.is_unplugged {
+                state.is_unplugged = true;
+                state.waiting.clear();
+                wire.wake_up();
+            }
+        }
+    }
+}
+
+/// The other end goes on alone: what it transmits is lost, as with an unplugged cable.
+impl Drop for Link {
+    fn drop(&mut self) {
+        let mut state = self.incoming.lock();
+        state.has_receiver = false;
+        state.waiting.clear();
+    }
+}
+
+impl Wire {
+    /// A panic while the lock was held can have lost packets, but nothing that matters more.
+    fn lock(&self) -> MutexGuard<'_, WireState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the descriptor readable.
+    fn wake_up(&self) {
+        if let Some(mut wake) = self.wake.as_ref() {
+            // An eventfd refuses only a count that would overflow, and then is readable anyway.
+            let _ = wake.write(&1u64.to_ne_bytes());
+        }
+    }
+
+    /// Makes the descriptor unreadable again.
+    fn calm(&self) {
+        if let Some(mut wake) = self.wake.as_ref() {
+            // An eventfd refuses only if its count is zero, and then is calm anyway.
+            let _ = wake.read(&mut [0; 8]);
+        }
+    }
+}
+
+impl WireState {
+    fn new() -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            capacity: QUEUE,
+            dropped: 0,
+            has_receiver: true,
+            is_unplugged: false,
+        }
+    }
+
+    fn check_plugged(&self) -> io::Result<()> {
+        if self.is_unplugged {
+            Err(io::Error::from_raw_os_error(libc::ENODEV))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether a packet of `len` octets gets through; counts it if not.
+    fn admits(&mut self, len: usize, mtu: u32) -> bool {
+        let fits = u32::try_from(len).is_ok_and(|len| len <= mtu);
+        let is_good = fits && self.has_receiver && self.waiting.len() < self.capacity;
+        self.dropped += u64::from(!is_good);
+        is_good
+    }
+}
+
+impl Device for Link {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new(self.mtu)
+    }
+
+    fn receive_burst(
+        &mut self,
+        _now: Instant,
+        into: &mut VecDeque<Frame>,
+        max: usize,
+    ) -> io::Result<usize> {
+        let mut state = self.incoming.lock();
+        state.check_plugged()?;
+        let count = state.waiting.len().min(max);
+        into.extend(state.waiting.drain(..count));
+        if count > 0 && state.waiting.is_empty() {
+            self.incoming.calm();
+        }
+        Ok(count)
+    }
+
+    fn transmit_burst(
+        &mut self,
+        _now: Instant,
+        packets: &mut VecDeque<Outgoing>,
+    ) -> io::Result<()> {
+        let mut state = self.outgoing.lock();
+        let had_none = state.waiting.is_empty();
+        for packet in packets.drain(..) {
+            if !state.is_unplugged && state.admits(packet.len(), self.mtu) {
+                state.waiting.push_back(packet.to_frame());
+            }
+        }
+        state.check_plugged()?;
+        if had_none && !state.waiting.is_empty() {
+            self.outgoing.wake_up();
+        }
+        Ok(())
+    }
+
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.incoming.wake.as_ref().map(AsFd::as_fd)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn send(link: &mut Link, packets: &[&[u8]]) -> io::Result<()> {
+        let mut queue: VecDeque<Outgoing> = packets
+            .iter()
+            .map(|octets| {
+                let mut packet = Outgoing::default();
+                packet.payload.push(octets.to_vec().into());
+                packet
+            })
+            .collect();
+        let outcome = link.transmit_burst(Instant::ZERO, &mut queue);
+        assert!(queue.is_empty());
+        outcome
+    }
+
+    fn receive(link: &mut Link, max: usize) -> Vec<Vec<u8>> {
+        let mut frames = VecDeque::new();
+        let count = link.receive_burst(Instant::ZERO, &mut frames, max).unwrap();
+        assert_eq!(count, frames.len());
+        frames.iter().map(|f| f.octets().to_vec()).collect()
+    }
+
+    /// What poll(2) would say: an eventfd gives its count only if that is not zero.
+    fn is_readable(link: &Link) -> bool {
+        let mut wake = link.incoming.wake.as_ref().unwrap();
+        let is_readable = wake.read(&mut [0; 8]).is_ok();
+        if is_readable {
+            link.incoming.wake_up();
+        }
+        is_readable
+    }
+
+    #[test]
+    fn each_end_receives_what_the_other_transmits_in_order() {
+        for (mut a, mut b) in [Link::pair(1500), Link::pair_virtual(1500)] {
+            send(&mut a, &[&[1], &[2, 2], &[3]]).unwrap();
+            send(&mut b, &[&[4]]).unwrap();
+            assert_eq!(receive(&mut b, 2), [vec![1], vec![2, 2]]);
+            assert_eq!(receive(&mut b, 2), [vec![3]]);
+            assert!(receive(&mut b, 2).is_empty());
+            assert_eq!(receive(&mut a, 9), [vec![4]]);
+        }
+    }
+
+    #[test]
+    fn a_descriptor_is_readable_as_long_as_packets_wait() {
+        let (mut a, mut b) = Link::pair(1500);
+        assert!(a.fd().is_some());
+        assert!(!is_readable(&b));
+        send(&mut a, &[]).unwrap();
+        assert!(!is_readable(&b), "no packet");
+        send(&mut a, &[&[1], &[2]]).unwrap();
+        assert!(is_readable(&b) && !is_readable(&a));
+        receive(&mut b, 1);
+        assert!(is_readable(&b), "one is left");
+        receive(&mut b, 1);
+        assert!(!is_readable(&b));
+        send(&mut a, &[&[3]]).unwrap();
+        assert!(is_readable(&b), "again");
+    }
+
+    #[test]
+    fn what_a_queue_or_the_mtu_cannot_hold_is_dropped_and_counted() {
+        let (mut a, b) = Link::pair_virtual(3);
+        assert!(a.fd().is_none());
+        let mut b = b.with_queue(2);
+        send(&mut a, &[&[1; 4], &[1; 3], &[2], &[3]]).unwrap();
+        assert_eq!(a.dropped(), 2);
+        assert_eq!(receive(&mut b, 9), [vec![1; 3], vec![2]]);
+        assert_eq!(b.dropped(), 0);
+    }
+
+    #[test]
+    fn an_end_that_has_gone_takes_packets_and_still_gives_what_it_sent() {
+        let (mut a, mut b) = Link::pair(1500);
+        send(&mut b, &[&[1]]).unwrap();
+        drop(b);
+        send(&mut a, &[&[2]]).unwrap();
+        assert_eq!(a.dropped(), 1);
+        assert_eq!(receive(&mut a, 9), [vec![1]]);
+        assert!(!is_readable(&a), "an end that has gone is no event");
+    }
+
+    #[test]
+    fn an_unplugged_cable_is_an_error_at_both_ends() {
+        let (mut a, mut b) = Link::pair(1500);
+        send(&mut b, &[&[1]]).unwrap();
+        b.unplug();
+        b.unplug();
+        for end in [&mut a, &mut b] {
+            assert!(is_readable(end), "an event loop must notice");
+            let error = send(end, &[&[1]]).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::ENODEV));
+            let error = end.receive_burst(Instant::ZERO, &mut VecDeque::new(), 1);
+            assert_eq!(error.unwrap_err().raw_os_error(), Some(libc::ENODEV));
+            assert!(is_readable(end), "and keep noticing");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! What carries packets: a TUN device, an in-memory link, and wrappers around any of them.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use crate::packet::{Frame, Outgoing};
+use crate::time::Instant;
+
+mod capture;
+mod impair;
+mod impairment;
+mod link;
+mod netlink;
+mod privileges;
+mod setup;
+mod sys;
+mod tun;
+mod tun_error;
+
+pub use self::capture::Capture;
+pub use self::impair::{Impair, Statistics};
+pub use self::impairment::{Burst, Chance, Impairment, InvalidImpairment};
+pub use self::link::Link;
+pub use self::privileges::drop_privileges;
+pub use self::setup::TunConfig;
+pub use self::tun::Tun;
+pub use self::tun_error::{Misfit, TunError};
+
+/// What a device can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// Largest IP packet, octets.
+    pub mtu: u32,
+}
+
+impl Capabilities {
+    /// A device without offloads, for IP packets of at most `mtu` octets.
+    pub const fn new(mtu: u32) -> Self {
+        Self { mtu }
+    }
+}
+
+/// Something that carries IP packets to and from the rest of the world. No call blocks.
+///
+/// An error is for a device that is gone, such as a TUN whose interface was deleted; a single
+/// packet that cannot be carried is dropped, as a link does.
+pub trait Device: Send {
+    /// What the device can do; fixed for its life.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Appends packets that have arrived to `into`, at most `max`, and says how many.
+    fn receive_burst(
+        &mut self,
+        now: Instant,
+        into: &mut VecDeque<Frame>,
+        max: usize,
+    ) -> io::Result<usize>;
+
+    /// Sends `packets`, in order, and leaves the queue empty.
+    fn transmit_burst(&mut self, now: Instant, packets: &mut VecDeque<Outgoing>) -> io::Result<()>;
+
+    /// What polls readable when packets wait. `None` for a device that lives in virtual time.
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    /// When a packet that the device itself holds back is due: then `transmit_burst` (with or
+    /// without packets) and `receive_burst` have something to do though no fd is readable. A
+    /// moment in the past means at once.
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Writes out what is buffered, such as a capture; called when the runtime stops.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Device for Box<dyn Device> {
+    fn capabilities(&self) -> Capabilities {
+        (**self).capabilities()
+    }
+
+    fn receive_burst(
+        &mut self,
+        now: Instant,
+        into: &mut VecDeque<Frame>,
+        max: usize,
+    ) -> io::Result<usize> {
+        (**self).receive_burst(now, into, max)
+    }
+
+    fn transmit_burst(&mut self, now: Instant, packets: &mut VecDeque<Outgoing>) -> io::Result<()> {
+        (**self).transmit_burst(now, packets)
+    }
+
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        (**self).fd()
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        (**self).deadline()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        (**self).flush()
+    }
+}

@@ -1,0 +1,336 @@
+//! Setting a TUN up: what is asked for, what is there already, and how the two come together.
+
+use std::fs::{self, File};
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::raw::c_int;
+
+use super::netlink;
+use super::sys::{self, AddressKind, ControlSocket};
+use super::tun_error::{Misfit, TunError};
+use crate::config::{MTU_MAX, MTU_MIN};
+use crate::wire::Ipv4Cidr;
+
+/// The driver's door.
+const DRIVER: &str = "/dev/net/tun";
+
+/// Octets of the longest name: `IFNAMSIZ` less the NUL that ends it.
+const NAME_MAX: usize = libc::IFNAMSIZ - 1;
+
+/// Which TUN to open, and how to set it up if it does not exist yet.
+///
+/// A device that exists keeps its address, MTU and queue length: they are somebody else's
+/// decisions. It is only brought up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TunConfig {
+    /// Name of the device, at most 15 octets. `tun0`.
+    pub name: String,
+    /// Address of the host's side, with its network: packets to that network come to us. None.
+    pub host_address: Option<Ipv4Cidr>,
+    /// Largest IP packet, octets. 1500, as on an Ethernet.
+    pub mtu: u32,
+    /// How many packets may wait for us to read them; one more is dropped unseen. 5,000: the
+    /// kernel's 500 overflow within one burst of a fast sender.
+    pub queue_len: u32,
+}
+
+impl Default for TunConfig {
+    fn default() -> Self {
+        Self {
+            name: "tun0".to_owned(),
+            host_address: None,
+            mtu: 1500,
+            queue_len: 5000,
+        }
+    }
+}
+
+impl TunConfig {
+    /// The device `name`, everything else by default.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            ..Self::default()
+        }
+    }
+
+    /// What can be refused without asking the kernel.
+    pub(super) fn validate(&self) -> Result<(), TunError> {
+        if !is_name(&self.name) {
+            let name = self.name.clone();
+            return Err(TunError::NameInvalid { name });
+        }
+        check_mtu(self.mtu)?;
+        if self.queue_len == 0 {
+            return Err(TunError::QueueEmpty);
+        }
+        match self.host_address {
+            Some(addr) if !is_host(addr.addr()) => Err(TunError::AddressInvalid { addr }),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// An MTU that IPv4 allows.
+pub(super) fn check_mtu(mtu: u32) -> Result<(), TunError> {
+    if (MTU_MIN..=MTU_MAX).contains(&mtu) {
+        Ok(())
+    } else {
+        Err(TunError::MtuOutOfRange { mtu })
+    }
+}
+
+/// Whether `name` can name one interface: the kernel's rule without the letters that a shell or
+/// the kernel itself (`%d`, aliases with `:`) would read as something else.
+fn is_name(name: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    (1..=NAME_MAX).contains(&name.len())
+        && name.chars().all(is_plain)
+        && name != "."
+        && name != ".."
+}
+
+/// Whether the host's side may have this address.
+fn is_host(addr: Ipv4Addr) -> bool {
+    let [first, ..] = addr.octets();
+    !addr.is_unspecified() && !addr.is_loopback() && first < 224
+}
+
+/// Adds what was tried to an error of the kernel.
+pub(super) fn failed(name: &str, step: &'static str) -> impl FnOnce(io::Error) -> TunError {
+    let name = name.to_owned();
+    move |source| TunError::SetUp { name, step, source }
+}
+
+/// Whether the driver is there and lets us in. An open without a name makes no device.
+pub(super) fn check_driver() -> Result<(), TunError> {
+    match File::options().read(true).write(true).open(DRIVER) {
+        Ok(_) => Ok(()),
+        Err(source) if source.kind() == io::ErrorKind::PermissionDenied => {
+            Err(TunError::DriverDenied { source })
+        }
+        Err(source) => Err(TunError::NoDriver { source }),
+    }
+}
+
+/// Whether an existing interface can take a plain queue, as far as that can be known before
+/// trying: the kernel answers a mismatch with EINVAL and no reason.
+pub(super) fn check_existing(name: &str, index: u32) -> Result<(), TunError> {
+    match misfit_in_sysfs(name, index) {
+        Some(misfit) => Err(unfit(name, misfit)),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn unfit(name: &str, misfit: Misfit) -> TunError {
+    let name = name.to_owned();
+    TunError::Unfit { name, misfit }
+}
+
+/// What sysfs knows against a plain queue on the interface.
+///
+/// A mounted sysfs shows the network namespace of whoever mounted it, which need not be ours; so
+/// its word counts only if it has the same number for the same name.
+fn misfit_in_sysfs(name: &str, index: u32) -> Option<Misfit> {
+    let read = |file: &str| fs::read_to_string(format!("/sys/class/net/{name}/{file}"));
+    if read("ifindex").ok()?.trim().parse() != Ok(index) {
+        return None;
+    }
+    match read("tun_flags") {
+        Ok(text) => misfit_before_attaching(parse_flags(&text)?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Some(Misfit::NotTun),
+        Err(_) => None,
+    }
+}
+
+/// `0x1801` and a line feed, as sysfs writes flags.
+fn parse_flags(text: &str) -> Option<c_int> {
+    let digits = text.trim().strip_prefix("0x")?;
+    c_int::from_str_radix(digits, 16).ok()
+}
+
+/// What a device keeps when a queue attaches. `vnet_hdr` and `pi` are not among it: the only
+/// queue of a device decides them.
+fn misfit_before_attaching(flags: c_int) -> Option<Misfit> {
+    if flags & libc::IFF_TAP != 0 {
+        Some(Misfit::Tap)
+    } else if flags & libc::IFF_MULTI_QUEUE != 0 {
+        Some(Misfit::MultiQueue)
+    } else {
+        None
+    }
+}
+
+/// What is wrong with an attached queue, for a reader that expects packets and nothing else.
+pub(super) fn misfit_of_queue(flags: c_int) -> Option<Misfit> {
+    if flags & libc::IFF_TAP != 0 {
+        Some(Misfit::Tap)
+    } else if flags & libc::IFF_VNET_HDR != 0 {
+        Some(Misfit::VnetHeader)
+    } else if flags & libc::IFF_NO_PI == 0 {
+        Some(Misfit::PacketInfo)
+    } else {
+        None
+    }
+}
+
+/// Why the kernel did not attach us, by its error number.
+pub(super) fn attach_error(name: &str, exists: bool, source: io::Error) -> TunError {
+    let owned = name.to_owned();
+    match source.raw_os_error() {
+        Some(libc::EPERM | libc::EACCES) => TunError::NotPrivileged {
+            name: owned,
+            exists,
+            source,
+        },
+        Some(libc::EBUSY) => TunError::Busy {
+            name: owned,
+            source,
+        },
+        Some(libc::EINVAL) => unfit(name, Misfit::Refused),
+        _ => failed(name, "make the device")(source),
+    }
+}
+
+/// Refuses an address that another interface has: the kernel would not, and packets would then
+/// go to whichever came first.
+pub(super) fn check_address_is_free(name: &str, addr: Ipv4Cidr) -> Result<(), TunError> {
+    let addr = addr.addr();
+    match sys::interface_with(addr).map_err(failed(name, "list the addresses in use"))? {
+        Some(interface) => Err(TunError::AddressInUse { addr, interface }),
+        None => Ok(()),
+    }
+}
+
+/// Sets up a device that we have just made.
+pub(super) fn configure(control: &ControlSocket, config: &TunConfig) -> Result<(), TunError> {
+    let name = &config.name;
+    control
+        .set_mtu(name, config.mtu)
+        .map_err(failed(name, "set the MTU"))?;
+    let index = control
+        .index(name)
+        .map_err(failed(name, "look the device up"))?;
+    if let Err(error) = netlink::set_queue_len(index.unwrap_or(0), config.queue_len) {
+        // It then loses more packets in a burst, and works all the same.
+        log::warn!("the queue length of {name} stays as it is: {error}");
+    }
+    if let Some(cidr) = config.host_address {
+        control
+            .set_address(name, AddressKind::Local, cidr.addr())
+            .map_err(failed(name, "set the address"))?;
+        control
+            .set_address(name, AddressKind::Mask, cidr.mask())
+            .map_err(failed(name, "set the netmask"))?;
+    }
+    control
+        .set_up(name)
+        .map_err(failed(name, "bring the device up"))
+}
+
+/// Takes over a device that existed before: brings it up if it is down, and says its MTU.
+pub(super) fn adopt(control: &ControlSocket, name: &str) -> Result<u32, TunError> {
+    if !control
+        .is_up(name)
+        .map_err(failed(name, "ask for the state"))?
+    {
+        control.set_up(name).map_err(|source| TunError::Down {
+            name: name.to_owned(),
+            source,
+        })?;
+    }
+    let mtu = control.mtu(name).map_err(failed(name, "ask for the MTU"))?;
+    Ok(mtu.clamp(MTU_MIN, MTU_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_that_the_kernel_and_a_shell_take_as_it_stands() {
+        let config = |name: &str| TunConfig::new(name).validate();
+        for good in ["t", "tun0", "wharf-a_b.c", "abcdefghijklmno"] {
+            assert!(config(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            ".",
+            "..",
+            "a b",
+            "a/b",
+            "a:1",
+            "tun%d",
+            "a\0b",
+            "tün",
+            "abcdefghijklmnop",
+        ] {
+            let error = config(bad).unwrap_err();
+            assert!(matches!(error, TunError::NameInvalid { .. }), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn each_value_out_of_range_has_its_own_error() {
+        let mut config = TunConfig::default();
+        for (mtu, is_good) in [(67, false), (68, true), (65_535, true), (65_536, false)] {
+            config.mtu = mtu;
+            assert_eq!(config.validate().is_ok(), is_good, "{mtu}");
+        }
+        let config = TunConfig {
+            queue_len: 0,
+            ..TunConfig::default()
+        };
+        assert!(matches!(config.validate(), Err(TunError::QueueEmpty)));
+        for (addr, is_good) in [
+            ("10.7.0.1/24", true),
+            ("0.0.0.0/0", false),
+            ("127.0.0.1/8", false),
+            ("224.0.0.1/4", false),
+            ("255.255.255.255/32", false),
+        ] {
+            let config = TunConfig {
+                host_address: Some(addr.parse().unwrap()),
+                ..TunConfig::default()
+            };
+            assert_eq!(config.validate().is_ok(), is_good, "{addr}");
+        }
+    }
+
+    #[test]
+    fn flags_tell_what_does_not_fit() {
+        assert_eq!(parse_flags("0x1801\n"), Some(0x1801));
+        assert_eq!(parse_flags("1801"), None);
+        assert_eq!(misfit_before_attaching(0x1801), None);
+        assert_eq!(misfit_before_attaching(0x1901), Some(Misfit::MultiQueue));
+        assert_eq!(misfit_before_attaching(0x1802), Some(Misfit::Tap));
+        assert_eq!(misfit_before_attaching(0x0801), None, "pi is the queue's");
+        assert_eq!(misfit_of_queue(0x1001), None);
+        assert_eq!(misfit_of_queue(0x1002), Some(Misfit::Tap));
+        assert_eq!(misfit_of_queue(0x5001), Some(Misfit::VnetHeader));
+        assert_eq!(misfit_of_queue(0x0001), Some(Misfit::PacketInfo));
+    }
+
+    #[test]
+    fn each_refusal_of_the_kernel_has_its_own_error() {
+        let error = |number| attach_error("t0", true, io::Error::from_raw_os_error(number));
+        assert!(matches!(error(libc::EPERM), TunError::NotPrivileged { .. }));
+        assert!(matches!(error(libc::EBUSY), TunError::Busy { .. }));
+        assert!(matches!(error(libc::EINVAL), TunError::Unfit { .. }));
+        let other = error(libc::ENOMEM);
+        assert!(matches!(other, TunError::SetUp { .. }));
+        assert!(std::error::Error::source(&other).is_some());
+    }
+
+    #[test]
+    fn the_loopback_interface_is_no_tun() {
+        let control = ControlSocket::open().unwrap();
+        let index = control.index("lo").unwrap().unwrap();
+        // Where sysfs shows another namespace it knows nothing, and the kernel's EINVAL decides.
+        let misfit = misfit_in_sysfs("lo", index);
+        assert!(matches!(misfit, Some(Misfit::NotTun) | None), "{misfit:?}");
+        assert_eq!(misfit_in_sysfs("lo", index + 1), None);
+        assert_eq!(control.index("no-such-device").unwrap(), None);
+    }
+}

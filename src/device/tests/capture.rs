@@ -1,0 +1,160 @@
+//! What a capture writes, read back with the same crate; and what it does when it cannot write.
+
+use std::sync::{Arc, Mutex};
+
+use pcap_file::pcapng::{Block, PcapNgReader};
+
+use super::*;
+use crate::device::Link;
+
+/// A file in memory, of a limited size.
+#[derive(Clone, Default)]
+struct Memory {
+    octets: Arc<Mutex<Vec<u8>>>,
+    room: Option<usize>,
+}
+
+impl Write for Memory {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        let mut memory = self.octets.lock().unwrap();
+        if self
+            .room
+            .is_some_and(|room| memory.len() + octets.len() > room)
+        {
+            return Err(io::Error::from_raw_os_error(libc::ENOSPC));
+        }
+        memory.extend_from_slice(octets);
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// 2023-11-14 22:13:20.000000001 UTC.
+fn epoch() -> SystemTime {
+    UNIX_EPOCH + Duration::new(1_700_000_000, 1)
+}
+
+fn packet(octets: &'static [u8]) -> VecDeque<Outgoing> {
+    let mut packet = Outgoing::default();
+    packet.head.extend(octets[..1].iter().copied());
+    packet.payload.push(octets[1..].into());
+    VecDeque::from([packet])
+}
+
+/// Time, direction and octets of each packet; checks what stands before them.
+fn read_back(file: &[u8]) -> Vec<(Duration, u32, Vec<u8>)> {
+    let mut reader = PcapNgReader::new(file).unwrap();
+    let application = format!("wharf {}", env!("CARGO_PKG_VERSION"));
+    assert_eq!(
+        reader.section().options,
+        [SectionHeaderOption::UserApplication(application.into())]
+    );
+    let mut packets = Vec::new();
+    while let Some(block) = reader.next_block() {
+        match block.unwrap().into_owned() {
+            Block::InterfaceDescription(interface) => {
+                assert_eq!(interface.linktype, DataLink::RAW);
+                assert_eq!(
+                    interface.options,
+                    [
+                        InterfaceDescriptionOption::IfName("tun0".into()),
+                        InterfaceDescriptionOption::IfTsResol(9)
+                    ]
+                );
+            }
+            Block::EnhancedPacket(packet) => {
+                let [EnhancedPacketOption::Flags(direction)] = packet.options[..] else {
+                    panic!("{packet:?}");
+                };
+                assert_eq!(
+                    usize::try_from(packet.original_len).unwrap(),
+                    packet.data.len()
+                );
+                packets.push((packet.timestamp, direction, packet.data.into_owned()));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    packets
+}
+
+#[test]
+fn what_passes_stands_in_the_file_with_its_time_and_direction() {
+    let (near, mut far) = Link::pair_virtual(1500);
+    let memory = Memory::default();
+    let mut device = Capture::new(near, memory.clone(), "tun0", epoch()).unwrap();
+    let nanos = Instant::from_nanos;
+    device
+        .transmit_burst(nanos(5), &mut packet(&[0x45, 1, 2]))
+        .unwrap();
+    far.transmit_burst(nanos(6), &mut packet(&[0x46; 20]))
+        .unwrap();
+    far.transmit_burst(nanos(6), &mut packet(&[0x47; 3]))
+        .unwrap();
+    let mut frames = VecDeque::from([Frame::new(vec![9])]);
+    assert_eq!(device.receive_burst(nanos(7), &mut frames, 9).unwrap(), 2);
+    assert_eq!(device.receive_burst(nanos(8), &mut frames, 9).unwrap(), 0);
+    assert_eq!(frames.len(), 3);
+    let mut arrived = VecDeque::new();
+    assert_eq!(far.receive_burst(nanos(8), &mut arrived, 9).unwrap(), 1);
+    assert_eq!(arrived[0].octets(), [0x45, 1, 2], "the traffic goes on");
+
+    device.flush().unwrap();
+    let flushed = read_back(&memory.octets.lock().unwrap());
+    let at = |nanos| Duration::new(1_700_000_000, nanos);
+    assert_eq!(
+        flushed,
+        [
+            (at(6), OUTBOUND, vec![0x45, 1, 2]),
+            (at(8), INBOUND, vec![0x46; 20]),
+            (at(8), INBOUND, vec![0x47; 3])
+        ]
+    );
+    device
+        .transmit_burst(nanos(9), &mut packet(&[0x48; 4]))
+        .unwrap();
+    drop(device);
+    assert_eq!(
+        read_back(&memory.octets.lock().unwrap()).len(),
+        4,
+        "on drop too"
+    );
+}
+
+#[test]
+fn a_full_disk_ends_the_capture_and_not_the_traffic() {
+    let (near, mut far) = Link::pair_virtual(1500);
+    let memory = Memory {
+        room: Some(500),
+        ..Memory::default()
+    };
+    let mut device = Capture::new(near, memory.clone(), "tun0", epoch()).unwrap();
+    device
+        .transmit_burst(Instant::ZERO, &mut packet(&[0x45; 10]))
+        .unwrap();
+    device.flush().unwrap();
+    let written = memory.octets.lock().unwrap().len();
+    device
+        .transmit_burst(Instant::ZERO, &mut packet(&[0x45; 900]))
+        .unwrap();
+    assert!(device.flush().is_err(), "what was asked for failed");
+    assert!(device.writer.is_none());
+    device
+        .transmit_burst(Instant::ZERO, &mut packet(&[0x45; 10]))
+        .unwrap();
+    device.flush().unwrap();
+    drop(device);
+    let mut arrived = VecDeque::new();
+    assert_eq!(
+        far.receive_burst(Instant::ZERO, &mut arrived, 9).unwrap(),
+        3
+    );
+    assert_eq!(
+        memory.octets.lock().unwrap().len(),
+        written,
+        "no torn block"
+    );
+}

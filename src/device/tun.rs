@@ -1,0 +1,338 @@
+//! A TUN device: the kernel's end of the cable. One plain queue, one packet a call.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use tun_tap::{Iface, Mode};
+
+use super::setup::{self, TunConfig};
+use super::sys::{self, ControlSocket};
+use super::tun_error::TunError;
+use super::{Capabilities, Device};
+use crate::packet::{Frame, FramePool, Outgoing};
+use crate::time::Instant;
+
+/// A TUN device (Linux `Documentation/networking/tuntap.rst`), without offloads: each read and
+/// each write is one IP packet of at most the MTU.
+///
+/// A device that [`Tun::open`] made goes when the `Tun` is dropped; one that existed before stays.
+#[derive(Debug)]
+pub struct Tun {
+    queue: Queue,
+    name: Option<String>,
+    was_made: bool,
+    mtu: u32,
+    pool: FramePool,
+    /// Where a packet is put together, since the queue takes it in one piece.
+    scratch: Vec<u8>,
+    dropped: u64,
+}
+
+/// What packets are read from and written to.
+#[derive(Debug)]
+enum Queue {
+    /// A queue that we attached.
+    Attached(Iface),
+    /// A descriptor that somebody handed to us.
+    Given(File),
+}
+
+impl Queue {
+    fn read(&self, octets: &mut [u8]) -> io::Result<usize> {
+        let outcome = match self {
+            Self::Attached(interface) => interface.recv(octets),
+            Self::Given(file) => (&*file).read(octets),
+        };
+        match outcome {
+            // No packet is empty: this is how a socket says that its peer has gone.
+            Ok(0) => Err(io::Error::from_raw_os_error(libc::ENODEV)),
+            Ok(len) => Ok(len),
+            Err(error) => Err(as_gone(error)),
+        }
+    }
+
+    fn write(&self, octets: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Attached(interface) => interface.send(octets),
+            Self::Given(file) => (&*file).write(octets),
+        }
+        .map_err(as_gone)
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Attached(interface) => sys::descriptor_of(interface),
+            Self::Given(file) => file.as_fd(),
+        }
+    }
+}
+
+impl Tun {
+    /// Makes the device, sets it up and brings it up; or attaches to one that exists.
+    ///
+    /// Making one needs `CAP_NET_ADMIN`; so does attaching to one of another user, and bringing
+    /// one up. A device that exists keeps its address, MTU and queue length. Once open, a `Tun`
+    /// needs no privilege.
+    pub fn open(config: &TunConfig) -> Result<Self, TunError> {
+        config.validate()?;
+        let name = config.name.as_str();
+        setup::check_driver()?;
+        let control = ControlSocket::open().map_err(setup::failed(name, "open a socket"))?;
+        let existing = control
+            .index(name)
+            .map_err(setup::failed(name, "look the device up"))?;
+        if let Some(index) = existing {
+            setup::check_existing(name, index)?;
+        } else if let Some(addr) = config.host_address {
+            setup::check_address_is_free(name, addr)?;
+        }
+
+        let interface = Iface::without_packet_info(name, Mode::Tun)
+            .map_err(|source| setup::attach_error(name, existing.is_some(), source))?;
+        let queue = Queue::Attached(interface);
+        check_queue(name, queue.fd())?;
+        sys::set_non_blocking(queue.fd())
+            .map_err(setup::failed(name, "make reading non-blocking"))?;
+        // Whoever had the device before may have left it with offloads on.
+        sys::disable_offloads(queue.fd())
+            .map_err(setup::failed(name, "switch the offloads off"))?;
+
+        let mtu = if existing.is_some() {
+            setup::adopt(&control, name)?
+        } else {
+            setup::configure(&control, config)?;
+            config.mtu
+        };
+        let was_made = existing.is_none();
+        Ok(Self::of_queue(queue, Some(name.to_owned()), was_made, mtu))
+    }
+
+    /// A TUN that somebody else opened and set up, such as the descriptor that a VPN program gets
+    /// from its system: without packet information or `virtio_net_hdr`, for packets of at most
+    /// `mtu` octets. It is made non-blocking.
+    ///
+    /// Anything that carries one packet a read and a write will do, such as a datagram socket.
+    pub fn from_fd(fd: OwnedFd, mtu: u32) -> Result<Self, TunError> {
+        const NAME: &str = "the given descriptor";
+        setup::check_mtu(mtu)?;
+        check_queue(NAME, fd.as_fd())?;
+        sys::set_non_blocking(fd.as_fd())
+            .map_err(setup::failed(NAME, "make reading non-blocking"))?;
+        let queue = Queue::Given(File::from(fd));
+        Ok(Self::of_queue(queue, None, false, mtu))
+    }
+
+    fn of_queue(queue: Queue, name: Option<String>, was_made: bool, mtu: u32) -> Self {
+        let frame_max = usize::try_from(mtu).expect("an MTU is at most 65,535");
+        Self {
+            queue,
+            name,
+            was_made,
+            mtu,
+            pool: FramePool::new(frame_max),
+            scratch: Vec::with_capacity(frame_max),
+            dropped: 0,
+        }
+    }
+
+    /// Name of the device; `None` for one that came as a descriptor.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Whether [`Tun::open`] made the device, which then goes with it.
+    pub fn was_made(&self) -> bool {
+        self.was_made
+    }
+
+    /// How many packets the kernel refused, one by one: malformed, no memory, device down.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    fn write(&mut self, packet: &Outgoing) -> io::Result<()> {
+        self.scratch.clear();
+        packet.copy_to(&mut self.scratch);
+        loop {
+            match self.queue.write(&self.scratch) {
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_about_one_packet(&error) => {
+                    self.dropped += 1;
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// Refuses a queue that would put something before the packets. What is no TUN at all passes: it
+/// is its giver's business.
+fn check_queue(name: &str, fd: BorrowedFd<'_>) -> Result<(), TunError> {
+    match sys::tun_flags(fd).map(setup::misfit_of_queue) {
+        Ok(Some(misfit)) => Err(setup::unfit(name, misfit)),
+        Ok(None) | Err(_) => Ok(()),
+    }
+}
+
+/// The kernel says EBADFD, "file descriptor in bad state", of a queue whose interface was deleted;
+/// ENODEV, "no such device", tells a person more.
+fn as_gone(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(libc::EBADFD) => io::Error::from_raw_os_error(libc::ENODEV),
+        _ => error,
+    }
+}
+
+/// Whether a failed write concerns that packet only, or the device for the time being: no room,
+/// a packet that the kernel finds malformed, an interface that is down (EIO). What a deleted
+/// interface says (ENODEV) is not among them.
+fn is_about_one_packet(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(
+            libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM | libc::EINVAL | libc::EIO | libc::EMSGSIZE
+        )
+    )
+}
+
+impl Device for Tun {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new(self.mtu)
+    }
+
+    fn receive_burst(
+        &mut self,
+        _now: Instant,
+        into: &mut VecDeque<Frame>,
+        max: usize,
+    ) -> io::Result<usize> {
+        let mut count = 0;
+        while count < max {
+            let queue = &self.queue;
+            match self.pool.fill(|octets| queue.read(octets)) {
+                Ok(frame) => {
+                    into.push_back(frame);
+                    count += 1;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // What came before the error counts; the next call meets the error again.
+                Err(_) if count > 0 => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(count)
+    }
+
+    fn transmit_burst(
+        &mut self,
+        _now: Instant,
+        packets: &mut VecDeque<Outgoing>,
+    ) -> io::Result<()> {
+        while let Some(packet) = packets.pop_front() {
+            if let Err(error) = self.write(&packet) {
+                packets.clear();
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.queue.fd())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixDatagram;
+
+    use super::*;
+
+    fn given(mtu: u32) -> (Tun, UnixDatagram) {
+        let (ours, theirs) = UnixDatagram::pair().unwrap();
+        theirs.set_nonblocking(true).unwrap();
+        (Tun::from_fd(ours.into(), mtu).unwrap(), theirs)
+    }
+
+    fn outgoing(octets: &[u8]) -> Outgoing {
+        let mut packet = Outgoing::default();
+        let (head, payload) = octets.split_at(octets.len() / 2);
+        packet.head.extend(head.iter().copied());
+        packet.payload.push(payload.to_vec().into());
+        packet
+    }
+
+    #[test]
+    fn a_given_descriptor_carries_packets_both_ways_and_one_piece_each() {
+        let (mut tun, peer) = given(1500);
+        let mut packets = VecDeque::from([outgoing(&[1; 60]), outgoing(&[2; 40])]);
+        tun.transmit_burst(Instant::ZERO, &mut packets).unwrap();
+        assert!(packets.is_empty());
+        let mut octets = [0; 2000];
+        assert_eq!(peer.recv(&mut octets).unwrap(), 60);
+        assert_eq!(octets[..60], [1; 60]);
+        assert_eq!(peer.recv(&mut octets).unwrap(), 40);
+
+        for n in 1..=3 {
+            peer.send(&[n; 1500]).unwrap();
+        }
+        let mut frames = VecDeque::new();
+        assert_eq!(
+            tun.receive_burst(Instant::ZERO, &mut frames, 2).unwrap(),
+            2,
+            "no more than asked for"
+        );
+        assert_eq!(tun.receive_burst(Instant::ZERO, &mut frames, 2).unwrap(), 1);
+        assert_eq!(
+            tun.receive_burst(Instant::ZERO, &mut frames, 2).unwrap(),
+            0,
+            "nothing waits, and nothing blocks"
+        );
+        let octets: Vec<_> = frames.iter().map(|frame| frame.octets().to_vec()).collect();
+        assert_eq!(octets, [[1; 1500], [2; 1500], [3; 1500]]);
+    }
+
+    #[test]
+    fn a_packet_without_room_is_dropped_and_counted_and_the_next_call_goes_on() {
+        let (mut tun, peer) = given(1500);
+        let mut sent = 0;
+        while tun.dropped() == 0 {
+            let mut packets = VecDeque::from([outgoing(&[5; 100])]);
+            tun.transmit_burst(Instant::ZERO, &mut packets).unwrap();
+            sent += 1;
+            assert!(sent < 100_000, "the socket never fills");
+        }
+        let mut octets = [0; 200];
+        let mut arrived = 0;
+        while peer.recv(&mut octets).is_ok() {
+            arrived += 1;
+        }
+        assert_eq!(arrived, sent - tun.dropped());
+        let mut packets = VecDeque::from([outgoing(&[6; 100])]);
+        tun.transmit_burst(Instant::ZERO, &mut packets).unwrap();
+        assert_eq!(peer.recv(&mut octets).unwrap(), 100);
+    }
+
+    #[test]
+    fn a_peer_that_has_gone_is_an_error_and_leaves_no_packet_behind() {
+        let (mut tun, peer) = given(1500);
+        drop(peer);
+        let mut packets = VecDeque::from([outgoing(&[5; 100]), outgoing(&[5; 100])]);
+        assert!(tun.transmit_burst(Instant::ZERO, &mut packets).is_err());
+        assert!(packets.is_empty());
+    }
+
+    #[test]
+    fn an_mtu_that_ipv4_does_not_allow_is_refused() {
+        for mtu in [0, 67, 65_536] {
+            let (ours, _theirs) = UnixDatagram::pair().unwrap();
+            let error = Tun::from_fd(ours.into(), mtu).unwrap_err();
+            assert!(matches!(error, TunError::MtuOutOfRange { .. }), "{mtu}");
+        }
+    }
+}

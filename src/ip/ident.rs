@@ -1,0 +1,81 @@
+//! Identification of packets that may be fragmented on their way (RFC 6864).
+//!
+//! An ID must not come again for the same source, destination and protocol while fragments of the
+//! earlier packet may be about (RFC 6864 §4.3), and nobody else may be able to foretell it or to
+//! count our packets by it (RFC 7739 §3 says why, for IPv6). So each triple starts at a place of
+//! its own, which a keyed hash decides, and counts from there. To keep memory fixed, triples share
+//! counters; which ones do is secret as well.
+
+use std::net::Ipv4Addr;
+
+use crate::rng::{KeyedHash, Rng};
+
+/// How many counters the triples share.
+const COUNTERS: u64 = 1024;
+
+/// The IDs of one host.
+#[derive(Debug)]
+pub(crate) struct Idents {
+    key: KeyedHash,
+    counters: Box<[u16]>,
+}
+
+impl Idents {
+    /// Counters at 0; where each triple starts follows from `rng`.
+    pub(crate) fn new(rng: &mut Rng) -> Self {
+        Self {
+            key: rng.key(),
+            counters: (0..COUNTERS).map(|_| 0).collect(),
+        }
+    }
+
+    /// The ID of the next packet from `source` to `destination` that holds `protocol`: none of the
+    /// last 65,535 that this triple got, unless others of its counter sent in between.
+    pub(crate) fn next(&mut self, source: Ipv4Addr, destination: Ipv4Addr, protocol: u8) -> u16 {
+        let hash = self.key.hash((source, destination, protocol));
+        let [h0, h1, ..] = hash.to_be_bytes();
+        let start = u16::from_be_bytes([h0, h1]);
+        let index = usize::try_from(hash % COUNTERS).expect("less than COUNTERS");
+        let counter = &mut self.counters[index];
+        *counter = counter.wrapping_add(1);
+        start.wrapping_add(*counter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Seed;
+
+    const HERE: Ipv4Addr = Ipv4Addr::new(10, 7, 0, 2);
+    const THERE: Ipv4Addr = Ipv4Addr::new(10, 7, 0, 1);
+
+    fn idents(seed: u64) -> Idents {
+        Idents::new(&mut Rng::new(&Seed::from_number(seed)))
+    }
+
+    #[test]
+    fn no_id_of_a_triple_comes_again_within_65536_packets() {
+        let mut idents = idents(1);
+        let ids: Vec<_> = (0..1 << 16).map(|_| idents.next(HERE, THERE, 17)).collect();
+        let distinct: std::collections::BTreeSet<_> = ids.iter().collect();
+        assert_eq!(distinct.len(), 1 << 16);
+        assert_eq!(idents.next(HERE, THERE, 17), ids[0]);
+    }
+
+    #[test]
+    fn where_a_triple_starts_depends_on_all_of_it_and_on_the_seed() {
+        let first =
+            |seed, source, destination, protocol| idents(seed).next(source, destination, protocol);
+        let start = first(1, HERE, THERE, 17);
+        assert_eq!(start, first(1, HERE, THERE, 17));
+        for (seed, source, destination, protocol) in [
+            (2, HERE, THERE, 17),
+            (1, THERE, HERE, 17),
+            (1, HERE, HERE, 17),
+            (1, HERE, THERE, 1),
+        ] {
+            assert_ne!(start, first(seed, source, destination, protocol));
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! One IPv4 host (RFC 791, RFC 1122 §3). It knows no transport: it hands values up and takes
+//! values down.
+//!
+//! ```text
+//! Frame ──▶ input ──▶ Datagram ─────────────────────────────▶ Verdict::Deliver     (UDP, TCP, …)
+//!              │          └── protocol 1 ──▶ icmp ──────────▶ Answer · EchoReply · Error
+//!              └── a check fails ──────────────────────────▶ Drop(reason)
+//! Packet ──▶ output ──▶ header in a Head
+//! ```
+//!
+//! There is one interface and no route table: every packet that leaves takes the interface.
+//! Fragments are neither made nor put together, and nothing is looped back to ourselves.
+
+mod icmp;
+mod ident;
+mod input;
+mod output;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::Ipv4Addr;
+
+use arrayvec::ArrayVec;
+use bytes::Bytes;
+
+use self::icmp::ErrorBudget;
+pub(crate) use self::icmp::{IcmpError, IcmpErrorKind};
+use self::ident::Idents;
+pub(crate) use self::output::{Packet, SendError};
+use crate::config::InterfaceConfig;
+use crate::observe::DropReason;
+use crate::packet::{Frame, Outgoing};
+use crate::rng::Rng;
+use crate::wire::Ipv4Cidr;
+use crate::wire::ipv4::PROTOCOL_ICMP;
+
+/// Octets of an IPv4 header with all options, and the 8 octets behind it that an ICMP error quotes
+/// (RFC 792).
+const QUOTE_MAX: usize = 60 + 8;
+
+/// The IPv4 side of a host.
+#[derive(Debug)]
+pub(crate) struct Ipv4 {
+    addresses: Vec<Ipv4Cidr>,
+    /// Largest packet that we send, octets.
+    mtu: usize,
+    any_destination: bool,
+    idents: Idents,
+    errors: ErrorBudget,
+}
+
+/// What becomes of a packet that has arrived.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// It is for a protocol above IP, which may be one that nobody speaks.
+    Deliver(Datagram),
+    /// The answer to an echo request of ours.
+    EchoReply(Echo),
+    /// An ICMP error about a packet that we sent, or that somebody wants us to think we sent.
+    Error(IcmpError),
+    /// It is dealt with; this answer is to be sent.
+    Answer(Outgoing),
+    /// It goes no further.
+    Drop(DropReason),
+}
+
+/// An echo reply that has arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Echo {
+    /// Who answered.
+    pub(crate) source: Ipv4Addr,
+    /// Identifier, as the request had it.
+    pub(crate) ident: u16,
+    /// Sequence number, as the request had it.
+    pub(crate) sequence: u16,
+    /// Time to live that was left on arrival.
+    pub(crate) ttl: u8,
+    /// Octets of data.
+    pub(crate) data_len: usize,
+}
+
+/// A packet that has passed all checks: no fragment, of a possible source, for us.
+#[derive(Clone, Debug)]
+pub(crate) struct Datagram {
+    /// Who sent it: a unicast address that is none of ours.
+    pub(crate) source: Ipv4Addr,
+    /// Where it was sent to.
+    pub(crate) destination: Ipv4Addr,
+    /// What kind of address the destination is.
+    pub(crate) cast: Cast,
+    /// Whether we are meant: `false` for a foreign unicast destination, which is let in only under
+    /// [`InterfaceConfig::any_destination`].
+    pub(crate) is_ours: bool,
+    /// Protocol number of the payload.
+    pub(crate) protocol: u8,
+    /// DSCP (6 bits) and ECN (2 bits).
+    pub(crate) tos: u8,
+    /// Time to live on arrival; 0 is possible.
+    pub(crate) ttl: u8,
+    /// What follows the IP header, without padding.
+    pub(crate) payload: Bytes,
+    /// The header and the 8 octets behind it, for an ICMP error about this packet.
+    quote: ArrayVec<u8, QUOTE_MAX>,
+}
+
+/// Kinds of addresses, as a destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cast {
+    /// One host, or none at all.
+    Unicast,
+    /// All hosts: 255.255.255.255, or the directed broadcast address of one of our networks.
+    Broadcast,
+    /// A group: 224.0.0.0/4.
+    Multicast,
+}
+
+impl Ipv4 {
+    /// The host that `config` describes; it has been validated.
+    pub(crate) fn new(config: &InterfaceConfig, rng: &mut Rng) -> Self {
+        Self {
+            addresses: config.addresses.clone(),
+            mtu: usize::try_from(config.mtu).expect("an MTU has 16 bits"),
+            any_destination: config.any_destination,
+            idents: Idents::new(rng),
+            errors: ErrorBudget::new(rng),
+        }
+    }
+
+    /// Checks a packet that has arrived and says what becomes of it. Nothing is sent here; an
+    /// answer is handed up.
+    pub(crate) fn input(&mut self, frame: Frame) -> Verdict {
+        match self.check(frame) {
+            Ok(datagram) if datagram.protocol == PROTOCOL_ICMP => {
+                self.on_icmp(&datagram).unwrap_or_else(Verdict::Drop)
+            }
+            Ok(datagram) => Verdict::Deliver(datagram),
+            Err(reason) => Verdict::Drop(reason),
+        }
+    }
+
+    /// Largest packet that we send, octets.
+    pub(crate) fn mtu(&self) -> usize {
+        self.mtu
+    }
+
+    /// Whether `addr` is one of our addresses. Broadcasts are nobody's.
+    pub(crate) fn is_ours(&self, addr: Ipv4Addr) -> bool {
+        self.addresses.iter().any(|cidr| cidr.addr() == addr)
+    }
+
+    /// What kind of address `addr` is, seen from here.
+    pub(crate) fn cast(&self, addr: Ipv4Addr) -> Cast {
+        if addr.is_multicast() {
+            Cast::Multicast
+        } else if addr.is_broadcast() || self.is_directed_broadcast(addr) {
+            Cast::Broadcast
+        } else {
+            Cast::Unicast
+        }
+    }
+
+    /// Whether `addr` can be a peer: a host's address, and none of ours, since nothing is looped
+    /// back.
+    pub(crate) fn is_valid_remote(&self, addr: Ipv4Addr) -> bool {
+        self.is_host(addr) && !self.is_ours(addr)
+    }
+
+    /// The address from which to send to `destination`: the one in its network, which is the
+    /// narrowest if there are several, or else our first. `None` if nothing can be sent there.
+    pub(crate) fn source_for(&self, destination: Ipv4Addr) -> Option<Ipv4Addr> {
+        if !self.may_send_to(destination) {
+            return None;
+        }
+        self.addresses
+            .iter()
+            .filter(|cidr| cidr.contains(destination))
+            .min_by_key(|cidr| 32 - cidr.prefix_len())
+            .or(self.addresses.first())
+            .map(|cidr| cidr.addr())
+    }
+
+    /// Whether a packet may leave for `addr`: a peer, a broadcast or a group.
+    fn may_send_to(&self, addr: Ipv4Addr) -> bool {
+        match self.cast(addr) {
+            Cast::Unicast => self.is_valid_remote(addr),
+            Cast::Broadcast | Cast::Multicast => true,
+        }
+    }
+
+    /// Whether a host, be it us or another, can have `addr` (RFC 1122 §3.2.1.3): not 0/8, not
+    /// loopback, not 240/4, no broadcast and no group.
+    fn is_host(&self, addr: Ipv4Addr) -> bool {
+        matches!(addr.octets(), [1..=126 | 128..=223, ..]) && !self.is_directed_broadcast(addr)
+    }
+
+    fn is_directed_broadcast(&self, addr: Ipv4Addr) -> bool {
+        let mut networks = self.addresses.iter();
+        networks.any(|cidr| cidr.broadcast() == Some(addr))
+    }
+}

@@ -1,0 +1,94 @@
+//! The header of a packet that is to leave.
+
+use std::net::Ipv4Addr;
+
+use super::Ipv4;
+use crate::error::SocketError;
+use crate::packet::Head;
+use crate::wire::ipv4::Ipv4Header;
+
+/// What a transport decides about the header of a packet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Packet {
+    /// One of our addresses; under [`any_destination`](crate::InterfaceConfig::any_destination)
+    /// any that a host can have.
+    pub(crate) source: Ipv4Addr,
+    /// A peer, a broadcast or a group.
+    pub(crate) destination: Ipv4Addr,
+    /// Protocol number of the payload.
+    pub(crate) protocol: u8,
+    /// DSCP (6 bits) and ECN (2 bits).
+    pub(crate) tos: u8,
+    /// Time to live, 1 to 255.
+    pub(crate) ttl: u8,
+    /// Whether routers must not fragment it: for senders that hear how much fits (RFC 1191).
+    pub(crate) dont_fragment: bool,
+}
+
+/// Why a packet cannot be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SendError {
+    /// It is longer than the MTU, and fragments are not made.
+    TooLong,
+    /// The source is none of ours.
+    Source,
+    /// Nobody can have the destination, or we have it ourselves.
+    Destination,
+}
+
+impl From<SendError> for SocketError {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::TooLong => Self::MessageTooLong,
+            SendError::Source => Self::AddressNotAvailable,
+            SendError::Destination => Self::NetworkUnreachable,
+        }
+    }
+}
+
+impl Ipv4 {
+    /// Appends the header of `packet` to `head`; the caller appends the transport's header behind
+    /// it. `payload_len` counts all octets behind the IP header.
+    pub(crate) fn output(
+        &mut self,
+        packet: &Packet,
+        payload_len: usize,
+        head: &mut Head,
+    ) -> Result<(), SendError> {
+        let &Packet {
+            source,
+            destination,
+            protocol,
+            tos,
+            ttl,
+            dont_fragment,
+        } = packet;
+        if payload_len > self.mtu - Ipv4Header::LEN {
+            return Err(SendError::TooLong);
+        }
+        let is_good_source = self.is_ours(source) || self.any_destination && self.is_host(source);
+        if !is_good_source {
+            return Err(SendError::Source);
+        }
+        if !self.may_send_to(destination) {
+            return Err(SendError::Destination);
+        }
+        let ident = if dont_fragment {
+            0 // An atomic datagram: the ID has no meaning (RFC 6864 §4.1).
+        } else {
+            self.idents.next(source, destination, protocol)
+        };
+        let header = Ipv4Header {
+            tos,
+            ident,
+            dont_fragment,
+            more_fragments: false,
+            fragment_offset: 0,
+            ttl: ttl.max(1), // A host never sends a 0 (RFC 1122 §3.2.1.7).
+            protocol,
+            source,
+            destination,
+        };
+        header.emit(payload_len, head).ok_or(SendError::TooLong)
+    }
+}

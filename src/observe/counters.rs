@@ -1,0 +1,153 @@
+//! Counters, derived from events; a Prometheus text form.
+
+use std::fmt::Write as _;
+
+use super::{DropReason, Event, Observer, SendReason, TcpState};
+use crate::time::Instant;
+
+/// One monotonic counter: its name, what it counts, and its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counter {
+    /// Name, without the prefix `wharf_`.
+    pub name: &'static str,
+    /// What it counts, in one sentence.
+    pub help: &'static str,
+    /// How often it has happened.
+    pub value: u64,
+}
+
+/// How often each kind of event has happened.
+#[derive(Clone, Debug)]
+pub struct Counters {
+    packets_received: u64,
+    octets_received: u64,
+    packets_sent: u64,
+    octets_sent: u64,
+    segments_sent: u64,
+    retransmissions: u64,
+    window_probes: u64,
+    bare_acks: u64,
+    timeouts: u64,
+    fast_retransmits: u64,
+    opened: u64,
+    closed: u64,
+    dropped: Vec<u64>,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            packets_received: 0,
+            octets_received: 0,
+            packets_sent: 0,
+            octets_sent: 0,
+            segments_sent: 0,
+            retransmissions: 0,
+            window_probes: 0,
+            bare_acks: 0,
+            timeouts: 0,
+            fast_retransmits: 0,
+            opened: 0,
+            closed: 0,
+            dropped: vec![0; DropReason::ALL.len()],
+        }
+    }
+}
+
+impl Observer for Counters {
+    fn on_event(&mut self, _now: Instant, event: &Event) {
+        match *event {
+            Event::PacketReceived { len } => {
+                self.packets_received += 1;
+                self.octets_received += len as u64;
+            }
+            Event::PacketDropped { reason } => self.dropped[reason as usize] += 1,
+            Event::PacketSent { len } => {
+                self.packets_sent += 1;
+                self.octets_sent += len as u64;
+            }
+            Event::SegmentSent { reason, .. } => {
+                self.segments_sent += 1;
+                match reason {
+                    SendReason::Retransmission => self.retransmissions += 1,
+                    SendReason::WindowProbe => self.window_probes += 1,
+                    SendReason::Ack => self.bare_acks += 1,
+                    SendReason::Handshake
+                    | SendReason::Data
+                    | SendReason::Fin
+                    | SendReason::Reset => {}
+                }
+            }
+            Event::StateChanged { from, to, .. } => {
+                self.opened += u64::from(to == TcpState::Established);
+                self.closed += u64::from(to == TcpState::Closed && from != TcpState::SynSent);
+            }
+            Event::RetransmissionTimeout { .. } => self.timeouts += 1,
+            Event::FastRetransmit { .. } => self.fast_retransmits += 1,
+        }
+    }
+}
+
+impl Counters {
+    /// The counters but for the drops, in a fixed order.
+    pub fn list(&self) -> [Counter; 12] {
+        let counter = |name, help, value| Counter { name, help, value };
+        [
+            counter("packets_received_total", "IP packets received.", self.packets_received),
+            counter("octets_received_total", "Octets in received packets.", self.octets_received),
+            counter("packets_sent_total", "IP packets sent.", self.packets_sent),
+            counter("octets_sent_total", "Octets in sent packets.", self.octets_sent),
+            counter("tcp_segments_sent_total", "TCP segments sent.", self.segments_sent),
+            counter("tcp_retransmissions_total", "TCP segments sent again.", self.retransmissions),
+            counter("tcp_window_probes_total", "Zero-window probes sent.", self.window_probes),
+            counter("tcp_bare_acks_total", "Segments that only acknowledge.", self.bare_acks),
+            counter("tcp_timeouts_total", "Retransmission timers that ran out.", self.timeouts),
+            counter(
+                "tcp_fast_retransmits_total",
+                "Losses found by duplicate acknowledgments.",
+                self.fast_retransmits,
+            ),
+            counter("tcp_opened_total", "Connections that were established.", self.opened),
+            counter("tcp_closed_total", "Connections that have ended.", self.closed),
+        ]
+    }
+
+    /// How many packets were dropped for `reason`.
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.dropped[reason as usize]
+    }
+
+    /// All counters in the Prometheus text format, each name prefixed with `wharf_`.
+    pub fn to_prometheus(&self) -> String {
+        let mut text = String::new();
+        for Counter { name, help, value } in self.list() {
+            // Writing to a String cannot fail.
+            let _ = writeln!(
+                text,
+                "# HELP wharf_{name} {help}\n# TYPE wharf_{name} counter\nwharf_{name} {value}"
+            );
+        }
+        text.push_str("# HELP wharf_dropped_total Packets that went no further, by reason.\n");
+        text.push_str("# TYPE wharf_dropped_total counter\n");
+        for &reason in DropReason::ALL {
+            let (label, value) = (reason.label(), self.dropped(reason));
+            let _ = writeln!(text, "wharf_dropped_total{{reason=\"{label}\"}} {value}");
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_drop_counts_under_its_own_reason_and_no_other() {
+        let mut counters = Counters::default();
+        for &reason in DropReason::ALL {
+            counters.on_event(Instant::ZERO, &Event::PacketDropped { reason });
+        }
+        assert!(DropReason::ALL.iter().all(|&reason| counters.dropped(reason) == 1));
+        assert!(counters.to_prometheus().contains("{reason=\"below_window\"} 1\n"));
+    }
+}

@@ -1,0 +1,178 @@
+//! What the layers hand to each other: packets that have arrived, and packets that are to leave.
+//!
+//! Both are owned, so that an impaired link, a capture or a queue may keep them.
+
+use arrayvec::ArrayVec;
+use bytes::{Bytes, BytesMut};
+use smallvec::SmallVec;
+
+/// Room for the headers of one packet: IPv4 with all options (60) and TCP with all options (60).
+pub const HEAD_MAX: usize = 128;
+
+/// The headers of a packet that is to leave, written in place by `wire`.
+pub type Head = ArrayVec<u8, HEAD_MAX>;
+
+/// The payload of a packet that is to leave: slices of a send buffer, each one reference.
+pub type Payload = SmallVec<[Bytes; 2]>;
+
+/// A packet that has arrived: the octets of one IP packet.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Frame {
+    octets: Bytes,
+}
+
+impl Frame {
+    /// A packet of these octets.
+    pub fn new(octets: impl Into<Bytes>) -> Self {
+        Self { octets: octets.into() }
+    }
+
+    /// The octets of the packet.
+    pub fn octets(&self) -> &[u8] {
+        &self.octets
+    }
+
+    /// Gives the octets up, for their payload to be cut out without a copy.
+    pub fn into_bytes(self) -> Bytes {
+        self.octets
+    }
+}
+
+impl std::fmt::Debug for Frame {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Frame({} octets)", self.octets.len())
+    }
+}
+
+/// A packet that is to leave: headers, and the payload as slices of what the application wrote.
+/// Checksums are complete.
+#[derive(Clone, Default)]
+pub struct Outgoing {
+    /// The headers, from the IP header on.
+    pub head: Head,
+    /// What follows the headers.
+    pub payload: Payload,
+}
+
+impl Outgoing {
+    /// How many octets the packet has.
+    pub fn len(&self) -> usize {
+        self.head.len() + self.payload.iter().map(Bytes::len).sum::<usize>()
+    }
+
+    /// Whether there is nothing in it. No layer makes such a packet.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The packet in pieces, in order, for a vectored write.
+    pub fn slices(&self) -> impl Iterator<Item = &[u8]> {
+        std::iter::once(self.head.as_slice()).chain(self.payload.iter().map(|slice| &slice[..]))
+    }
+
+    /// Appends the packet to `buffer` in one piece.
+    pub fn copy_to(&self, buffer: &mut Vec<u8>) {
+        for slice in self.slices() {
+            buffer.extend_from_slice(slice);
+        }
+    }
+
+    /// The packet in one piece, as it arrives at the other end.
+    pub fn to_frame(&self) -> Frame {
+        let mut octets = BytesMut::with_capacity(self.len());
+        for slice in self.slices() {
+            octets.extend_from_slice(slice);
+        }
+        Frame::new(octets.freeze())
+    }
+}
+
+impl std::fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Outgoing({} octets)", self.len())
+    }
+}
+
+/// Memory for arriving packets: many packets share a chunk, and a chunk whose packets are all
+/// gone is used again, so that receiving allocates nothing while packets are short-lived.
+#[derive(Debug)]
+pub struct FramePool {
+    chunk: BytesMut,
+    frame_max: usize,
+}
+
+/// Octets of a chunk: some forty packets of an Ethernet's size.
+const CHUNK: usize = 64 << 10;
+
+impl FramePool {
+    /// A pool for packets of at most `frame_max` octets.
+    pub fn new(frame_max: usize) -> Self {
+        Self { chunk: BytesMut::new(), frame_max }
+    }
+
+    /// Makes one packet of what `read` writes; `read` says how many octets those are.
+    pub fn fill<E>(
+        &mut self,
+        read: impl FnOnce(&mut [u8]) -> Result<usize, E>,
+    ) -> Result<Frame, E> {
+        if self.chunk.len() < self.frame_max {
+            self.chunk.clear();
+            let len = CHUNK.max(self.frame_max);
+            self.chunk.reserve(len); // Takes the old chunk back if no packet holds it any more.
+            self.chunk.resize(len, 0);
+        }
+        let len = read(&mut self.chunk[..self.frame_max])?.min(self.frame_max);
+        Ok(Frame::new(self.chunk.split_to(len).freeze()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outgoing_packet_arrives_as_its_head_and_its_payload_in_order() {
+        let mut packet = Outgoing::default();
+        packet.head.extend([1, 2]);
+        packet.payload.push(Bytes::from_static(&[3]));
+        packet.payload.push(Bytes::from_static(&[4, 5]));
+        assert_eq!(packet.len(), 5);
+        assert_eq!(packet.to_frame().octets(), [1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn a_pool_uses_a_chunk_again_once_its_packets_are_gone() {
+        let mut pool = FramePool::new(1500);
+        let mut chunks = std::collections::BTreeSet::new();
+        for n in 0..10_000u32 {
+            let frame = pool
+                .fill(|octets| {
+                    octets[..4].copy_from_slice(&n.to_be_bytes());
+                    Ok::<_, ()>(1500)
+                })
+                .unwrap();
+            assert_eq!(frame.octets()[..4], n.to_be_bytes());
+            chunks.insert(frame.octets().as_ptr() as usize / CHUNK);
+        }
+        assert!(chunks.len() <= 4, "{} chunks", chunks.len());
+    }
+
+    #[test]
+    fn a_held_packet_keeps_its_octets() {
+        let mut pool = FramePool::new(1500);
+        let held = pool
+            .fill(|octets| {
+                octets[0] = 9;
+                Ok::<_, ()>(1)
+            })
+            .unwrap();
+        for _ in 0..1000 {
+            pool.fill(|octets| {
+                octets.fill(7);
+                Ok::<_, ()>(1500)
+            })
+            .unwrap();
+        }
+        assert_eq!(held.octets(), [9]);
+    }
+}

@@ -1,0 +1,143 @@
+//! Randomness that a seed decides: the generator, and the keyed hash for ports, ISNs and maps.
+
+use std::hash::{BuildHasher, Hasher};
+
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::{Rng as _, SeedableRng};
+use siphasher::sip::SipHasher13;
+
+/// What every random choice of a stack follows from: 256 bits.
+///
+/// There is no default: the runtime takes one from the system's generator, a simulation writes
+/// it down. Equal seed, configuration and inputs give equal octets; so a seed that an attacker
+/// can guess gives away initial sequence numbers and ports.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Seed([u8; 32]);
+
+impl Seed {
+    /// A seed from 256 bits of the system's generator.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// A seed for tests and simulations: 64 bits that a person can write down.
+    pub fn from_number(number: u64) -> Self {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&number.to_le_bytes());
+        Self(bytes)
+    }
+}
+
+/// Does not show the secret.
+impl std::fmt::Debug for Seed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Seed(..)")
+    }
+}
+
+/// A generator that nobody can predict without its seed (ChaCha12).
+#[derive(Clone, Debug)]
+pub struct Rng(ChaCha12Rng);
+
+impl Rng {
+    /// The generator that `seed` decides.
+    pub fn new(seed: &Seed) -> Self {
+        Self(ChaCha12Rng::from_seed(seed.0))
+    }
+
+    /// 32 random bits.
+    pub fn next_u32(&mut self) -> u32 {
+        self.0.next_u32()
+    }
+
+    /// 64 random bits.
+    pub fn next_u64(&mut self) -> u64 {
+        self.0.next_u64()
+    }
+
+    /// A number in `0..bound`; 0 when `bound` is 0.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        // The high half of a 128-bit product: even to within bound / 2^64.
+        let product = u128::from(self.next_u64()) * u128::from(bound);
+        u64::try_from(product >> 64).unwrap_or(0)
+    }
+
+    /// `true` with a probability of `p`, which is from 0 to 1.
+    pub fn chance(&mut self, p: f64) -> bool {
+        // 53 random bits are a uniform number in [0, 1).
+        #[expect(clippy::cast_precision_loss, reason = "53 bits fit a double exactly")]
+        let uniform = (self.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
+        uniform < p
+    }
+
+    /// A new key for [`KeyedHash`].
+    pub fn key(&mut self) -> KeyedHash {
+        KeyedHash { k0: self.next_u64(), k1: self.next_u64() }
+    }
+
+    /// A seed for another generator.
+    pub fn seed(&mut self) -> Seed {
+        let mut bytes = [0; 32];
+        self.0.fill_bytes(&mut bytes);
+        Seed(bytes)
+    }
+}
+
+/// SipHash-1-3 under a secret key: what a peer must not be able to compute or to collide.
+#[derive(Clone)]
+pub struct KeyedHash {
+    k0: u64,
+    k1: u64,
+}
+
+/// Does not show the secret.
+impl std::fmt::Debug for KeyedHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("KeyedHash(..)")
+    }
+}
+
+impl KeyedHash {
+    /// The hash of `value` under this key.
+    pub fn hash(&self, value: impl std::hash::Hash) -> u64 {
+        let mut hasher = self.build_hasher();
+        value.hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+impl BuildHasher for KeyedHash {
+    type Hasher = SipHasher13;
+
+    fn build_hasher(&self) -> SipHasher13 {
+        SipHasher13::new_with_keys(self.k0, self.k1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_seeds_give_equal_numbers_and_others_do_not() {
+        let [mut a, mut b, mut c] = [1, 1, 2].map(|n| Rng::new(&Seed::from_number(n)));
+        let numbers = a.next_u64();
+        assert_eq!(numbers, b.next_u64());
+        assert_ne!(numbers, c.next_u64());
+    }
+
+    #[test]
+    fn a_bounded_number_stays_below_its_bound() {
+        let mut rng = Rng::new(&Seed::from_number(3));
+        assert_eq!(rng.below(0), 0);
+        for bound in [1, 2, 3, 64_512, u64::MAX] {
+            assert!((0..1000).all(|_| rng.below(bound) < bound), "{bound}");
+        }
+    }
+
+    #[test]
+    fn a_chance_of_none_never_comes_and_a_chance_of_one_always() {
+        let mut rng = Rng::new(&Seed::from_number(4));
+        assert!((0..1000).all(|_| !rng.chance(0.0) && rng.chance(1.0)));
+    }
+}

@@ -1,0 +1,95 @@
+//! Ephemeral ports (RFC 6056).
+
+use crate::rng::Rng;
+
+/// Chooses the local port of a connection whose socket asked for none.
+///
+/// Algorithm 1 of RFC 6056 §3.3.1: it starts at a random port and walks the range until one is
+/// free, so that nobody off the path can guess the port, and none is overlooked.
+#[derive(Debug)]
+pub(crate) struct EphemeralPorts {
+    first: u16,
+    last: u16,
+    rng: Rng,
+}
+
+impl EphemeralPorts {
+    /// Ports from the first to the last of `range`, both included, in an order that follows from
+    /// `rng`. The configuration has been checked: the range is in order.
+    pub(crate) fn new(range: (u16, u16), rng: &mut Rng) -> Self {
+        let (first, last) = range;
+        Self {
+            first,
+            last,
+            rng: Rng::new(&rng.seed()),
+        }
+    }
+
+    /// A port that `is_free`; `None` if none of the range is. Each port is asked for once at most.
+    pub(crate) fn choose(&mut self, mut is_free: impl FnMut(u16) -> bool) -> Option<u16> {
+        let count = u64::from(self.last.checked_sub(self.first)?) + 1;
+        let start = u16::try_from(self.rng.below(count))
+            .ok()?
+            .checked_add(self.first)?;
+        (start..=self.last)
+            .chain(self.first..start)
+            .find(|&port| is_free(port))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::rng::Seed;
+
+    fn ports(range: (u16, u16), seed: u64) -> EphemeralPorts {
+        EphemeralPorts::new(range, &mut Rng::new(&Seed::from_number(seed)))
+    }
+
+    #[test]
+    fn the_one_free_port_is_found_wherever_it_is() {
+        for free in 1000..=1020 {
+            let mut ports = ports((1000, 1020), 1);
+            assert_eq!(ports.choose(|port| port == free), Some(free));
+        }
+    }
+
+    #[test]
+    fn an_exhausted_range_is_asked_once_for_each_port_and_gives_none() {
+        for range in [(1, u16::MAX), (1000, 1020), (7, 7), (u16::MAX, u16::MAX)] {
+            let mut asked = Vec::new();
+            let chosen = ports(range, 1).choose(|port| {
+                asked.push(port);
+                false
+            });
+            assert_eq!(chosen, None);
+            assert_eq!(asked.len(), usize::from(range.1 - range.0) + 1);
+            let distinct: BTreeSet<_> = asked.iter().copied().collect();
+            assert_eq!(distinct.len(), asked.len());
+            assert!(distinct.first() == Some(&range.0) && distinct.last() == Some(&range.1));
+        }
+    }
+
+    #[test]
+    fn the_ports_of_a_range_are_chosen_in_no_order_that_shows() {
+        let mut ports = ports((32_768, 60_999), 1);
+        let chosen: Vec<_> = (0..1000).map(|_| ports.choose(|_| true).unwrap()).collect();
+        assert!(chosen.iter().all(|port| (32_768..=60_999).contains(port)));
+        let distinct: BTreeSet<_> = chosen.iter().collect();
+        assert!(distinct.len() > 950, "{}", distinct.len());
+        let neighbours = chosen.windows(2).filter(|p| p[0].abs_diff(p[1]) < 2);
+        assert!(neighbours.count() < 5);
+    }
+
+    #[test]
+    fn an_equal_seed_chooses_equal_ports_and_another_does_not() {
+        let choose = |seed| {
+            let mut ports = ports((32_768, 60_999), seed);
+            [(); 8].map(|()| ports.choose(|_| true).unwrap())
+        };
+        assert_eq!(choose(1), choose(1));
+        assert_ne!(choose(1), choose(2));
+    }
+}

@@ -1,0 +1,204 @@
+//! How TCP behaves: unit, default and source of each setting.
+
+use crate::config::ConfigError;
+use crate::time::Duration;
+
+/// How TCP behaves. Start from [`TcpConfig::default`] and change what you must.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TcpConfig {
+    /// Octets that a connection holds for its application to read. 256 KiB; a socket may set
+    /// its own before it connects or listens.
+    pub receive_buffer: u32,
+    /// Octets that a connection holds until the peer acknowledges them. 256 KiB.
+    pub send_buffer: u32,
+    /// Longest time an acknowledgment is held back. 40 ms, as Linux; 500 ms is the limit
+    /// (RFC 9293 §3.8.6.3, MUST-40).
+    pub ack_delay: Duration,
+    /// Whether small segments wait for the ones before them (Nagle, RFC 9293 §3.7.4). On.
+    pub nagle: bool,
+    /// Whether the window scale option is offered and accepted (RFC 7323 §2). On.
+    pub window_scale: bool,
+    /// Initial congestion window, segments. 10 (RFC 6928).
+    pub initial_window: u32,
+    /// How long a connection that closed first stays in TIME-WAIT: 2 MSL. 60 s, as Linux;
+    /// RFC 9293 §3.4.2 takes an MSL of 2 minutes, "an engineering choice".
+    pub time_wait: Duration,
+    /// Time without an answer after which a connection is given up (R2 of RFC 9293 §3.8.3).
+    /// 15 minutes, about as Linux (`tcp_retries2` = 15); SHLD-11 asks for 100 s at least.
+    pub give_up_after: Duration,
+    /// Time without an answer after which an active open is given up. 3 minutes, the least that
+    /// RFC 9293 §3.8.3 allows (MUST-23).
+    pub connect_timeout: Duration,
+    /// How long a connection that its socket has left may stay in FIN-WAIT-2. 60 s, as Linux
+    /// (`tcp_fin_timeout`).
+    pub fin_wait_2_timeout: Duration,
+    /// How often a SYN-ACK is sent again. 5 times, as Linux (`tcp_synack_retries`).
+    pub syn_ack_retries: u8,
+    /// Largest backlog that `listen` grants. 4096, as Linux (`somaxconn`).
+    pub backlog_max: u32,
+    /// First and last ephemeral port. 32768 to 60999, as Linux (`ip_local_port_range`).
+    pub ephemeral_ports: (u16, u16),
+}
+
+/// Least octets of a buffer: below it no window holds a common segment.
+const BUFFER_MIN: u32 = 2 << 10;
+
+/// Most octets of a buffer: the largest window that can be offered (RFC 7323 §2.3).
+const BUFFER_MAX: u32 = 1 << 30;
+
+/// The limit that RFC 9293 §3.8.6.3 sets to a delayed acknowledgment.
+const ACK_DELAY_LIMIT: Duration = Duration::from_millis(500);
+
+/// Most segments of an initial window: a hundred times what RFC 6928 allows, for experiments.
+const INITIAL_WINDOW_MAX: u32 = 1_000;
+
+impl Default for TcpConfig {
+    fn default() -> Self {
+        Self {
+            receive_buffer: 256 << 10,
+            send_buffer: 256 << 10,
+            ack_delay: Duration::from_millis(40),
+            nagle: true,
+            window_scale: true,
+            initial_window: 10,
+            time_wait: Duration::from_mins(1),
+            give_up_after: Duration::from_mins(15),
+            connect_timeout: Duration::from_mins(3),
+            fin_wait_2_timeout: Duration::from_mins(1),
+            syn_ack_retries: 5,
+            backlog_max: 4096,
+            ephemeral_ports: (32_768, 60_999),
+        }
+    }
+}
+
+impl TcpConfig {
+    /// Checked once, when a stack is built, so that no code below has to.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        for size in [self.receive_buffer, self.send_buffer] {
+            if !(BUFFER_MIN..=BUFFER_MAX).contains(&size) {
+                return Err(ConfigError::BufferSize(size));
+            }
+        }
+        if self.ack_delay >= ACK_DELAY_LIMIT {
+            return Err(ConfigError::AckDelayTooLong);
+        }
+        let waits = [
+            self.ack_delay,
+            self.time_wait,
+            self.give_up_after,
+            self.connect_timeout,
+            self.fin_wait_2_timeout,
+        ];
+        if waits.contains(&Duration::ZERO) {
+            return Err(ConfigError::BadTimeout);
+        }
+        if !(1..=INITIAL_WINDOW_MAX).contains(&self.initial_window) {
+            return Err(ConfigError::InitialWindow(self.initial_window));
+        }
+        if self.backlog_max == 0 {
+            return Err(ConfigError::BacklogZero);
+        }
+        let (first, last) = self.ephemeral_ports;
+        if first == 0 || first > last {
+            return Err(ConfigError::PortRange(first, last));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `validate` says of the default settings after one change.
+    fn verdict(change: impl FnOnce(&mut TcpConfig)) -> Result<(), ConfigError> {
+        let mut config = TcpConfig::default();
+        change(&mut config);
+        config.validate()
+    }
+
+    #[test]
+    fn the_default_settings_are_valid() {
+        assert_eq!(verdict(|_| {}), Ok(()));
+    }
+
+    #[test]
+    fn a_buffer_holds_from_2_kib_to_1_gib() {
+        for (size, is_good) in [
+            (0, false),
+            (2047, false),
+            (2048, true),
+            (1 << 30, true),
+            ((1 << 30) + 1, false),
+            (u32::MAX, false),
+        ] {
+            let outcome = if is_good {
+                Ok(())
+            } else {
+                Err(ConfigError::BufferSize(size))
+            };
+            assert_eq!(verdict(|config| config.receive_buffer = size), outcome);
+            assert_eq!(verdict(|config| config.send_buffer = size), outcome);
+        }
+    }
+
+    #[test]
+    fn an_acknowledgment_is_delayed_by_less_than_500_ms() {
+        let limit = Duration::from_millis(500);
+        for (delay, outcome) in [
+            (Duration::ZERO, Err(ConfigError::BadTimeout)),
+            (Duration::from_nanos(1), Ok(())),
+            (Duration::from_nanos(499_999_999), Ok(())),
+            (limit, Err(ConfigError::AckDelayTooLong)),
+            (Duration::MAX, Err(ConfigError::AckDelayTooLong)),
+        ] {
+            assert_eq!(verdict(|config| config.ack_delay = delay), outcome);
+        }
+    }
+
+    #[test]
+    fn no_time_out_is_zero() {
+        let bad = Err(ConfigError::BadTimeout);
+        assert_eq!(verdict(|config| config.time_wait = Duration::ZERO), bad);
+        assert_eq!(verdict(|config| config.give_up_after = Duration::ZERO), bad);
+        assert_eq!(
+            verdict(|config| config.connect_timeout = Duration::ZERO),
+            bad
+        );
+        assert_eq!(
+            verdict(|config| config.fin_wait_2_timeout = Duration::ZERO),
+            bad
+        );
+    }
+
+    #[test]
+    fn an_initial_window_has_1_to_1000_segments() {
+        for (segments, is_good) in [(0, false), (1, true), (1000, true), (1001, false)] {
+            let outcome = verdict(|config| config.initial_window = segments);
+            assert_eq!(outcome.is_ok(), is_good, "{segments}");
+        }
+    }
+
+    #[test]
+    fn a_backlog_holds_at_least_one_connection() {
+        let outcome = verdict(|config| config.backlog_max = 0);
+        assert_eq!(outcome, Err(ConfigError::BacklogZero));
+        assert_eq!(verdict(|config| config.backlog_max = 1), Ok(()));
+    }
+
+    #[test]
+    fn a_range_of_ports_is_in_order_and_has_no_port_0() {
+        for (range, is_good) in [
+            ((0, 0), false),
+            ((0, 9), false),
+            ((9, 8), false),
+            ((9, 9), true),
+            ((1, u16::MAX), true),
+        ] {
+            let outcome = verdict(|config| config.ephemeral_ports = range);
+            assert_eq!(outcome.is_ok(), is_good, "{range:?}");
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! UDP (RFC 768, RFC 1122 §4.1): sockets, where they are bound, and their datagrams.
+//!
+//! ```text
+//! IP payload ──▶ input ──▶ bind table ──▶ connected filter ──▶ queue of the socket ──▶ receive
+//! octets ──▶ send ──▶ Transmit ──▶ (the stack puts both headers on)
+//! ```
+//!
+//! Which addresses are ours, which are broadcasts, and from where a packet leaves: all that is the
+//! caller's to know. A binding belongs to one socket; nothing like SO_REUSEADDR exists, so a
+//! datagram, be it broadcast or multicast, goes to one socket at most.
+
+mod input;
+mod output;
+mod socket;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::ops::RangeInclusive;
+
+pub(crate) use self::output::Transmit;
+pub(crate) use self::socket::UdpOptions;
+use self::socket::UdpSocket;
+use crate::collections::{SlotMap, new_key_type};
+use crate::error::SocketError;
+use crate::rng::Rng;
+
+/// Ports for sockets that do not ask for a certain one: those of Linux (`ip_local_port_range`).
+const EPHEMERAL_PORTS: RangeInclusive<u16> = 32_768..=60_999;
+
+new_key_type! {
+    /// A UDP socket, until it is closed.
+    pub(crate) struct UdpId;
+}
+
+/// All UDP sockets of a host.
+#[derive(Debug)]
+pub(crate) struct Udp {
+    sockets: SlotMap<UdpId, UdpSocket>,
+    binds: Binds,
+    rng: Rng,
+}
+
+/// Whom a socket sends to: what the application said, and what IP knows about it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer {
+    /// Address and port.
+    pub(crate) addr: SocketAddr,
+    /// Whether the address is a broadcast, for which the socket needs permission.
+    pub(crate) is_broadcast: bool,
+}
+
+impl Udp {
+    /// No sockets; ephemeral ports follow from `rng`.
+    pub(crate) fn new(rng: &mut Rng) -> Self {
+        Self {
+            sockets: SlotMap::with_key(),
+            binds: Binds::default(),
+            rng: Rng::new(&rng.seed()),
+        }
+    }
+
+    /// A new socket, not bound.
+    pub(crate) fn open(&mut self) -> UdpId {
+        self.sockets.insert(UdpSocket::default())
+    }
+
+    /// Gives a socket and its binding up, with all that waits in it. A stale handle does nothing.
+    pub(crate) fn close(&mut self, id: UdpId) {
+        if let Some(socket) = self.sockets.remove(id)
+            && let Some(local) = socket.local
+        {
+            self.binds.remove(local);
+        }
+    }
+
+    /// Binds a socket to `local`, and says to what: port 0 stands for a free ephemeral port, the
+    /// unspecified address for all of ours. Whether any other address is ours is the caller's to
+    /// know.
+    pub(crate) fn bind(&mut self, id: UdpId, local: SocketAddr) -> Result<SocketAddr, SocketError> {
+        let local = ipv4(local)?;
+        if self.socket(id)?.local.is_some() {
+            return Err(SocketError::InvalidArgument);
+        }
+        self.bind_free(id, local).map(SocketAddr::V4)
+    }
+
+    /// Sets or changes the peer: only its datagrams are taken in from now on, and `send` needs no
+    /// destination. The socket is bound to `source` if it had no address of its own.
+    ///
+    /// Datagrams that wait already stay, whoever sent them, as on Linux.
+    pub(crate) fn connect(
+        &mut self,
+        id: UdpId,
+        source: IpAddr,
+        remote: Peer,
+    ) -> Result<(), SocketError> {
+        let peer = check_peer(&remote)?;
+        let source = *ipv4(SocketAddr::new(source, 0))?.ip();
+        let socket = self.socket(id)?;
+        if remote.is_broadcast && !socket.options.broadcast {
+            return Err(SocketError::PermissionDenied);
+        }
+        match socket.local {
+            None => {
+                self.bind_free(id, SocketAddrV4::new(source, 0))?;
+            }
+            Some(any) if any.ip().is_unspecified() => {
+                // Nobody else can have the place: binding to all addresses took the whole port.
+                let local = SocketAddrV4::new(source, any.port());
+                self.binds.remove(any);
+                self.binds.insert(local, id);
+                self.socket_mut(id)?.local = Some(local);
+            }
+            Some(_) => {}
+        }
+        let socket = self.socket_mut(id)?;
+        socket.peer = Some(peer);
+        socket.peer_is_broadcast = remote.is_broadcast;
+        Ok(())
+    }
+
+    /// Where a socket is bound; 0.0.0.0:0 if it is not.
+    pub(crate) fn local_addr(&self, id: UdpId) -> Result<SocketAddr, SocketError> {
+        let unbound = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
+        Ok(self.socket(id)?.local.unwrap_or(unbound).into())
+    }
+
+    /// The peer of a connected socket.
+    pub(crate) fn peer_addr(&self, id: UdpId) -> Result<SocketAddr, SocketError> {
+        let peer = self.socket(id)?.peer.ok_or(SocketError::NotConnected)?;
+        Ok(peer.into())
+    }
+
+    /// The options of a socket.
+    pub(crate) fn options(&self, id: UdpId) -> Result<UdpOptions, SocketError> {
+        Ok(self.socket(id)?.options)
+    }
+
+    /// Changes the options of a socket. A smaller receive buffer takes nothing away that waits.
+    pub(crate) fn set_options(
+        &mut self,
+        id: UdpId,
+        options: UdpOptions,
+    ) -> Result<(), SocketError> {
+        let socket = self.socket_mut(id)?;
+        if options.ttl == 0 {
+            return Err(SocketError::InvalidArgument);
+        }
+        socket.options = options;
+        Ok(())
+    }
+
+    /// Binds the unbound socket `id`, choosing the port if `local` has none.
+    ///
+    /// The port is the first free one from a random place on (RFC 6056 §3.3.1). Each step costs a
+    /// look-up, so a call walks long only when nearly all of the range is taken.
+    fn bind_free(&mut self, id: UdpId, local: SocketAddrV4) -> Result<SocketAddrV4, SocketError> {
+        let chosen = if local.port() != 0 {
+            self.binds.is_free(local).then_some(local)
+        } else {
+            let (first, last) = EPHEMERAL_PORTS.into_inner();
+            let offset = self.rng.below(u64::from(last - first) + 1);
+            let start = u16::try_from(u64::from(first) + offset).expect("not above last");
+            (start..=last)
+                .chain(first..start)
+                .map(|port| SocketAddrV4::new(*local.ip(), port))
+                .find(|place| self.binds.is_free(*place))
+        };
+        let bound = chosen.ok_or(SocketError::AddressInUse)?;
+        self.socket_mut(id)?.local = Some(bound);
+        self.binds.insert(bound, id);
+        Ok(bound)
+    }
+
+    fn socket(&self, id: UdpId) -> Result<&UdpSocket, SocketError> {
+        self.sockets.get(id).ok_or(SocketError::BadHandle)
+    }
+
+    fn socket_mut(&mut self, id: UdpId) -> Result<&mut UdpSocket, SocketError> {
+        self.sockets.get_mut(id).ok_or(SocketError::BadHandle)
+    }
+}
+
+/// Who is bound where: port first, so that all places of a port stand side by side.
+///
+/// A tree and no hash table, for that order; a look-up is logarithmic in the number of sockets
+/// (four or five nodes deep at 10,000), and nothing a peer sends can make it worse.
+#[derive(Debug, Default)]
+struct Binds(BTreeMap<(u16, Ipv4Addr), UdpId>);
+
+impl Binds {
+    /// Whether a socket may bind to `place`: as on Linux, all addresses and a certain one exclude
+    /// each other on a port.
+    fn is_free(&self, place: SocketAddrV4) -> bool {
+        let port = place.port();
+        if place.ip().is_unspecified() {
+            let whole_port = (port, Ipv4Addr::UNSPECIFIED)..=(port, Ipv4Addr::BROADCAST);
+            self.0.range(whole_port).next().is_none()
+        } else {
+            self.find(place).is_none()
+        }
+    }
+
+    /// Who gets what is sent to `place`: who is bound to that very address, or else to all.
+    fn find(&self, place: SocketAddrV4) -> Option<UdpId> {
+        let at = |addr| self.0.get(&(place.port(), addr)).copied();
+        at(*place.ip()).or_else(|| at(Ipv4Addr::UNSPECIFIED))
+    }
+
+    fn insert(&mut self, place: SocketAddrV4, id: UdpId) {
+        let other = self.0.insert((place.port(), *place.ip()), id);
+        debug_assert!(other.is_none(), "{place} is bound twice");
+    }
+
+    fn remove(&mut self, place: SocketAddrV4) {
+        self.0.remove(&(place.port(), *place.ip()));
+    }
+}
+
+/// An address of the family that we speak.
+fn ipv4(addr: SocketAddr) -> Result<SocketAddrV4, SocketError> {
+    match addr {
+        SocketAddr::V4(addr) => Ok(addr),
+        SocketAddr::V6(_) => Err(SocketError::InvalidAddress),
+    }
+}
+
+/// An address and a port to which a datagram can be sent.
+///
+/// Linux takes 0.0.0.0 as ourselves; nothing is looped back here, so it is refused.
+fn check_peer(peer: &Peer) -> Result<SocketAddrV4, SocketError> {
+    let addr = ipv4(peer.addr)?;
+    if addr.port() == 0 || addr.ip().is_unspecified() {
+        return Err(SocketError::InvalidArgument);
+    }
+    Ok(addr)
+}
