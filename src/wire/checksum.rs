@@ -73,10 +73,7 @@ impl Sum {
 /// The sum of fewer than eight octets, as [`Sum::add`] counts them.
 fn sum_of_tail(octets: &[u8]) -> u64 {
     let (words, rest) = octets.as_chunks::<4>();
-    let words: u64 = words
-        .iter()
-        .map(|&word| u64::from(u32::from_ne_bytes(word)))
-        .sum();
+    let words: u64 = words.iter().map(|&word| u64::from(u32::from_ne_bytes(word))).sum();
     let rest = match *rest {
         [a] => [a, 0, 0, 0],
         [a, b] => [a, b, 0, 0],
@@ -138,10 +135,7 @@ mod tests {
 
     #[test]
     fn the_header_that_rfc_1624_section_4_gives_goes_from_dd2f_to_0000() {
-        let change = Change {
-            from: 0x5555,
-            to: 0x3285,
-        };
+        let change = Change { from: 0x5555, to: 0x3285 };
         assert_eq!(update(0xdd2f, change), 0x0000);
     }
 
@@ -184,14 +178,7 @@ mod tests {
     #[test]
     fn empty_and_odd_pieces_in_the_middle_change_nothing() {
         let octets: Vec<u8> = (1..=9).collect();
-        for cuts in [
-            [0, 0, 9],
-            [1, 1, 2],
-            [3, 3, 3],
-            [3, 4, 9],
-            [1, 8, 9],
-            [9, 9, 9],
-        ] {
+        for cuts in [[0, 0, 9], [1, 1, 2], [3, 3, 3], [3, 4, 9], [1, 8, 9], [9, 9, 9]] {
             let pieces = [
                 &octets[..cuts[0]],
                 &octets[cuts[0]..cuts[1]],

@@ -30,12 +30,7 @@ fn write_packet(f: &mut Formatter<'_>, octets: &[u8]) -> fmt::Result {
         outcome => (outcome, true),
     };
     let (header, payload) = match &view {
-        Ok(view) => (
-            view.header,
-            octets
-                .get(view.header_len..view.total_len)
-                .unwrap_or_default(),
-        ),
+        Ok(view) => (view.header, octets.get(view.header_len..view.total_len).unwrap_or_default()),
         Err(error) => return write!(f, "malformed (IP: {error}, {} octets)", octets.len()),
     };
     f.write_str("IP ")?;
@@ -140,11 +135,7 @@ fn write_options(f: &mut Formatter<'_>, options: &TcpOptions) -> fmt::Result {
             write!(f, "{{{}:{}}}", block.left, block.right)?;
         }
     }
-    f.write_str(if *options == TcpOptions::default() {
-        ""
-    } else {
-        "]"
-    })
+    f.write_str(if *options == TcpOptions::default() { "" } else { "]" })
 }
 
 fn write_udp(f: &mut Formatter<'_>, ip: &Ipv4Header, datagram: &[u8]) -> fmt::Result {
@@ -177,12 +168,12 @@ fn write_icmp(f: &mut Formatter<'_>, ip: &Ipv4Header, octets: &[u8]) -> fmt::Res
 
 fn write_message(f: &mut Formatter<'_>, message: &Icmpv4Message<'_>) -> fmt::Result {
     match *message {
-        Icmpv4Message::EchoRequest {
-            ident, sequence, ..
-        } => write!(f, "echo request, id {ident}, seq {sequence}"),
-        Icmpv4Message::EchoReply {
-            ident, sequence, ..
-        } => write!(f, "echo reply, id {ident}, seq {sequence}"),
+        Icmpv4Message::EchoRequest { ident, sequence, .. } => {
+            write!(f, "echo request, id {ident}, seq {sequence}")
+        }
+        Icmpv4Message::EchoReply { ident, sequence, .. } => {
+            write!(f, "echo reply, id {ident}, seq {sequence}")
+        }
         Icmpv4Message::DestinationUnreachable { code, quote } => write_unreachable(f, code, quote),
         Icmpv4Message::TimeExceeded { code, .. } => match code {
             TimeExceeded::InTransit => f.write_str("time exceeded in-transit"),
@@ -203,11 +194,7 @@ fn write_message(f: &mut Formatter<'_>, message: &Icmpv4Message<'_>) -> fmt::Res
 /// `10.7.0.2 udp port 9 unreachable`: what the quoted packet wanted.
 fn write_unreachable(f: &mut Formatter<'_>, code: Unreachable, quote: &[u8]) -> fmt::Result {
     let Ok(quoted) = Ipv4Header::parse_quoted(quote) else {
-        return write!(
-            f,
-            "{code:?} unreachable, malformed (quote, {} octets)",
-            quote.len()
-        );
+        return write!(f, "{code:?} unreachable, malformed (quote, {} octets)", quote.len());
     };
     let destination: Ipv4Addr = quoted.header.destination;
     let protocol = Protocol(quoted.header.protocol);

@@ -187,24 +187,13 @@ mod tests {
             let cidr: Ipv4Cidr = text.parse().unwrap();
             assert!(cidr.contains(member.parse().unwrap()), "{text}");
             assert!(stranger.parse().is_ok_and(|s| !cidr.contains(s)) || stranger.is_empty());
-            assert_eq!(
-                cidr.broadcast(),
-                broadcast.map(|b| b.parse().unwrap()),
-                "{text}"
-            );
+            assert_eq!(cidr.broadcast(), broadcast.map(|b| b.parse().unwrap()), "{text}");
         }
     }
 
     #[test]
     fn a_bad_network_is_an_error() {
-        for text in [
-            "",
-            "10.7.0.2",
-            "10.7.0.2/33",
-            "10.7.0.2/-1",
-            "10.7.0/24",
-            "/24",
-        ] {
+        for text in ["", "10.7.0.2", "10.7.0.2/33", "10.7.0.2/-1", "10.7.0/24", "/24"] {
             assert_eq!(text.parse::<Ipv4Cidr>(), Err(InvalidCidr), "{text}");
         }
     }

@@ -141,35 +141,20 @@ impl<'a> Icmpv4Message<'a> {
         let [r0, r1, r2, r3] = slice.bytes5to8();
         let [first, second] = [[r0, r1], [r2, r3]].map(u16::from_be_bytes);
         Ok(match kind {
-            KIND_ECHO_REQUEST => Self::EchoRequest {
-                ident: first,
-                sequence: second,
-                data: rest,
-            },
-            KIND_ECHO_REPLY => Self::EchoReply {
-                ident: first,
-                sequence: second,
-                data: rest,
-            },
+            KIND_ECHO_REQUEST => Self::EchoRequest { ident: first, sequence: second, data: rest },
+            KIND_ECHO_REPLY => Self::EchoReply { ident: first, sequence: second, data: rest },
             KIND_UNREACHABLE => Self::DestinationUnreachable {
                 code: Unreachable::from_wire(code, second),
                 quote: rest,
             },
-            KIND_TIME_EXCEEDED => Self::TimeExceeded {
-                code: TimeExceeded::from_wire(code),
-                quote: rest,
-            },
-            KIND_PARAMETER_PROBLEM => Self::ParameterProblem {
-                code,
-                pointer: r0,
-                quote: rest,
-            },
+            KIND_TIME_EXCEEDED => {
+                Self::TimeExceeded { code: TimeExceeded::from_wire(code), quote: rest }
+            }
+            KIND_PARAMETER_PROBLEM => Self::ParameterProblem { code, pointer: r0, quote: rest },
             KIND_SOURCE_QUENCH => Self::SourceQuench { quote: rest },
-            KIND_REDIRECT => Self::Redirect {
-                code,
-                gateway: Ipv4Addr::from([r0, r1, r2, r3]),
-                quote: rest,
-            },
+            KIND_REDIRECT => {
+                Self::Redirect { code, gateway: Ipv4Addr::from([r0, r1, r2, r3]), quote: rest }
+            }
             _ => Self::Unknown { kind, code },
         })
     }
@@ -198,13 +183,9 @@ impl<'a> Icmpv4Message<'a> {
     /// either, or if `head` has no room.
     pub(crate) fn emit(&self, head: &mut Head) -> Option<()> {
         let (kind, code, [r0, r1, r2, r3], rest) = self.to_wire()?;
-        let checksum = Sum::default()
-            .add(&[kind, code, 0, 0, r0, r1, r2, r3])
-            .add(rest)
-            .finish();
+        let checksum = Sum::default().add(&[kind, code, 0, 0, r0, r1, r2, r3]).add(rest).finish();
         let [c0, c1] = checksum.to_be_bytes();
-        head.try_extend_from_slice(&[kind, code, c0, c1, r0, r1, r2, r3])
-            .ok()
+        head.try_extend_from_slice(&[kind, code, c0, c1, r0, r1, r2, r3]).ok()
     }
 
     /// Kind, code, octets 4 to 7, and what follows them.
@@ -214,16 +195,12 @@ impl<'a> Icmpv4Message<'a> {
             [f0, f1, s0, s1]
         };
         Some(match self {
-            Self::EchoRequest {
-                ident,
-                sequence,
-                data,
-            } => (KIND_ECHO_REQUEST, 0, pair(ident, sequence), data),
-            Self::EchoReply {
-                ident,
-                sequence,
-                data,
-            } => (KIND_ECHO_REPLY, 0, pair(ident, sequence), data),
+            Self::EchoRequest { ident, sequence, data } => {
+                (KIND_ECHO_REQUEST, 0, pair(ident, sequence), data)
+            }
+            Self::EchoReply { ident, sequence, data } => {
+                (KIND_ECHO_REPLY, 0, pair(ident, sequence), data)
+            }
             Self::DestinationUnreachable { code, quote } => {
                 let (code, mtu) = code.to_wire();
                 (KIND_UNREACHABLE, code, pair(0, mtu), quote)
@@ -231,17 +208,13 @@ impl<'a> Icmpv4Message<'a> {
             Self::TimeExceeded { code, quote } => {
                 (KIND_TIME_EXCEEDED, code.to_wire(), [0; 4], quote)
             }
-            Self::ParameterProblem {
-                code,
-                pointer,
-                quote,
-            } => (KIND_PARAMETER_PROBLEM, code, [pointer, 0, 0, 0], quote),
+            Self::ParameterProblem { code, pointer, quote } => {
+                (KIND_PARAMETER_PROBLEM, code, [pointer, 0, 0, 0], quote)
+            }
             Self::SourceQuench { quote } => (KIND_SOURCE_QUENCH, 0, [0; 4], quote),
-            Self::Redirect {
-                code,
-                gateway,
-                quote,
-            } => (KIND_REDIRECT, code, gateway.octets(), quote),
+            Self::Redirect { code, gateway, quote } => {
+                (KIND_REDIRECT, code, gateway.octets(), quote)
+            }
             Self::Unknown { .. } => return None,
         })
     }

@@ -122,8 +122,7 @@ impl Ipv4Header {
             ]
         };
         let checksum = Sum::default().add(&with_checksum([0, 0])).finish();
-        head.try_extend_from_slice(&with_checksum(checksum.to_be_bytes()))
-            .ok()
+        head.try_extend_from_slice(&with_checksum(checksum.to_be_bytes())).ok()
     }
 
     /// Whether it is a part of a packet only.

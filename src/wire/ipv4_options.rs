@@ -73,8 +73,7 @@ fn next_kind(octets: &[u8]) -> Option<(u8, &[u8])> {
 fn data_of(octets: &[u8]) -> Result<(&[u8], &[u8]), ParseError> {
     let (&len, rest) = octets.split_first().ok_or(ParseError::Truncated)?;
     let data_len = usize::from(len).checked_sub(2);
-    rest.split_at_checked(data_len.ok_or(ParseError::BadLength)?)
-        .ok_or(ParseError::Truncated)
+    rest.split_at_checked(data_len.ok_or(ParseError::BadLength)?).ok_or(ParseError::Truncated)
 }
 
 fn option(kind: u8, data: &[u8]) -> Ipv4Option<'_> {
@@ -107,33 +106,12 @@ mod tests {
         for (octets, option) in [
             (&[7, 3, 4][..], RecordRoute(&[4])),
             (&[68, 4, 5, 1], Timestamp(&[5, 1])),
-            (
-                &[131, 7, 4, 10, 0, 0, 1],
-                LooseSourceRoute(&[4, 10, 0, 0, 1]),
-            ),
+            (&[131, 7, 4, 10, 0, 0, 1], LooseSourceRoute(&[4, 10, 0, 0, 1])),
             (&[137, 3, 4], StrictSourceRoute(&[4])),
             (&[148, 4, 0, 1], RouterAlert(1)),
-            (
-                &[148, 3, 0],
-                Unknown {
-                    kind: 148,
-                    data: &[0],
-                },
-            ),
-            (
-                &[94, 2],
-                Unknown {
-                    kind: 94,
-                    data: &[],
-                },
-            ),
-            (
-                &[255, 4, 8, 9],
-                Unknown {
-                    kind: 255,
-                    data: &[8, 9],
-                },
-            ),
+            (&[148, 3, 0], Unknown { kind: 148, data: &[0] }),
+            (&[94, 2], Unknown { kind: 94, data: &[] }),
+            (&[255, 4, 8, 9], Unknown { kind: 255, data: &[8, 9] }),
         ] {
             assert_eq!(all(octets), [Ok(option)], "{octets:?}");
         }

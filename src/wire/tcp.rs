@@ -172,9 +172,7 @@ impl TcpHeader {
         destination: Ipv4Addr,
         octets: &[u8],
     ) -> bool {
-        Sum::pseudo_header(source, destination, PROTOCOL_TCP, octets.len())
-            .add(octets)
-            .is_valid()
+        Sum::pseudo_header(source, destination, PROTOCOL_TCP, octets.len()).add(octets).is_valid()
     }
 
     /// Appends header and options with a complete checksum over pseudo-header, header, options
@@ -217,8 +215,6 @@ impl TcpHeader {
         let [w0, w1] = self.window.to_be_bytes();
         let [u0, u1] = self.urgent.to_be_bytes();
         let (offset, flags) = (words << 4, self.flags.bits());
-        [
-            s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, offset, flags, w0, w1, 0, 0, u0, u1,
-        ]
+        [s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, offset, flags, w0, w1, 0, 0, u0, u1]
     }
 }

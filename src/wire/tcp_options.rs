@@ -171,8 +171,7 @@ impl TcpOptions {
 fn data_of(octets: &[u8]) -> Result<(&[u8], &[u8]), ParseError> {
     let (&len, rest) = octets.split_first().ok_or(ParseError::Truncated)?;
     let data_len = usize::from(len).checked_sub(2);
-    rest.split_at_checked(data_len.ok_or(ParseError::BadLength)?)
-        .ok_or(ParseError::Truncated)
+    rest.split_at_checked(data_len.ok_or(ParseError::BadLength)?).ok_or(ParseError::Truncated)
 }
 
 fn sack_block([l0, l1, l2, l3, r0, r1, r2, r3]: [u8; 8]) -> SackBlock {

@@ -64,9 +64,7 @@ impl UdpHeader {
         let len = Self::LEN + payload.len();
         header.checksum == 0
             || octets.get(..len).is_some_and(|datagram| {
-                Sum::pseudo_header(source, destination, PROTOCOL_UDP, len)
-                    .add(datagram)
-                    .is_valid()
+                Sum::pseudo_header(source, destination, PROTOCOL_UDP, len).add(datagram).is_valid()
             })
     }
 
@@ -91,7 +89,6 @@ impl UdpHeader {
             .add(payload)
             .finish();
         let [c0, c1] = if checksum == 0 { u16::MAX } else { checksum }.to_be_bytes();
-        head.try_extend_from_slice(&[s0, s1, d0, d1, l0, l1, c0, c1])
-            .ok()
+        head.try_extend_from_slice(&[s0, s1, d0, d1, l0, l1, c0, c1]).ok()
     }
 }

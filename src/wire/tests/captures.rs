@@ -55,10 +55,7 @@ fn a_syn_of_linux_reads_as_what_it_says() {
         mss: Some(1460),
         window_scale: Some(10),
         sack_permitted: true,
-        timestamps: Some(Timestamps {
-            value: 0x9a97_b382,
-            echo: 0,
-        }),
+        timestamps: Some(Timestamps { value: 0x9a97_b382, echo: 0 }),
         ..TcpOptions::default()
     };
     assert_eq!(TcpOptions::parse(view.options), Ok(expected));
@@ -82,11 +79,7 @@ fn a_datagram_of_linux_reads_and_is_written_as_linux_wrote_it() {
     let (ip, datagram) = split(&DATAGRAM);
     assert_eq!((ip.protocol, ip.ident), (PROTOCOL_UDP, 0x870c));
     let (udp, payload) = UdpHeader::parse(datagram).unwrap();
-    let expected = UdpHeader {
-        source_port: 50_962,
-        destination_port: 53,
-        checksum: 0xe0a9,
-    };
+    let expected = UdpHeader { source_port: 50_962, destination_port: 53, checksum: 0xe0a9 };
     assert_eq!((udp, payload), (expected, &b"hello"[..]));
     assert!(UdpHeader::checksum_is_valid(CLIENT, SERVER, datagram));
     let ours = emitted(payload, |head| {
@@ -101,11 +94,7 @@ fn an_echo_request_reads_and_is_written_as_it_was_sent() {
     let (ip, octets) = split(&ECHO);
     assert_eq!((ip.protocol, ip.ident), (PROTOCOL_ICMP, 0x9707));
     let message = Icmpv4Message::parse(octets).unwrap();
-    let expected = Icmpv4Message::EchoRequest {
-        ident: 0x1234,
-        sequence: 1,
-        data: b"abcdefgh",
-    };
+    let expected = Icmpv4Message::EchoRequest { ident: 0x1234, sequence: 1, data: b"abcdefgh" };
     assert_eq!(message, expected);
     assert!(Icmpv4Message::checksum_is_valid(octets));
     let ours = emitted(b"abcdefgh", |head| {
@@ -153,18 +142,12 @@ fn what_linux_sent_is_described_as_tcpdump_does() {
              options [mss 1460,sackOK,TS val 2593633154 ecr 0,wscale 10], length 0",
         ),
         (&DATAGRAM, "IP 10.7.0.1.50962 > 10.7.0.2.53: UDP, length 5"),
-        (
-            &ECHO,
-            "IP 10.7.0.1 > 10.7.0.2: ICMP echo request, id 4660, seq 1, length 16",
-        ),
+        (&ECHO, "IP 10.7.0.1 > 10.7.0.2: ICMP echo request, id 4660, seq 1, length 16"),
         (
             &PORT_UNREACHABLE,
             "IP 10.7.0.1 > 10.7.0.2: ICMP 10.7.0.1 udp port 9 unreachable, length 40",
         ),
-        (
-            &LAST_FRAGMENT,
-            "IP 10.7.0.1 > 10.7.0.2: udp (frag 34640:28@1480)",
-        ),
+        (&LAST_FRAGMENT, "IP 10.7.0.1 > 10.7.0.2: udp (frag 34640:28@1480)"),
     ] {
         assert_eq!(describe(packet).to_string(), line);
     }

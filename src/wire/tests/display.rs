@@ -36,10 +36,7 @@ fn tcp_line(flags: &[TcpFlags], options: &TcpOptions, data: &'static [u8]) -> St
 fn icmp_line(message: &Icmpv4Message<'_>, rest: &[u8]) -> String {
     let mut head = Head::new();
     message.emit(&mut head).unwrap();
-    let header = Ipv4Header {
-        protocol: PROTOCOL_ICMP,
-        ..PLAIN
-    };
+    let header = Ipv4Header { protocol: PROTOCOL_ICMP, ..PLAIN };
     line(&header, &[&head, rest].concat())
 }
 
@@ -48,28 +45,12 @@ fn a_segment_shows_those_fields_that_mean_something() {
     use TcpFlags as F;
     let none = TcpOptions::default();
     for (flags, data, rest) in [
-        (
-            &[F::SYN][..],
-            &b""[..],
-            "[S], seq 4294967295, win 64240, length 0",
-        ),
+        (&[F::SYN][..], &b""[..], "[S], seq 4294967295, win 64240, length 0"),
         (&[F::ACK], b"", "[.], ack 7, win 64240, length 0"),
-        (
-            &[F::PSH, F::ACK],
-            b"hello",
-            "[P.], seq 4294967295:4, ack 7, win 64240, length 5",
-        ),
-        (
-            &[F::FIN, F::ACK],
-            b"",
-            "[F.], seq 4294967295, ack 7, win 64240, length 0",
-        ),
+        (&[F::PSH, F::ACK], b"hello", "[P.], seq 4294967295:4, ack 7, win 64240, length 5"),
+        (&[F::FIN, F::ACK], b"", "[F.], seq 4294967295, ack 7, win 64240, length 0"),
         (&[F::RST], b"", "[R], seq 4294967295, win 64240, length 0"),
-        (
-            &[F::URG, F::ACK],
-            b"",
-            "[.U], ack 7, win 64240, urg 3, length 0",
-        ),
+        (&[F::URG, F::ACK], b"", "[.U], ack 7, win 64240, urg 3, length 0"),
         (&[], b"", "[-], win 64240, length 0"),
     ] {
         let expected = format!("IP 10.7.0.1.51432 > 10.7.0.2.80: Flags {rest}");
@@ -79,27 +60,14 @@ fn a_segment_shows_those_fields_that_mean_something() {
 
 #[test]
 fn options_are_shown_as_tcpdump_names_them() {
-    let blocks = [
-        SackBlock { left: 1, right: 2 },
-        SackBlock { left: 5, right: 9 },
-    ];
+    let blocks = [SackBlock { left: 1, right: 2 }, SackBlock { left: 5, right: 9 }];
     let none = TcpOptions::default();
     for (options, text) in [
         (
-            TcpOptions {
-                mss: Some(1460),
-                window_scale: Some(7),
-                ..none.clone()
-            },
+            TcpOptions { mss: Some(1460), window_scale: Some(7), ..none.clone() },
             "mss 1460,wscale 7",
         ),
-        (
-            TcpOptions {
-                sack_permitted: true,
-                ..none.clone()
-            },
-            "sackOK",
-        ),
+        (TcpOptions { sack_permitted: true, ..none.clone() }, "sackOK"),
         (
             TcpOptions {
                 timestamps: Some(Timestamps { value: 8, echo: 9 }),
@@ -149,10 +117,7 @@ fn errors_of_icmp_say_what_could_not_be_reached() {
             Unreachable::FragmentationNeeded { mtu: 1400 },
             "10.7.0.2 unreachable - need to frag (mtu 1400)",
         ),
-        (
-            Unreachable::SourceRouteFailed,
-            "10.7.0.2 unreachable - source route failed",
-        ),
+        (Unreachable::SourceRouteFailed, "10.7.0.2 unreachable - source route failed"),
         (Unreachable::Other(13), "10.7.0.2 unreachable, code 13"),
     ] {
         let message = Icmpv4Message::DestinationUnreachable { code, quote };
@@ -166,10 +131,7 @@ fn an_error_whose_quote_is_cut_says_what_is_left() {
     let code = Unreachable::Port;
     for (quote, text) in [
         (&SYN[..20], "10.7.0.2 tcp port unreachable, length 28"),
-        (
-            &SYN[..19],
-            "Port unreachable, malformed (quote, 19 octets), length 27",
-        ),
+        (&SYN[..19], "Port unreachable, malformed (quote, 19 octets), length 27"),
     ] {
         let message = Icmpv4Message::DestinationUnreachable { code, quote };
         let expected = format!("IP 10.7.0.1 > 10.7.0.2: ICMP {text}");
@@ -183,47 +145,23 @@ fn other_messages_of_icmp_are_named() {
     let gateway = CLIENT;
     let exceeded = |code| Icmpv4Message::TimeExceeded { code, quote };
     for (message, text) in [
-        (
-            exceeded(TimeExceeded::InTransit),
-            "time exceeded in-transit",
-        ),
-        (
-            exceeded(TimeExceeded::Reassembly),
-            "ip reassembly time exceeded",
-        ),
+        (exceeded(TimeExceeded::InTransit), "time exceeded in-transit"),
+        (exceeded(TimeExceeded::Reassembly), "ip reassembly time exceeded"),
         (exceeded(TimeExceeded::Other(9)), "time exceeded, code 9"),
         (Icmpv4Message::SourceQuench { quote }, "source quench"),
         (
-            Icmpv4Message::ParameterProblem {
-                code: 0,
-                pointer: 20,
-                quote,
-            },
+            Icmpv4Message::ParameterProblem { code: 0, pointer: 20, quote },
             "parameter problem - octet 20, code 0",
         ),
-        (
-            Icmpv4Message::Redirect {
-                code: 1,
-                gateway,
-                quote,
-            },
-            "redirect to 10.7.0.1, code 1",
-        ),
+        (Icmpv4Message::Redirect { code: 1, gateway, quote }, "redirect to 10.7.0.1, code 1"),
     ] {
         let expected = format!("IP 10.7.0.1 > 10.7.0.2: ICMP {text}, length 36");
         assert_eq!(icmp_line(&message, quote), expected);
     }
-    let reply = Icmpv4Message::EchoReply {
-        ident: 1,
-        sequence: 2,
-        data: &[],
-    };
+    let reply = Icmpv4Message::EchoReply { ident: 1, sequence: 2, data: &[] };
     assert!(icmp_line(&reply, &[]).ends_with("ICMP echo reply, id 1, seq 2, length 8"));
     let mut router_solicitation = [10, 0, 0xf5, 0xff, 0, 0, 0, 0];
-    let header = Ipv4Header {
-        protocol: PROTOCOL_ICMP,
-        ..PLAIN
-    };
+    let header = Ipv4Header { protocol: PROTOCOL_ICMP, ..PLAIN };
     assert!(line(&header, &router_solicitation).ends_with("ICMP type 10, code 0, length 8"));
     router_solicitation[7] = 1;
     assert!(line(&header, &router_solicitation).ends_with("length 8, bad cksum"));
@@ -236,12 +174,7 @@ fn a_fragment_shows_its_place_and_no_header_of_the_transport() {
         (true, 1480, "tcp (frag 7:40@1480+)"),
         (false, 65_528, "tcp (frag 7:40@65528)"),
     ] {
-        let header = Ipv4Header {
-            ident: 7,
-            more_fragments,
-            fragment_offset,
-            ..PLAIN
-        };
+        let header = Ipv4Header { ident: 7, more_fragments, fragment_offset, ..PLAIN };
         let expected = format!("IP 10.7.0.1 > 10.7.0.2: {text}");
         assert_eq!(line(&header, &SYN[20..]), expected);
     }
@@ -249,10 +182,7 @@ fn a_fragment_shows_its_place_and_no_header_of_the_transport() {
 
 #[test]
 fn another_protocol_is_shown_by_its_number() {
-    let header = Ipv4Header {
-        protocol: 47,
-        ..PLAIN
-    };
+    let header = Ipv4Header { protocol: 47, ..PLAIN };
     let expected = "IP 10.7.0.1 > 10.7.0.2: proto-47, length 4";
     assert_eq!(line(&header, b"abcd"), expected);
 }
@@ -264,20 +194,11 @@ fn what_cannot_be_read_is_malformed_and_says_why() {
         packet[at] = value;
         describe(&packet).to_string()
     };
-    assert_eq!(
-        describe(&[]).to_string(),
-        "malformed (IP: truncated, 0 octets)"
-    );
-    assert_eq!(
-        describe(&SYN[..59]).to_string(),
-        "malformed (IP: truncated, 59 octets)"
-    );
+    assert_eq!(describe(&[]).to_string(), "malformed (IP: truncated, 0 octets)");
+    assert_eq!(describe(&SYN[..59]).to_string(), "malformed (IP: truncated, 59 octets)");
     assert_eq!(with(0, 0x60), "malformed (IP: not version 4, 60 octets)");
     assert_eq!(with(0, 0x44), "malformed (IP: bad length, 60 octets)");
-    assert_eq!(
-        with(32, 0x40),
-        "IP 10.7.0.1 > 10.7.0.2: malformed (TCP: bad length, 40 octets)"
-    );
+    assert_eq!(with(32, 0x40), "IP 10.7.0.1 > 10.7.0.2: malformed (TCP: bad length, 40 octets)");
     let line_of_options = with(41, 1); // The length of MSS.
     assert!(
         line_of_options.ends_with("options [malformed (bad length)], length 0, bad cksum"),

@@ -18,15 +18,8 @@ const MUTATIONS: usize = 100_000;
 type Take = fn(&[u8]) -> bool;
 
 /// Every parser.
-const PARSERS: [Take; 7] = [
-    take_ipv4,
-    take_ipv4_options,
-    take_tcp,
-    take_tcp_options,
-    take_udp,
-    take_icmpv4,
-    take_display,
-];
+const PARSERS: [Take; 7] =
+    [take_ipv4, take_ipv4_options, take_tcp, take_tcp_options, take_udp, take_icmpv4, take_display];
 
 fn take_ipv4(octets: &[u8]) -> bool {
     let parsed = Ipv4Header::parse(octets);

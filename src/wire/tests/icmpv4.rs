@@ -67,16 +67,8 @@ fn every_echo_that_is_emitted_is_read_as_what_it_was() {
         for sequence in EDGES_16 {
             for data in [&octets[..0], &octets[..1], &octets[..56], &octets[..255]] {
                 for message in [
-                    Icmpv4Message::EchoRequest {
-                        ident,
-                        sequence,
-                        data,
-                    },
-                    Icmpv4Message::EchoReply {
-                        ident,
-                        sequence,
-                        data,
-                    },
+                    Icmpv4Message::EchoRequest { ident, sequence, data },
+                    Icmpv4Message::EchoReply { ident, sequence, data },
                 ] {
                     let octets = emitted(&message, data);
                     assert_eq!(Icmpv4Message::parse(&octets), Ok(message));

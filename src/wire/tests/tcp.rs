@@ -21,18 +21,12 @@ const HEADER: TcpHeader = TcpHeader {
 };
 
 fn timestamps_only() -> TcpOptions {
-    TcpOptions {
-        timestamps: Some(Timestamps { value: 7, echo: 8 }),
-        ..TcpOptions::default()
-    }
+    TcpOptions { timestamps: Some(Timestamps { value: 7, echo: 8 }), ..TcpOptions::default() }
 }
 
 /// The segment of `header`, `options` and `pieces`, as it goes behind an IP header.
 fn segment(header: &TcpHeader, options: &TcpOptions, pieces: &[&[u8]]) -> Vec<u8> {
-    let payload: Payload = pieces
-        .iter()
-        .map(|piece| Bytes::copy_from_slice(piece))
-        .collect();
+    let payload: Payload = pieces.iter().map(|piece| Bytes::copy_from_slice(piece)).collect();
     let mut head = Head::new();
     head.extend([0xee; 60]); // As after an IPv4 header with all its options.
     header.emit(options, CLIENT, SERVER, &payload, &mut head);

@@ -22,10 +22,7 @@ fn all_known() -> TcpOptions {
 }
 
 fn mss_only() -> TcpOptions {
-    TcpOptions {
-        mss: Some(1460),
-        ..TcpOptions::default()
-    }
+    TcpOptions { mss: Some(1460), ..TcpOptions::default() }
 }
 
 fn parse(pieces: &[&[u8]]) -> Result<TcpOptions, ParseError> {
@@ -52,10 +49,7 @@ fn permutations<T: Clone>(items: &[T]) -> Vec<Vec<T>> {
 
 /// Some value of every shape that `emit` can be given: each option there or not, 0 to 4 blocks.
 fn all_shapes() -> Vec<TcpOptions> {
-    let blocks = (1..).map(|n| SackBlock {
-        left: n * 0x0101_0101,
-        right: n * 0x0101_0101 + 9,
-    });
+    let blocks = (1..).map(|n| SackBlock { left: n * 0x0101_0101, right: n * 0x0101_0101 + 9 });
     let mut shapes = vec![];
     for bits in 0..16u8 {
         for count in 0..=4 {
@@ -63,10 +57,8 @@ fn all_shapes() -> Vec<TcpOptions> {
                 mss: (bits & 1 > 0).then_some(536),
                 window_scale: (bits & 2 > 0).then_some(14),
                 sack_permitted: bits & 4 > 0,
-                timestamps: (bits & 8 > 0).then_some(Timestamps {
-                    value: u32::MAX,
-                    echo: 0x8000_0000,
-                }),
+                timestamps: (bits & 8 > 0)
+                    .then_some(Timestamps { value: u32::MAX, echo: 0x8000_0000 }),
                 sack: blocks.clone().take(count).collect(),
             });
         }
@@ -92,12 +84,8 @@ fn must_4_end_of_list_and_nop_and_mss_are_understood() {
 
 #[test]
 fn options_of_later_segments_are_read_too() {
-    let sack_and_timestamps = TcpOptions {
-        mss: None,
-        window_scale: None,
-        sack_permitted: false,
-        ..all_known()
-    };
+    let sack_and_timestamps =
+        TcpOptions { mss: None, window_scale: None, sack_permitted: false, ..all_known() };
     let parsed = parse(&[&[1, 1], &TIMESTAMPS, &[1, 1], &SACK]);
     assert_eq!(parsed, Ok(sack_and_timestamps));
 }
@@ -109,10 +97,7 @@ fn must_6_unknown_kinds_of_any_length_are_skipped() {
             let mut unknown = vec![kind, len];
             unknown.resize(usize::from(len), 0xa5);
             let parsed = parse(&[&SACK_PERMITTED, &unknown, &MSS]);
-            let expected = TcpOptions {
-                sack_permitted: true,
-                ..mss_only()
-            };
+            let expected = TcpOptions { sack_permitted: true, ..mss_only() };
             assert_eq!(parsed, Ok(expected), "kind {kind}, length {len}");
         }
     }
@@ -122,12 +107,7 @@ fn must_6_unknown_kinds_of_any_length_are_skipped() {
 fn must_7_an_illegal_length_is_an_error_wherever_it_stands() {
     use ParseError::{BadLength, Truncated};
     for kind in 2..=255 {
-        for (len, error) in [
-            (0, BadLength),
-            (1, BadLength),
-            (5, Truncated),
-            (255, Truncated),
-        ] {
+        for (len, error) in [(0, BadLength), (1, BadLength), (5, Truncated), (255, Truncated)] {
             let bad = [kind, len, 1, 1];
             assert_eq!(parse(&[&bad]), Err(error), "{bad:?}");
             assert_eq!(parse(&[&MSS, &bad]), Err(error), "{bad:?} behind MSS");
@@ -182,16 +162,7 @@ fn must_69_nothing_but_zeros_stands_behind_an_end_of_list() {
 
 #[test]
 fn a_known_kind_with_a_length_of_another_is_skipped() {
-    let rightful = [
-        (2, 4),
-        (3, 3),
-        (4, 2),
-        (8, 10),
-        (5, 10),
-        (5, 18),
-        (5, 26),
-        (5, 34),
-    ];
+    let rightful = [(2, 4), (3, 3), (4, 2), (8, 10), (5, 10), (5, 18), (5, 26), (5, 34)];
     for kind in [2, 3, 4, 5, 8] {
         for len in 2..=36u8 {
             if rightful.contains(&(kind, len)) {
@@ -200,10 +171,7 @@ fn a_known_kind_with_a_length_of_another_is_skipped() {
             let mut wrong = vec![kind, len];
             wrong.resize(usize::from(len), 7);
             let known = [&wrong[..], &SACK_PERMITTED].concat();
-            let expected = TcpOptions {
-                sack_permitted: true,
-                ..TcpOptions::default()
-            };
+            let expected = TcpOptions { sack_permitted: true, ..TcpOptions::default() };
             assert_eq!(TcpOptions::parse(&known), Ok(expected), "{wrong:?}");
         }
     }
@@ -238,10 +206,7 @@ fn one_to_four_sack_blocks_are_read_in_their_order() {
         octets.extend((0..8 * count).map(|n| n + 1));
         let parsed = TcpOptions::parse(&octets).unwrap();
         assert_eq!(parsed.sack.len(), usize::from(count));
-        let first = SackBlock {
-            left: 0x0102_0304,
-            right: 0x0506_0708,
-        };
+        let first = SackBlock { left: 0x0102_0304, right: 0x0506_0708 };
         assert_eq!(parsed.sack[0], first);
     }
 }
@@ -251,10 +216,7 @@ fn what_is_emitted_is_read_as_what_it_was() {
     for options in all_shapes() {
         let octets = emit(&options);
         let parsed = TcpOptions::parse(&octets).unwrap();
-        let expected = TcpOptions {
-            sack: parsed.sack.clone(),
-            ..options.clone()
-        };
+        let expected = TcpOptions { sack: parsed.sack.clone(), ..options.clone() };
         assert_eq!(parsed, expected);
         assert!(options.sack.starts_with(&parsed.sack), "{options:?}");
     }
@@ -273,10 +235,7 @@ fn every_combination_fits_a_header_and_is_as_long_as_foretold() {
 #[test]
 fn as_many_sack_blocks_leave_as_there_is_room_for() {
     for options in all_shapes() {
-        let without_sack = TcpOptions {
-            sack: arrayvec::ArrayVec::new(),
-            ..options.clone()
-        };
+        let without_sack = TcpOptions { sack: arrayvec::ArrayVec::new(), ..options.clone() };
         let room = (OPTIONS_MAX - emit(&without_sack).len() - 4) / 8;
         let left = TcpOptions::parse(&emit(&options)).unwrap().sack.len();
         assert_eq!(left, options.sack.len().min(room), "{options:?}");
@@ -286,18 +245,9 @@ fn as_many_sack_blocks_leave_as_there_is_room_for() {
 #[test]
 fn beside_timestamps_three_sack_blocks_leave_and_alone_four() {
     let blocks = [SackBlock { left: 1, right: 2 }; 4];
-    let alone = TcpOptions {
-        sack: blocks.into(),
-        ..TcpOptions::default()
-    };
-    let with_timestamps = TcpOptions {
-        timestamps: Some(Timestamps::default()),
-        ..alone.clone()
-    };
+    let alone = TcpOptions { sack: blocks.into(), ..TcpOptions::default() };
+    let with_timestamps = TcpOptions { timestamps: Some(Timestamps::default()), ..alone.clone() };
     assert_eq!((alone.len(), with_timestamps.len()), (36, 40));
     let parsed = TcpOptions::parse(&emit(&with_timestamps)).unwrap();
-    assert_eq!(
-        (parsed.sack.len(), parsed.timestamps),
-        (3, with_timestamps.timestamps)
-    );
+    assert_eq!((parsed.sack.len(), parsed.timestamps), (3, with_timestamps.timestamps));
 }

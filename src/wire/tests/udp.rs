@@ -7,11 +7,7 @@ use crate::wire::udp::UdpHeader;
 
 /// The datagram with `payload`, as it goes behind an IP header.
 fn datagram(source_port: u16, payload: &[u8]) -> Vec<u8> {
-    let header = UdpHeader {
-        source_port,
-        destination_port: 53,
-        checksum: 0xdead,
-    };
+    let header = UdpHeader { source_port, destination_port: 53, checksum: 0xdead };
     let mut head = Head::new();
     header.emit(CLIENT, SERVER, payload, &mut head).unwrap();
     [&head, payload].concat()
@@ -112,20 +108,12 @@ fn one_wrong_bit_is_noticed_wherever_it_is() {
             assert!(!is_valid(&octets[20..]), "octet {at}, bit {bit}");
         }
     }
-    assert!(!UdpHeader::checksum_is_valid(
-        CLIENT,
-        CLIENT,
-        &DATAGRAM[20..]
-    ));
+    assert!(!UdpHeader::checksum_is_valid(CLIENT, CLIENT, &DATAGRAM[20..]));
 }
 
 #[test]
 fn a_datagram_that_its_length_field_cannot_hold_is_not_emitted() {
-    let header = UdpHeader {
-        source_port: 1,
-        destination_port: 2,
-        checksum: 0,
-    };
+    let header = UdpHeader { source_port: 1, destination_port: 2, checksum: 0 };
     let mut head = Head::new();
     let payload = vec![0; 65_528];
     assert_eq!(header.emit(CLIENT, SERVER, &payload, &mut head), None);
