@@ -54,10 +54,7 @@ impl IcmpError {
     pub(crate) fn flow(&self) -> FourTuple {
         let [s0, s1, d0, d1, ..] = self.transport;
         let end = |addr: Ipv4Addr, port| Endpoint::new(addr.into(), u16::from_be_bytes(port));
-        FourTuple {
-            local: end(self.local, [s0, s1]),
-            remote: end(self.remote, [d0, d1]),
-        }
+        FourTuple { local: end(self.local, [s0, s1]), remote: end(self.remote, [d0, d1]) }
     }
 }
 
@@ -139,16 +136,10 @@ impl Ipv4 {
             {
                 Err(DropReason::NotOurs)
             }
-            Icmpv4Message::EchoRequest {
-                ident,
-                sequence,
-                data,
-            } => self.answer_echo(datagram, ident, sequence, data),
-            Icmpv4Message::EchoReply {
-                ident,
-                sequence,
-                data,
-            } => Ok(Verdict::EchoReply(Echo {
+            Icmpv4Message::EchoRequest { ident, sequence, data } => {
+                self.answer_echo(datagram, ident, sequence, data)
+            }
+            Icmpv4Message::EchoReply { ident, sequence, data } => Ok(Verdict::EchoReply(Echo {
                 source: datagram.source,
                 ident,
                 sequence,
@@ -187,17 +178,11 @@ impl Ipv4 {
         sequence: u16,
         data: &[u8],
     ) -> Result<Verdict, DropReason> {
-        let message = Icmpv4Message::EchoReply {
-            ident,
-            sequence,
-            data,
-        };
+        let message = Icmpv4Message::EchoReply { ident, sequence, data };
         let packet = icmp_packet(request.destination, request.source, request.tos, TTL);
         let head = self.message(&packet, &message, data.len());
-        let mut answer = Outgoing {
-            head: head.map_err(|_| DropReason::AnswerTooLong)?,
-            ..Outgoing::default()
-        };
+        let mut answer =
+            Outgoing { head: head.map_err(|_| DropReason::AnswerTooLong)?, ..Outgoing::default() };
         answer.payload.push(request.payload.slice_ref(data));
         Ok(Verdict::Answer(answer))
     }
@@ -274,10 +259,7 @@ impl Ipv4 {
         let mut head = head.map_err(|_| DropReason::AnswerTooLong)?;
         // 20 + 8 + 68 octets at most: there is room in the head, and nothing is allocated.
         head.extend(quote.iter().copied());
-        Ok(Outgoing {
-            head,
-            ..Outgoing::default()
-        })
+        Ok(Outgoing { head, ..Outgoing::default() })
     }
 
     /// An echo request to `destination`, from the address that suits it.
@@ -290,16 +272,10 @@ impl Ipv4 {
         ttl: u8,
     ) -> Result<Outgoing, SendError> {
         let source = self.source_for(destination).ok_or(SendError::Destination)?;
-        let message = Icmpv4Message::EchoRequest {
-            ident,
-            sequence,
-            data: &data,
-        };
+        let message = Icmpv4Message::EchoRequest { ident, sequence, data: &data };
         let packet = icmp_packet(source, destination, 0, ttl);
-        let mut request = Outgoing {
-            head: self.message(&packet, &message, data.len())?,
-            ..Outgoing::default()
-        };
+        let mut request =
+            Outgoing { head: self.message(&packet, &message, data.len())?, ..Outgoing::default() };
         request.payload.push(data);
         Ok(request)
     }
@@ -313,23 +289,14 @@ impl Ipv4 {
     ) -> Result<Head, SendError> {
         let mut head = Head::new();
         self.output(packet, Icmpv4Message::HEADER_LEN + body_len, &mut head)?;
-        message
-            .emit(&mut head)
-            .expect("every message but an unknown one can be emitted");
+        message.emit(&mut head).expect("every message but an unknown one can be emitted");
         Ok(head)
     }
 }
 
 /// An ICMP packet may be fragmented: nobody here listens for how much fits.
 fn icmp_packet(source: Ipv4Addr, destination: Ipv4Addr, tos: u8, ttl: u8) -> Packet {
-    Packet {
-        source,
-        destination,
-        protocol: PROTOCOL_ICMP,
-        tos,
-        ttl,
-        dont_fragment: false,
-    }
+    Packet { source, destination, protocol: PROTOCOL_ICMP, tos, ttl, dont_fragment: false }
 }
 
 /// Whether an ICMP error about `datagram` is allowed (RFC 1122 §3.2.2): never about a broadcast or
@@ -358,11 +325,7 @@ pub(super) struct ErrorBudget {
 impl ErrorBudget {
     /// A full bucket.
     pub(super) fn new(rng: &mut Rng) -> Self {
-        Self {
-            tokens: ERROR_BURST,
-            grown_at: Instant::ZERO,
-            rng: Rng::new(&rng.seed()),
-        }
+        Self { tokens: ERROR_BURST, grown_at: Instant::ZERO, rng: Rng::new(&rng.seed()) }
     }
 
     /// Whether one more may leave at `now`; if so it is paid for.

@@ -23,10 +23,7 @@ pub(crate) struct Idents {
 impl Idents {
     /// Counters at 0; where each triple starts follows from `rng`.
     pub(crate) fn new(rng: &mut Rng) -> Self {
-        Self {
-            key: rng.key(),
-            counters: (0..COUNTERS).map(|_| 0).collect(),
-        }
+        Self { key: rng.key(), counters: (0..COUNTERS).map(|_| 0).collect() }
     }
 
     /// The ID of the next packet from `source` to `destination` that holds `protocol`: none of the
@@ -69,12 +66,9 @@ mod tests {
             |seed, source, destination, protocol| idents(seed).next(source, destination, protocol);
         let start = first(1, HERE, THERE, 17);
         assert_eq!(start, first(1, HERE, THERE, 17));
-        for (seed, source, destination, protocol) in [
-            (2, HERE, THERE, 17),
-            (1, THERE, HERE, 17),
-            (1, HERE, HERE, 17),
-            (1, HERE, THERE, 1),
-        ] {
+        for (seed, source, destination, protocol) in
+            [(2, HERE, THERE, 17), (1, THERE, HERE, 17), (1, HERE, HERE, 17), (1, HERE, THERE, 1)]
+        {
             assert_ne!(start, first(seed, source, destination, protocol));
         }
     }

@@ -55,14 +55,7 @@ impl Ipv4 {
         payload_len: usize,
         head: &mut Head,
     ) -> Result<(), SendError> {
-        let &Packet {
-            source,
-            destination,
-            protocol,
-            tos,
-            ttl,
-            dont_fragment,
-        } = packet;
+        let &Packet { source, destination, protocol, tos, ttl, dont_fragment } = packet;
         if payload_len > self.mtu - Ipv4Header::LEN {
             return Err(SendError::TooLong);
         }

@@ -55,11 +55,7 @@ pub(crate) struct Peer {
 impl Udp {
     /// No sockets; ephemeral ports follow from `rng`.
     pub(crate) fn new(rng: &mut Rng) -> Self {
-        Self {
-            sockets: SlotMap::with_key(),
-            binds: Binds::default(),
-            rng: Rng::new(&rng.seed()),
-        }
+        Self { sockets: SlotMap::with_key(), binds: Binds::default(), rng: Rng::new(&rng.seed()) }
     }
 
     /// A new socket, not bound.

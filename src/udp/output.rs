@@ -70,11 +70,7 @@ impl Udp {
             source_port: local.port(),
             destination,
             payload: Bytes::copy_from_slice(octets),
-            ttl: if destination.ip().is_multicast() {
-                MULTICAST_TTL
-            } else {
-                options.ttl
-            },
+            ttl: if destination.ip().is_multicast() { MULTICAST_TTL } else { options.ttl },
             tos: options.tos,
         })
     }

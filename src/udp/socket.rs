@@ -30,12 +30,7 @@ pub(crate) struct UdpOptions {
 
 impl Default for UdpOptions {
     fn default() -> Self {
-        Self {
-            ttl: 64,
-            tos: 0,
-            broadcast: false,
-            receive_buffer: 256 << 10,
-        }
+        Self { ttl: 64, tos: 0, broadcast: false, receive_buffer: 256 << 10 }
     }
 }
 
@@ -94,10 +89,7 @@ impl UdpSocket {
             return false;
         }
         queue.charged = charged;
-        queue.datagrams.push_back(Waiting {
-            source,
-            payload: payload.into(),
-        });
+        queue.datagrams.push_back(Waiting { source, payload: payload.into() });
         true
     }
 }

@@ -21,10 +21,7 @@ fn addr(text: &str) -> SocketAddr {
 }
 
 fn peer(text: &str) -> Peer {
-    Peer {
-        addr: addr(text),
-        is_broadcast: false,
-    }
+    Peer { addr: addr(text), is_broadcast: false }
 }
 
 /// A socket bound to `local`.
@@ -154,9 +151,7 @@ fn a_place_belongs_to_one_socket_and_all_addresses_exclude_each_single_one() {
         let mut udp = udp();
         let one = bound(&mut udp, first);
         let other = udp.open();
-        let expected = is_free
-            .then_some(addr(second))
-            .ok_or(SocketError::AddressInUse);
+        let expected = is_free.then_some(addr(second)).ok_or(SocketError::AddressInUse);
         assert_eq!(udp.bind(other, addr(second)), expected, "{first} {second}");
         udp.close(one);
         if !is_free {
@@ -190,16 +185,10 @@ fn a_socket_is_bound_once_and_to_an_ipv4_address() {
     let mut udp = udp();
     let id = udp.open();
     assert_eq!(udp.local_addr(id), Ok(addr("0.0.0.0:0")));
-    assert_eq!(
-        udp.bind(id, addr("[::]:53")),
-        Err(SocketError::InvalidAddress)
-    );
+    assert_eq!(udp.bind(id, addr("[::]:53")), Err(SocketError::InvalidAddress));
     udp.bind(id, addr("10.7.0.2:53")).unwrap();
     assert_eq!(udp.local_addr(id), Ok(addr("10.7.0.2:53")));
-    assert_eq!(
-        udp.bind(id, addr("0.0.0.0:54")),
-        Err(SocketError::InvalidArgument)
-    );
+    assert_eq!(udp.bind(id, addr("0.0.0.0:54")), Err(SocketError::InvalidArgument));
     assert_eq!(udp.local_addr(id), Ok(addr("10.7.0.2:53")));
 }
 
@@ -213,9 +202,7 @@ fn ephemeral_ports_do_not_follow_one_another() {
         })
         .collect();
     assert!(ports.iter().all(|port| EPHEMERAL_PORTS.contains(port)));
-    let follows = ports
-        .windows(2)
-        .filter(|pair| pair[0].abs_diff(pair[1]) < 100);
+    let follows = ports.windows(2).filter(|pair| pair[0].abs_diff(pair[1]) < 100);
     assert!(follows.count() < 10, "{ports:?}");
 }
 
@@ -262,22 +249,14 @@ fn a_connected_socket_hears_its_peer_only() {
     udp.connect(id, HERE.into(), peer("10.7.0.1:53")).unwrap();
     assert_eq!(udp.peer_addr(id), Ok(addr("10.7.0.1:53")));
     let stranger = Ipv4Addr::new(10, 7, 0, 3);
-    for (source, port, expected) in [
-        (PEER, 53, Ok(id)),
-        (PEER, 54, Err(NoUdpSocket)),
-        (stranger, 53, Err(NoUdpSocket)),
-    ] {
-        assert_eq!(
-            udp.input(source, HERE, &datagram(port, 5000, b"")),
-            expected
-        );
+    for (source, port, expected) in
+        [(PEER, 53, Ok(id)), (PEER, 54, Err(NoUdpSocket)), (stranger, 53, Err(NoUdpSocket))]
+    {
+        assert_eq!(udp.input(source, HERE, &datagram(port, 5000, b"")), expected);
     }
     udp.connect(id, HERE.into(), peer("10.7.0.3:53")).unwrap();
     assert_eq!(udp.input(stranger, HERE, &datagram(53, 5000, b"")), Ok(id));
-    assert_eq!(
-        udp.input(PEER, HERE, &datagram(53, 5000, b"")),
-        Err(NoUdpSocket)
-    );
+    assert_eq!(udp.input(PEER, HERE, &datagram(53, 5000, b"")), Err(NoUdpSocket));
 }
 
 #[test]
@@ -299,10 +278,7 @@ fn connecting_binds_to_the_source_and_keeps_what_was_bound() {
     assert_eq!(udp.local_addr(other), Ok(addr("10.7.0.9:7")));
     assert_eq!(udp.input(PEER, HERE, &datagram(53, 7, b"")), Ok(all));
     udp.close(all);
-    assert_eq!(
-        udp.input(PEER, HERE, &datagram(53, 7, b"")),
-        Err(NoUdpSocket)
-    );
+    assert_eq!(udp.input(PEER, HERE, &datagram(53, 7, b"")), Err(NoUdpSocket));
 }
 
 #[test]
@@ -324,11 +300,7 @@ fn a_peer_that_cannot_be_is_refused_before_anything_is_bound() {
 fn a_datagram_leaves_with_the_options_of_its_socket() {
     let mut udp = udp();
     let id = bound(&mut udp, "10.7.0.2:7");
-    let options = UdpOptions {
-        ttl: 9,
-        tos: 0xb8,
-        ..UdpOptions::default()
-    };
+    let options = UdpOptions { ttl: 9, tos: 0xb8, ..UdpOptions::default() };
     udp.set_options(id, options).unwrap();
     assert_eq!(udp.options(id), Ok(options));
     let expected = Transmit {
@@ -345,10 +317,7 @@ fn a_datagram_leaves_with_the_options_of_its_socket() {
     assert_eq!(to_group.ttl, 1, "no router passes it on");
 
     let ttl_0 = UdpOptions { ttl: 0, ..options };
-    assert_eq!(
-        udp.set_options(id, ttl_0),
-        Err(SocketError::InvalidArgument)
-    );
+    assert_eq!(udp.set_options(id, ttl_0), Err(SocketError::InvalidArgument));
     assert_eq!(udp.options(id), Ok(options));
 }
 
@@ -356,10 +325,7 @@ fn a_datagram_leaves_with_the_options_of_its_socket() {
 fn sending_binds_a_socket_to_a_port_on_all_addresses() {
     let mut udp = udp();
     let id = udp.open();
-    assert_eq!(
-        udp.send(id, None, b"", 1500),
-        Err(SocketError::NotConnected)
-    );
+    assert_eq!(udp.send(id, None, b"", 1500), Err(SocketError::NotConnected));
     let sent = udp.send(id, Some(peer("10.7.0.1:53")), b"", 1500).unwrap();
     assert_eq!(sent.source, None);
     assert!(EPHEMERAL_PORTS.contains(&sent.source_port));
@@ -376,10 +342,7 @@ fn a_connected_socket_sends_to_its_peer_unless_told_otherwise() {
     let mut udp = udp();
     let id = udp.open();
     udp.connect(id, HERE.into(), peer("10.7.0.1:53")).unwrap();
-    for (to, destination) in [
-        (None, "10.7.0.1:53"),
-        (Some(peer("10.7.0.3:54")), "10.7.0.3:54"),
-    ] {
+    for (to, destination) in [(None, "10.7.0.1:53"), (Some(peer("10.7.0.3:54")), "10.7.0.3:54")] {
         let sent = udp.send(id, to, b"", 1500).unwrap();
         assert_eq!(SocketAddr::V4(sent.destination), addr(destination));
         assert_eq!(sent.source, Some(HERE));
@@ -404,17 +367,11 @@ fn a_datagram_fits_one_packet_or_is_refused() {
 fn a_broadcast_needs_permission_to_send_and_to_connect() {
     let mut udp = udp();
     let id = udp.open();
-    let everybody = Peer {
-        addr: addr("10.7.0.255:53"),
-        is_broadcast: true,
-    };
+    let everybody = Peer { addr: addr("10.7.0.255:53"), is_broadcast: true };
     let denied = SocketError::PermissionDenied;
     assert_eq!(udp.send(id, Some(everybody), b"", 1500), Err(denied));
     assert_eq!(udp.connect(id, HERE.into(), everybody), Err(denied));
-    let mut options = UdpOptions {
-        broadcast: true,
-        ..UdpOptions::default()
-    };
+    let mut options = UdpOptions { broadcast: true, ..UdpOptions::default() };
     udp.set_options(id, options).unwrap();
     assert!(udp.send(id, Some(everybody), b"", 1500).is_ok());
     udp.connect(id, HERE.into(), everybody).unwrap();
@@ -446,10 +403,7 @@ fn a_queue_is_bounded_by_octets_and_empty_datagrams_count_too() {
     ] {
         let mut udp = udp();
         let id = bound(&mut udp, "0.0.0.0:53");
-        let options = UdpOptions {
-            receive_buffer,
-            ..UdpOptions::default()
-        };
+        let options = UdpOptions { receive_buffer, ..UdpOptions::default() };
         udp.set_options(id, options).unwrap();
         for _ in 0..3 {
             assert_eq!(fill(&mut udp, len), expected, "{receive_buffer} {len}");
@@ -462,10 +416,7 @@ fn a_queue_is_bounded_by_octets_and_empty_datagrams_count_too() {
 fn an_empty_queue_takes_a_datagram_larger_than_the_buffer() {
     let mut udp = udp();
     let id = bound(&mut udp, "0.0.0.0:53");
-    let options = UdpOptions {
-        receive_buffer: 0,
-        ..UdpOptions::default()
-    };
+    let options = UdpOptions { receive_buffer: 0, ..UdpOptions::default() };
     udp.set_options(id, options).unwrap();
     assert_eq!(fill(&mut udp, 1472), 1);
     assert_eq!(receive(&mut udp, id).unwrap().0.len(), 1472);
@@ -482,10 +433,7 @@ fn a_full_queue_harms_no_other_socket() {
 }
 
 fn flow(local: &str, remote: &str) -> FourTuple {
-    FourTuple {
-        local: Endpoint::from(addr(local)),
-        remote: Endpoint::from(addr(remote)),
-    }
+    FourTuple { local: Endpoint::from(addr(local)), remote: Endpoint::from(addr(remote)) }
 }
 
 #[test]
@@ -517,8 +465,7 @@ fn an_icmp_error_is_reported_once_by_the_next_call_whichever_it_is() {
 fn an_icmp_error_about_anything_else_is_nobodys() {
     let mut udp = udp();
     let connected = bound(&mut udp, "10.7.0.2:7");
-    udp.connect(connected, HERE.into(), peer("10.7.0.1:53"))
-        .unwrap();
+    udp.connect(connected, HERE.into(), peer("10.7.0.1:53")).unwrap();
     let unconnected = bound(&mut udp, "0.0.0.0:8");
     for about in [
         flow("10.7.0.2:7", "10.7.0.1:54"),
@@ -528,11 +475,7 @@ fn an_icmp_error_about_anything_else_is_nobodys() {
         flow("10.7.0.2:8", "10.7.0.1:53"),
         flow("[fd00::1]:7", "10.7.0.1:53"),
     ] {
-        assert_eq!(
-            udp.on_icmp_error(about, SocketError::Refused),
-            None,
-            "{about}"
-        );
+        assert_eq!(udp.on_icmp_error(about, SocketError::Refused), None, "{about}");
     }
     assert!(!udp.has_error(connected) && !udp.has_error(unconnected));
 }
@@ -555,10 +498,7 @@ fn a_closed_socket_is_a_bad_handle_to_every_call() {
     assert_eq!(udp.set_options(id, UdpOptions::default()), Err(bad));
     assert_eq!(udp.take_error(id), Err(bad));
     assert!(!udp.has_datagram(id) && !udp.has_error(id));
-    assert_eq!(
-        udp.input(PEER, HERE, &datagram(5000, 53, b"hi")),
-        Err(NoUdpSocket)
-    );
+    assert_eq!(udp.input(PEER, HERE, &datagram(5000, 53, b"hi")), Err(NoUdpSocket));
     // Its place is free, and the new socket inherits nothing.
     let heir = bound(&mut udp, "0.0.0.0:53");
     assert_ne!(heir, id);

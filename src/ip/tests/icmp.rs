@@ -76,11 +76,7 @@ fn an_echo_without_data_and_one_of_the_whole_mtu_are_answered() {
 #[test]
 fn no_icmp_message_to_a_broadcast_or_a_group_has_any_effect() {
     for destination in [DIRECTED_BROADCAST, Ipv4Addr::BROADCAST, ALL_HOSTS] {
-        for message in [
-            ping(),
-            message(0, 0, [0; 4], b""),
-            message(3, 3, [0; 4], &quote()),
-        ] {
+        for message in [ping(), message(0, 0, [0; 4], b""), message(3, 3, [0; 4], &quote())] {
             let octets = packet(PEER, destination, 1, &message);
             assert_eq!(dropped(&mut host(), octets), Some(IcmpBroadcast));
         }
@@ -97,14 +93,8 @@ fn nobody_is_answered_in_the_name_of_a_foreign_address() {
     }
     let datagram = delivered(&mut ip, packet(PEER, FOREIGN, 17, &[0; 8]));
     let now = Instant::ZERO;
-    assert_eq!(
-        ip.port_unreachable(now, &datagram).unwrap_err(),
-        NoUdpSocket
-    );
-    assert_eq!(
-        ip.protocol_unreachable(now, &datagram).unwrap_err(),
-        UnknownProtocol
-    );
+    assert_eq!(ip.port_unreachable(now, &datagram).unwrap_err(), NoUdpSocket);
+    assert_eq!(ip.protocol_unreachable(now, &datagram).unwrap_err(), UnknownProtocol);
 }
 
 #[test]
@@ -113,11 +103,7 @@ fn an_icmp_message_with_a_wrong_checksum_is_dropped() {
         let mut message = ping();
         message[at] ^= 0x40;
         let octets = packet(PEER, HERE, 1, &message);
-        assert_eq!(
-            dropped(&mut host(), octets),
-            Some(TransportChecksum),
-            "{at}"
-        );
+        assert_eq!(dropped(&mut host(), octets), Some(TransportChecksum), "{at}");
     }
 }
 
@@ -133,10 +119,7 @@ fn an_icmp_message_shorter_than_its_header_is_dropped() {
             octets[3] = 0xff;
         }
         let reason = dropped(&mut host(), packet(PEER, HERE, 1, &octets));
-        assert!(
-            matches!(reason, Some(Truncated | TransportChecksum)),
-            "{len}: {reason:?}"
-        );
+        assert!(matches!(reason, Some(Truncated | TransportChecksum)), "{len}: {reason:?}");
     }
 }
 
@@ -147,13 +130,7 @@ fn an_echo_reply_is_handed_up() {
     let Verdict::EchoReply(echo) = host().input(Frame::new(sealed(octets))) else {
         panic!("no echo reply");
     };
-    let expected = Echo {
-        source: PEER,
-        ident: 0x1234,
-        sequence: 7,
-        ttl: 63,
-        data_len: 3,
-    };
+    let expected = Echo { source: PEER, ident: 0x1234, sequence: 7, ttl: 63, data_len: 3 };
     assert_eq!(echo, expected);
 }
 
@@ -186,36 +163,16 @@ fn each_kind_of_error_is_told_apart() {
         (3, 1, Kind::HostUnreachable, SocketError::HostUnreachable),
         (3, 2, Kind::ProtocolUnreachable, SocketError::Refused),
         (3, 3, Kind::PortUnreachable, SocketError::Refused),
-        (
-            3,
-            4,
-            Kind::FragmentationNeeded { mtu: 1400 },
-            SocketError::MessageTooLong,
-        ),
+        (3, 4, Kind::FragmentationNeeded { mtu: 1400 }, SocketError::MessageTooLong),
         (3, 5, Kind::SourceRouteFailed, SocketError::HostUnreachable),
         (3, 6, Kind::NetUnreachable, SocketError::NetworkUnreachable),
         (3, 7, Kind::HostUnreachable, SocketError::HostUnreachable),
         (3, 8, Kind::HostUnreachable, SocketError::HostUnreachable),
-        (
-            3,
-            9,
-            Kind::AdministrativelyProhibited,
-            SocketError::HostUnreachable,
-        ),
-        (
-            3,
-            10,
-            Kind::AdministrativelyProhibited,
-            SocketError::HostUnreachable,
-        ),
+        (3, 9, Kind::AdministrativelyProhibited, SocketError::HostUnreachable),
+        (3, 10, Kind::AdministrativelyProhibited, SocketError::HostUnreachable),
         (3, 11, Kind::NetUnreachable, SocketError::NetworkUnreachable),
         (3, 12, Kind::HostUnreachable, SocketError::HostUnreachable),
-        (
-            3,
-            13,
-            Kind::AdministrativelyProhibited,
-            SocketError::HostUnreachable,
-        ),
+        (3, 13, Kind::AdministrativelyProhibited, SocketError::HostUnreachable),
         (3, 14, Kind::HostUnreachable, SocketError::HostUnreachable),
         (3, 15, Kind::HostUnreachable, SocketError::HostUnreachable),
         (11, 0, Kind::TimeExceeded, SocketError::HostUnreachable),
@@ -231,10 +188,7 @@ fn each_kind_of_error_is_told_apart() {
 #[test]
 fn an_error_names_the_flow_that_it_is_about() {
     let error = error_of(&mut host(), &message(3, 3, [0; 4], &quote())).unwrap();
-    assert_eq!(
-        (error.local, error.remote, error.protocol),
-        (HERE, PEER, 17)
-    );
+    assert_eq!((error.local, error.remote, error.protocol), (HERE, PEER, 17));
     assert_eq!(error.transport, [0x13, 0x88, 0, 53, 0, 9, 0xbe, 0xef]);
     assert_eq!(error.flow().to_string(), "10.7.0.2:5000 ↔ 10.7.0.1:53");
 }
@@ -259,11 +213,7 @@ fn an_error_must_quote_what_we_could_have_sent() {
         altered(|quote| quote.truncate(19)),
         altered(Vec::clear),
     ] {
-        assert_eq!(
-            error_of(&mut host(), &message),
-            Err(IcmpQuote),
-            "{message:?}"
-        );
+        assert_eq!(error_of(&mut host(), &message), Err(IcmpQuote), "{message:?}");
     }
     // What routers change on the way says nothing: time to live, checksum, type of service.
     for at in [1, 8, 10] {
@@ -300,22 +250,13 @@ fn messages_that_concern_nobody_are_dropped() {
         (99, 0, &quote[..]),
     ] {
         let octets = message(kind, code, [10, 7, 0, 99], body);
-        assert_eq!(
-            error_of(&mut host(), &octets),
-            Err(IcmpUnused),
-            "{kind}/{code}"
-        );
+        assert_eq!(error_of(&mut host(), &octets), Err(IcmpUnused), "{kind}/{code}");
     }
 }
 
 /// A datagram for UDP port 9, whose header has one word of options.
 fn stray(destination: Ipv4Addr) -> Vec<u8> {
-    let mut octets = packet(
-        PEER,
-        destination,
-        17,
-        &[0, 7, 0, 9, 0, 10, 0, 0, b'h', b'i'],
-    );
+    let mut octets = packet(PEER, destination, 17, &[0, 7, 0, 9, 0, 10, 0, 0, b'h', b'i']);
     octets.splice(20..20, [1, 1, 1, 1]);
     octets[0] = 0x46;
     octets[3] += 4;
@@ -357,14 +298,8 @@ fn no_broadcast_or_multicast_is_ever_complained_about() {
     for destination in [DIRECTED_BROADCAST, Ipv4Addr::BROADCAST, ALL_HOSTS] {
         let datagram = delivered(&mut ip, stray(destination));
         let now = Instant::ZERO;
-        assert_eq!(
-            ip.port_unreachable(now, &datagram).unwrap_err(),
-            NoUdpSocket
-        );
-        assert_eq!(
-            ip.protocol_unreachable(now, &datagram).unwrap_err(),
-            UnknownProtocol
-        );
+        assert_eq!(ip.port_unreachable(now, &datagram).unwrap_err(), NoUdpSocket);
+        assert_eq!(ip.protocol_unreachable(now, &datagram).unwrap_err(), UnknownProtocol);
     }
 }
 
@@ -379,10 +314,7 @@ fn nothing_else_that_forbids_a_complaint_is_delivered() {
     let error = packet(PEER, HERE, 1, &message(3, 3, [0; 4], &quote()));
     for octets in [sealed(fragment), sealed(martian), error] {
         let verdict = host().input(Frame::new(octets));
-        assert!(
-            matches!(verdict, Verdict::Drop(_) | Verdict::Error(_)),
-            "{verdict:?}"
-        );
+        assert!(matches!(verdict, Verdict::Drop(_) | Verdict::Error(_)), "{verdict:?}");
     }
 }
 

@@ -16,10 +16,7 @@ fn a_packet_for_us_is_delivered_with_all_that_its_header_says() {
     let datagram = delivered(&mut host(), octets);
     assert_eq!((datagram.source, datagram.destination), (PEER, HERE));
     assert_eq!((datagram.cast, datagram.is_ours), (Cast::Unicast, true));
-    assert_eq!(
-        (datagram.protocol, datagram.tos, datagram.ttl),
-        (253, 0xb9, 17)
-    );
+    assert_eq!((datagram.protocol, datagram.tos, datagram.ttl), (253, 0xb9, 17));
     assert_eq!(&datagram.payload[..], b"hello");
     assert_eq!(datagram.quote[..], quote);
 }
@@ -28,11 +25,7 @@ fn a_packet_for_us_is_delivered_with_all_that_its_header_says() {
 fn every_prefix_of_a_packet_is_truncated() {
     let octets = packet(PEER, HERE, 253, b"hello");
     for len in 0..octets.len() {
-        assert_eq!(
-            dropped(&mut host(), octets[..len].to_vec()),
-            Some(Truncated),
-            "{len}"
-        );
+        assert_eq!(dropped(&mut host(), octets[..len].to_vec()), Some(Truncated), "{len}");
     }
 }
 
@@ -48,11 +41,7 @@ fn a_header_that_contradicts_itself_is_dropped() {
         (Truncated, altered(|octets| octets[3] += 1)),
         (Truncated, altered(|octets| octets[2] = 0xff)),
     ] {
-        assert_eq!(
-            dropped(&mut host(), octets.clone()),
-            Some(reason),
-            "{octets:?}"
-        );
+        assert_eq!(dropped(&mut host(), octets.clone()), Some(reason), "{octets:?}");
     }
     assert!(dropped(&mut host(), altered(|octets| octets[0] = 0x4f)).is_some());
 }
@@ -168,29 +157,18 @@ fn must_50_options_that_nobody_needs_are_ignored() {
 #[test]
 fn a_source_route_is_dropped_wherever_it_stands() {
     for kind in [131, 137] {
-        for options in [
-            &[kind, 7, 4, 192, 0, 2, 1][..],
-            &[kind, 3, 4],
-            &[1, 1, kind, 7, 4, 192, 0, 2, 1],
-        ] {
+        for options in
+            [&[kind, 7, 4, 192, 0, 2, 1][..], &[kind, 3, 4], &[1, 1, kind, 7, 4, 192, 0, 2, 1]]
+        {
             let octets = with_options(options);
-            assert_eq!(
-                dropped(&mut host(), octets),
-                Some(SourceRoute),
-                "{options:?}"
-            );
+            assert_eq!(dropped(&mut host(), octets), Some(SourceRoute), "{options:?}");
         }
     }
 }
 
 #[test]
 fn an_option_that_runs_out_of_the_header_is_dropped() {
-    for options in [
-        &[7, 0, 0, 0][..],
-        &[7, 1, 0, 0],
-        &[222, 5, 0, 0],
-        &[1, 1, 1, 7],
-    ] {
+    for options in [&[7, 0, 0, 0][..], &[7, 1, 0, 0], &[222, 5, 0, 0], &[1, 1, 1, 7]] {
         let octets = with_options(options);
         assert_eq!(dropped(&mut host(), octets), Some(IpOption), "{options:?}");
     }
@@ -209,11 +187,7 @@ fn a_fragment_is_dropped_be_it_first_middle_or_last() {
     ] {
         let octets =
             altered(|octets| octets[6..8].copy_from_slice(&u16::to_be_bytes(flags_and_offset)));
-        assert_eq!(
-            dropped(&mut host(), octets),
-            reason,
-            "{flags_and_offset:#x}"
-        );
+        assert_eq!(dropped(&mut host(), octets), reason, "{flags_and_offset:#x}");
     }
 }
 

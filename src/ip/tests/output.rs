@@ -42,15 +42,7 @@ fn what_one_host_sends_another_takes_in() {
 fn only_packets_that_may_be_fragmented_have_an_id() {
     let mut ip = host();
     let mut id_and_flags = |dont_fragment| {
-        let head = emitted(
-            &mut ip,
-            &Packet {
-                dont_fragment,
-                ..PACKET
-            },
-            1,
-        )
-        .unwrap();
+        let head = emitted(&mut ip, &Packet { dont_fragment, ..PACKET }, 1).unwrap();
         ([head[4], head[5]], [head[6], head[7]])
     };
     assert_eq!(id_and_flags(true), ([0, 0], [0x40, 0]));
@@ -76,10 +68,7 @@ fn a_packet_is_as_long_as_the_mtu_at_most() {
         let room = ip.mtu() - 20;
         let head = emitted(&mut ip, &PACKET, room).unwrap();
         assert_eq!(u32::from(u16::from_be_bytes([head[2], head[3]])), mtu);
-        assert_eq!(
-            emitted(&mut ip, &PACKET, room + 1).unwrap_err(),
-            SendError::TooLong
-        );
+        assert_eq!(emitted(&mut ip, &PACKET, room + 1).unwrap_err(), SendError::TooLong);
     }
 }
 
@@ -96,11 +85,7 @@ fn only_our_addresses_are_sources() {
     ] {
         let mut ip = host_with(|config| config.any_destination = any_destination);
         let outcome = emitted(&mut ip, &Packet { source, ..PACKET }, 1);
-        assert_eq!(
-            outcome.err(),
-            (!is_good).then_some(SendError::Source),
-            "{source}"
-        );
+        assert_eq!(outcome.err(), (!is_good).then_some(SendError::Source), "{source}");
     }
 }
 
@@ -118,14 +103,7 @@ fn only_where_somebody_can_be_do_packets_go() {
         ([240, 0, 0, 1], false),
     ] {
         let destination = destination.into();
-        let outcome = emitted(
-            &mut host(),
-            &Packet {
-                destination,
-                ..PACKET
-            },
-            1,
-        );
+        let outcome = emitted(&mut host(), &Packet { destination, ..PACKET }, 1);
         let error = (!is_good).then_some(SendError::Destination);
         assert_eq!(outcome.err(), error, "{destination}");
         assert_eq!(host().source_for(destination), is_good.then_some(HERE));
