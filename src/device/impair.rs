@@ -231,17 +231,9 @@ impl<P: Carried> Line<P> {
         let Some(burst) = self.settings.burst else {
             return self.settings.loss.happens(&mut self.rng);
         };
-        let change = if self.is_bad {
-            burst.leave
-        } else {
-            burst.enter
-        };
+        let change = if self.is_bad { burst.leave } else { burst.enter };
         self.is_bad ^= change.happens(&mut self.rng);
-        let loss = if self.is_bad {
-            burst.loss
-        } else {
-            self.settings.loss
-        };
+        let loss = if self.is_bad { burst.loss } else { self.settings.loss };
         loss.happens(&mut self.rng)
     }
 
@@ -252,11 +244,8 @@ impl<P: Carried> Line<P> {
             packet.flip(usize::try_from(bit).unwrap_or(usize::MAX));
             self.statistics.corrupted += 1;
         }
-        let sent_at = if self.held.len() < HELD_MAX {
-            self.send(now, packet.octets())
-        } else {
-            None
-        };
+        let sent_at =
+            if self.held.len() < HELD_MAX { self.send(now, packet.octets()) } else { None };
         let Some(sent_at) = sent_at else {
             self.statistics.overflowed += 1;
             return;
@@ -291,19 +280,11 @@ impl<P: Carried> Line<P> {
         if self.settings.reorder.happens(&mut self.rng) {
             self.statistics.reordered += 1;
             let has_delay = !delay.is_zero() || !jitter.is_zero();
-            return sent_at
-                + if has_delay {
-                    Duration::ZERO
-                } else {
-                    OVERTAKEN_AFTER
-                };
+            return sent_at + if has_delay { Duration::ZERO } else { OVERTAKEN_AFTER };
         }
         let width = u64::try_from(jitter.as_nanos()).unwrap_or(u64::MAX);
-        let above_least = if width == 0 {
-            0
-        } else {
-            self.rng.below(width.saturating_mul(2).saturating_add(1))
-        };
+        let above_least =
+            if width == 0 { 0 } else { self.rng.below(width.saturating_mul(2).saturating_add(1)) };
         let wait_and_jitter = delay.saturating_add(Duration::from_nanos(above_least));
         let arrival = sent_at + wait_and_jitter.saturating_sub(jitter);
         self.in_order_from = self.in_order_from.max(arrival);
@@ -324,9 +305,7 @@ impl<P: Carried> Line<P> {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.held
-            .first_key_value()
-            .map(|(&(arrival, _), _)| arrival)
+        self.held.first_key_value().map(|(&(arrival, _), _)| arrival)
     }
 }
 

@@ -20,11 +20,7 @@ impl Chance {
 
     /// It happens to `parts` packets in a million; `None` if that is more than all of them.
     pub const fn from_parts_per_million(parts: u32) -> Option<Self> {
-        if parts <= Self::ALWAYS.0 {
-            Some(Self(parts))
-        } else {
-            None
-        }
+        if parts <= Self::ALWAYS.0 { Some(Self(parts)) } else { None }
     }
 
     /// To how many packets in a million it happens.
@@ -212,10 +208,7 @@ impl FromStr for Impairment {
             seen.push(name);
             settings
                 .set(name, value)
-                .ok_or_else(|| InvalidImpairment::BadValue {
-                    item: item.to_owned(),
-                    expected,
-                })?;
+                .ok_or_else(|| InvalidImpairment::BadValue { item: item.to_owned(), expected })?;
         }
         if seen.contains(&"queue") && settings.rate.is_none() {
             return Err(InvalidImpairment::QueueWithoutRate);
@@ -279,20 +272,11 @@ impl fmt::Display for Impairment {
 type Unit = (&'static str, u64);
 
 /// Of a duration, the longest name first among those that end alike.
-const TIME_UNITS: [Unit; 4] = [
-    ("ns", 1),
-    ("us", 1_000),
-    ("ms", 1_000_000),
-    ("s", 1_000_000_000),
-];
+const TIME_UNITS: [Unit; 4] = [("ns", 1), ("us", 1_000), ("ms", 1_000_000), ("s", 1_000_000_000)];
 
 /// Of a rate, `bit` last, since all others end in it.
-const RATE_UNITS: [Unit; 4] = [
-    ("gbit", 1_000_000_000),
-    ("mbit", 1_000_000),
-    ("kbit", 1_000),
-    ("bit", 1),
-];
+const RATE_UNITS: [Unit; 4] =
+    [("gbit", 1_000_000_000), ("mbit", 1_000_000), ("kbit", 1_000), ("bit", 1)];
 
 /// The largest unit of which `amount` is a whole number.
 fn in_largest_unit(amount: u128, units: &[Unit]) -> (u128, &'static str) {
@@ -300,16 +284,13 @@ fn in_largest_unit(amount: u128, units: &[Unit]) -> (u128, &'static str) {
         .iter()
         .filter(|(_, size)| amount.is_multiple_of(u128::from(*size)))
         .max_by_key(|(_, size)| *size)
-        .map_or((amount, ""), |(name, size)| {
-            (amount / u128::from(*size), *name)
-        })
+        .map_or((amount, ""), |(name, size)| (amount / u128::from(*size), *name))
 }
 
 /// A number with one of `units`, in the smallest of them.
 fn parse_with_unit(text: &str, units: &[Unit]) -> Option<u64> {
-    let (number, size) = units
-        .iter()
-        .find_map(|(name, size)| Some((text.strip_suffix(name)?, *size)))?;
+    let (number, size) =
+        units.iter().find_map(|(name, size)| Some((text.strip_suffix(name)?, *size)))?;
     scaled(number, size)
 }
 
@@ -352,9 +333,7 @@ fn scaled(text: &str, scale: u64) -> Option<u64> {
     let divisor = 10u64.checked_pow(u32::try_from(decimals.len()).ok()?)?;
     let product = u128::from(all) * u128::from(scale);
     let is_whole = product.is_multiple_of(divisor.into());
-    u64::try_from(product / u128::from(divisor))
-        .ok()
-        .filter(|_| is_whole)
+    u64::try_from(product / u128::from(divisor)).ok().filter(|_| is_whole)
 }
 
 #[cfg(test)]
@@ -374,17 +353,10 @@ mod tests {
         assert_eq!(all.rate.unwrap().get(), 100_000_000);
         assert_eq!(all.queue.get(), 64);
         let burst = all.burst.unwrap();
-        assert_eq!(
-            (burst.enter.0, burst.leave.0, burst.loss.0),
-            (5_000, 200_000, 900_000)
-        );
+        assert_eq!((burst.enter.0, burst.leave.0, burst.loss.0), (5_000, 200_000, 900_000));
         assert_eq!(all.to_string(), ALL);
         assert_eq!(Impairment::default().to_string(), "seed=1");
-        for text in [
-            "seed=1",
-            "burst=1%/25%",
-            "loss=0.0001%,seed=18446744073709551615",
-        ] {
+        for text in ["seed=1", "burst=1%/25%", "loss=0.0001%,seed=18446744073709551615"] {
             let settings: Impairment = text.parse().unwrap();
             assert_eq!(settings.to_string().parse(), Ok(settings), "{text}");
         }
@@ -418,10 +390,7 @@ mod tests {
         assert_eq!(rate("1.5gbit"), Some(1_500_000_000));
         assert_eq!(rate("64kbit"), Some(64_000));
         assert_eq!(rate("1bit"), Some(1));
-        assert_eq!(
-            (rate("0mbit"), rate("5mb"), rate("0.5bit")),
-            (None, None, None)
-        );
+        assert_eq!((rate("0mbit"), rate("5mb"), rate("0.5bit")), (None, None, None));
         assert_eq!(parse_chance("100%"), Some(Chance::ALWAYS));
         assert_eq!(parse_chance("100.0001%"), None);
         assert_eq!(parse_chance("0.00001%"), None, "too fine is not never");
@@ -434,14 +403,7 @@ mod tests {
         let unknown = error("loss=1%,los=3%");
         assert!(unknown.contains("\"los=3%\""), "{unknown}");
         assert!(ITEMS.iter().all(|(name, _)| unknown.contains(name)));
-        for item in [
-            "loss=300%",
-            "delay",
-            "rate=",
-            "queue=0",
-            "seed=-1",
-            "burst=1%",
-        ] {
+        for item in ["loss=300%", "delay", "rate=", "queue=0", "seed=-1", "burst=1%"] {
             let text = error(&format!("corrupt=1%,{item}"));
             let (name, _) = item.split_once('=').unwrap_or((item, ""));
             assert!(text.contains(&format!("{item:?}")), "{text}");

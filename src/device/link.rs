@@ -63,22 +63,10 @@ impl Link {
     }
 
     fn pair_of(mtu: u32, mut wake: impl FnMut() -> Option<File>) -> (Self, Self) {
-        let [there, back] = [(); 2].map(|()| {
-            Arc::new(Wire {
-                state: Mutex::new(WireState::new()),
-                wake: wake(),
-            })
-        });
-        let near = Self {
-            mtu,
-            incoming: Arc::clone(&back),
-            outgoing: Arc::clone(&there),
-        };
-        let far = Self {
-            mtu,
-            incoming: there,
-            outgoing: back,
-        };
+        let [there, back] =
+            [(); 2].map(|()| Arc::new(Wire { state: Mutex::new(WireState::new()), wake: wake() }));
+        let near = Self { mtu, incoming: Arc::clone(&back), outgoing: Arc::clone(&there) };
+        let far = Self { mtu, incoming: there, outgoing: back };
         (near, far)
     }
 
@@ -154,11 +142,7 @@ impl WireState {
     }
 
     fn check_plugged(&self) -> io::Result<()> {
-        if self.is_unplugged {
-            Err(io::Error::from_raw_os_error(libc::ENODEV))
-        } else {
-            Ok(())
-        }
+        if self.is_unplugged { Err(io::Error::from_raw_os_error(libc::ENODEV)) } else { Ok(()) }
     }
 
     /// Whether a packet of `len` octets gets through; counts it if not.

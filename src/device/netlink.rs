@@ -40,30 +40,7 @@ fn request(index: u32, packets: u32) -> io::Result<Vec<u8>> {
 
 /// What an NLMSG_ERROR says: zero, or the error number below zero.
 fn outcome(answer: &[u8]) -> io::Result<()> {
-    let &[
-        _,
-        _,
-        _,
-        _,
-        t0,
-        t1,
-        _,
-        _,
-        _,
-        _,
-        _,
-        _,
-        _,
-        _,
-        _,
-        _,
-        e0,
-        e1,
-        e2,
-        e3,
-        ..,
-    ] = answer
-    else {
+    let &[_, _, _, _, t0, t1, _, _, _, _, _, _, _, _, _, _, e0, e1, e2, e3, ..] = answer else {
         return Err(io::ErrorKind::UnexpectedEof.into());
     };
     if libc::c_int::from(u16::from_ne_bytes([t0, t1])) != libc::NLMSG_ERROR {
@@ -106,9 +83,6 @@ mod tests {
     fn the_kernel_answers() {
         let error = set_queue_len(0, 5000).unwrap_err();
         let number = error.raw_os_error();
-        assert!(
-            matches!(number, Some(libc::EINVAL | libc::ENODEV | libc::EPERM)),
-            "{error}"
-        );
+        assert!(matches!(number, Some(libc::EINVAL | libc::ENODEV | libc::EPERM)), "{error}");
     }
 }

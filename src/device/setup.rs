@@ -37,22 +37,14 @@ pub struct TunConfig {
 
 impl Default for TunConfig {
     fn default() -> Self {
-        Self {
-            name: "tun0".to_owned(),
-            host_address: None,
-            mtu: 1500,
-            queue_len: 5000,
-        }
+        Self { name: "tun0".to_owned(), host_address: None, mtu: 1500, queue_len: 5000 }
     }
 }
 
 impl TunConfig {
     /// The device `name`, everything else by default.
     pub fn new(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            ..Self::default()
-        }
+        Self { name: name.into(), ..Self::default() }
     }
 
     /// What can be refused without asking the kernel.
@@ -74,11 +66,7 @@ impl TunConfig {
 
 /// An MTU that IPv4 allows.
 pub(super) fn check_mtu(mtu: u32) -> Result<(), TunError> {
-    if (MTU_MIN..=MTU_MAX).contains(&mtu) {
-        Ok(())
-    } else {
-        Err(TunError::MtuOutOfRange { mtu })
-    }
+    if (MTU_MIN..=MTU_MAX).contains(&mtu) { Ok(()) } else { Err(TunError::MtuOutOfRange { mtu }) }
 }
 
 /// Whether `name` can name one interface: the kernel's rule without the letters that a shell or
@@ -179,15 +167,8 @@ pub(super) fn misfit_of_queue(flags: c_int) -> Option<Misfit> {
 pub(super) fn attach_error(name: &str, exists: bool, source: io::Error) -> TunError {
     let owned = name.to_owned();
     match source.raw_os_error() {
-        Some(libc::EPERM | libc::EACCES) => TunError::NotPrivileged {
-            name: owned,
-            exists,
-            source,
-        },
-        Some(libc::EBUSY) => TunError::Busy {
-            name: owned,
-            source,
-        },
+        Some(libc::EPERM | libc::EACCES) => TunError::NotPrivileged { name: owned, exists, source },
+        Some(libc::EBUSY) => TunError::Busy { name: owned, source },
         Some(libc::EINVAL) => unfit(name, Misfit::Refused),
         _ => failed(name, "make the device")(source),
     }
@@ -206,12 +187,8 @@ pub(super) fn check_address_is_free(name: &str, addr: Ipv4Cidr) -> Result<(), Tu
 /// Sets up a device that we have just made.
 pub(super) fn configure(control: &ControlSocket, config: &TunConfig) -> Result<(), TunError> {
     let name = &config.name;
-    control
-        .set_mtu(name, config.mtu)
-        .map_err(failed(name, "set the MTU"))?;
-    let index = control
-        .index(name)
-        .map_err(failed(name, "look the device up"))?;
+    control.set_mtu(name, config.mtu).map_err(failed(name, "set the MTU"))?;
+    let index = control.index(name).map_err(failed(name, "look the device up"))?;
     if let Err(error) = netlink::set_queue_len(index.unwrap_or(0), config.queue_len) {
         // It then loses more packets in a burst, and works all the same.
         log::warn!("the queue length of {name} stays as it is: {error}");
@@ -224,21 +201,13 @@ pub(super) fn configure(control: &ControlSocket, config: &TunConfig) -> Result<(
             .set_address(name, AddressKind::Mask, cidr.mask())
             .map_err(failed(name, "set the netmask"))?;
     }
-    control
-        .set_up(name)
-        .map_err(failed(name, "bring the device up"))
+    control.set_up(name).map_err(failed(name, "bring the device up"))
 }
 
 /// Takes over a device that existed before: brings it up if it is down, and says its MTU.
 pub(super) fn adopt(control: &ControlSocket, name: &str) -> Result<u32, TunError> {
-    if !control
-        .is_up(name)
-        .map_err(failed(name, "ask for the state"))?
-    {
-        control.set_up(name).map_err(|source| TunError::Down {
-            name: name.to_owned(),
-            source,
-        })?;
+    if !control.is_up(name).map_err(failed(name, "ask for the state"))? {
+        control.set_up(name).map_err(|source| TunError::Down { name: name.to_owned(), source })?;
     }
     let mtu = control.mtu(name).map_err(failed(name, "ask for the MTU"))?;
     Ok(mtu.clamp(MTU_MIN, MTU_MAX))
@@ -254,18 +223,8 @@ mod tests {
         for good in ["t", "tun0", "wharf-a_b.c", "abcdefghijklmno"] {
             assert!(config(good).is_ok(), "{good}");
         }
-        for bad in [
-            "",
-            ".",
-            "..",
-            "a b",
-            "a/b",
-            "a:1",
-            "tun%d",
-            "a\0b",
-            "tün",
-            "abcdefghijklmnop",
-        ] {
+        for bad in ["", ".", "..", "a b", "a/b", "a:1", "tun%d", "a\0b", "tün", "abcdefghijklmnop"]
+        {
             let error = config(bad).unwrap_err();
             assert!(matches!(error, TunError::NameInvalid { .. }), "{bad:?}");
         }
@@ -278,10 +237,7 @@ mod tests {
             config.mtu = mtu;
             assert_eq!(config.validate().is_ok(), is_good, "{mtu}");
         }
-        let config = TunConfig {
-            queue_len: 0,
-            ..TunConfig::default()
-        };
+        let config = TunConfig { queue_len: 0, ..TunConfig::default() };
         assert!(matches!(config.validate(), Err(TunError::QueueEmpty)));
         for (addr, is_good) in [
             ("10.7.0.1/24", true),
@@ -290,10 +246,8 @@ mod tests {
             ("224.0.0.1/4", false),
             ("255.255.255.255/32", false),
         ] {
-            let config = TunConfig {
-                host_address: Some(addr.parse().unwrap()),
-                ..TunConfig::default()
-            };
+            let config =
+                TunConfig { host_address: Some(addr.parse().unwrap()), ..TunConfig::default() };
             assert_eq!(config.validate().is_ok(), is_good, "{addr}");
         }
     }

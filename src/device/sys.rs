@@ -13,11 +13,7 @@ use std::os::raw::{c_int, c_short};
 
 /// `-1` with `errno` becomes an error, as all these calls report theirs.
 fn check(outcome: c_int) -> io::Result<c_int> {
-    if outcome < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(outcome)
-    }
+    if outcome < 0 { Err(io::Error::last_os_error()) } else { Ok(outcome) }
 }
 
 /// The descriptor of a TUN that `tun-tap` opened, which itself knows only the raw number.
@@ -262,15 +258,8 @@ pub(super) fn clear_capabilities() -> io::Result<()> {
     /// `_LINUX_CAPABILITY_VERSION_3`.
     const VERSION_3: u32 = 0x2008_0522;
 
-    let mut header = Header {
-        version: VERSION_3,
-        pid: 0,
-    };
-    let none = [Data {
-        effective: 0,
-        permitted: 0,
-        inheritable: 0,
-    }; 2];
+    let mut header = Header { version: VERSION_3, pid: 0 };
+    let none = [Data { effective: 0, permitted: 0, inheritable: 0 }; 2];
     // SAFETY: capset reads the header, may write its version, and reads the two sets that
     // version 3 has; all of them outlive the call.
     let outcome = unsafe { libc::syscall(libc::SYS_capset, &raw mut header, none.as_ptr()) };

@@ -80,9 +80,7 @@ impl Tun {
         let name = config.name.as_str();
         setup::check_driver()?;
         let control = ControlSocket::open().map_err(setup::failed(name, "open a socket"))?;
-        let existing = control
-            .index(name)
-            .map_err(setup::failed(name, "look the device up"))?;
+        let existing = control.index(name).map_err(setup::failed(name, "look the device up"))?;
         if let Some(index) = existing {
             setup::check_existing(name, index)?;
         } else if let Some(addr) = config.host_address {

@@ -17,10 +17,7 @@ struct Memory {
 impl Write for Memory {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
         let mut memory = self.octets.lock().unwrap();
-        if self
-            .room
-            .is_some_and(|room| memory.len() + octets.len() > room)
-        {
+        if self.room.is_some_and(|room| memory.len() + octets.len() > room) {
             return Err(io::Error::from_raw_os_error(libc::ENOSPC));
         }
         memory.extend_from_slice(octets);
@@ -69,10 +66,7 @@ fn read_back(file: &[u8]) -> Vec<(Duration, u32, Vec<u8>)> {
                 let [EnhancedPacketOption::Flags(direction)] = packet.options[..] else {
                     panic!("{packet:?}");
                 };
-                assert_eq!(
-                    usize::try_from(packet.original_len).unwrap(),
-                    packet.data.len()
-                );
+                assert_eq!(usize::try_from(packet.original_len).unwrap(), packet.data.len());
                 packets.push((packet.timestamp, direction, packet.data.into_owned()));
             }
             other => panic!("{other:?}"),
@@ -87,13 +81,9 @@ fn what_passes_stands_in_the_file_with_its_time_and_direction() {
     let memory = Memory::default();
     let mut device = Capture::new(near, memory.clone(), "tun0", epoch()).unwrap();
     let nanos = Instant::from_nanos;
-    device
-        .transmit_burst(nanos(5), &mut packet(&[0x45, 1, 2]))
-        .unwrap();
-    far.transmit_burst(nanos(6), &mut packet(&[0x46; 20]))
-        .unwrap();
-    far.transmit_burst(nanos(6), &mut packet(&[0x47; 3]))
-        .unwrap();
+    device.transmit_burst(nanos(5), &mut packet(&[0x45, 1, 2])).unwrap();
+    far.transmit_burst(nanos(6), &mut packet(&[0x46; 20])).unwrap();
+    far.transmit_burst(nanos(6), &mut packet(&[0x47; 3])).unwrap();
     let mut frames = VecDeque::from([Frame::new(vec![9])]);
     assert_eq!(device.receive_burst(nanos(7), &mut frames, 9).unwrap(), 2);
     assert_eq!(device.receive_burst(nanos(8), &mut frames, 9).unwrap(), 0);
@@ -113,48 +103,26 @@ fn what_passes_stands_in_the_file_with_its_time_and_direction() {
             (at(8), INBOUND, vec![0x47; 3])
         ]
     );
-    device
-        .transmit_burst(nanos(9), &mut packet(&[0x48; 4]))
-        .unwrap();
+    device.transmit_burst(nanos(9), &mut packet(&[0x48; 4])).unwrap();
     drop(device);
-    assert_eq!(
-        read_back(&memory.octets.lock().unwrap()).len(),
-        4,
-        "on drop too"
-    );
+    assert_eq!(read_back(&memory.octets.lock().unwrap()).len(), 4, "on drop too");
 }
 
 #[test]
 fn a_full_disk_ends_the_capture_and_not_the_traffic() {
     let (near, mut far) = Link::pair_virtual(1500);
-    let memory = Memory {
-        room: Some(500),
-        ..Memory::default()
-    };
+    let memory = Memory { room: Some(500), ..Memory::default() };
     let mut device = Capture::new(near, memory.clone(), "tun0", epoch()).unwrap();
-    device
-        .transmit_burst(Instant::ZERO, &mut packet(&[0x45; 10]))
-        .unwrap();
+    device.transmit_burst(Instant::ZERO, &mut packet(&[0x45; 10])).unwrap();
     device.flush().unwrap();
     let written = memory.octets.lock().unwrap().len();
-    device
-        .transmit_burst(Instant::ZERO, &mut packet(&[0x45; 900]))
-        .unwrap();
+    device.transmit_burst(Instant::ZERO, &mut packet(&[0x45; 900])).unwrap();
     assert!(device.flush().is_err(), "what was asked for failed");
     assert!(device.writer.is_none());
-    device
-        .transmit_burst(Instant::ZERO, &mut packet(&[0x45; 10]))
-        .unwrap();
+    device.transmit_burst(Instant::ZERO, &mut packet(&[0x45; 10])).unwrap();
     device.flush().unwrap();
     drop(device);
     let mut arrived = VecDeque::new();
-    assert_eq!(
-        far.receive_burst(Instant::ZERO, &mut arrived, 9).unwrap(),
-        3
-    );
-    assert_eq!(
-        memory.octets.lock().unwrap().len(),
-        written,
-        "no torn block"
-    );
+    assert_eq!(far.receive_burst(Instant::ZERO, &mut arrived, 9).unwrap(), 3);
+    assert_eq!(memory.octets.lock().unwrap().len(), written, "no torn block");
 }

@@ -8,10 +8,7 @@ fn line(settings: &str) -> (Impair<Link>, Link) {
     let (near, far) = Link::pair_virtual(1500);
     let many = 1 << 20;
     let near = near.with_queue(many);
-    (
-        Impair::new(near, settings.parse().unwrap()),
-        far.with_queue(many),
-    )
+    (Impair::new(near, settings.parse().unwrap()), far.with_queue(many))
 }
 
 /// A packet of 100 octets that bears a number.
@@ -102,11 +99,7 @@ fn loss_takes_its_share_in_each_direction_and_nothing_else() {
         assert!(is_about(statistics.lost, 20), "{statistics:?}");
         assert_eq!(arrived as u64 + statistics.lost, 20_000);
     }
-    assert_ne!(
-        device.outgoing().lost,
-        device.incoming().lost,
-        "a seed each"
-    );
+    assert_ne!(device.outgoing().lost, device.incoming().lost, "a seed each");
 }
 
 #[test]
@@ -153,20 +146,14 @@ fn jitter_spreads_packets_within_its_bounds_and_keeps_their_order() {
     let (least, most) = (waits.clone().min().unwrap(), waits.max().unwrap());
     assert!(least >= Duration::from_millis(15) && most <= Duration::from_millis(25));
     // Packets that wait for the one before them are on the late side.
-    assert!(
-        most > least + Duration::from_millis(5),
-        "{least:?} to {most:?}"
-    );
+    assert!(most > least + Duration::from_millis(5), "{least:?} to {most:?}");
 }
 
 #[test]
 fn jitter_above_the_delay_stops_at_zero() {
     let (mut device, mut far) = line("jitter=1ms");
     let out = run(&mut device, &mut far, 100, 10_000);
-    let waits: Vec<_> = out
-        .iter()
-        .map(|&(at, n)| at - us(u64::from(n) * 10_000))
-        .collect();
+    let waits: Vec<_> = out.iter().map(|&(at, n)| at - us(u64::from(n) * 10_000)).collect();
     assert!(waits.contains(&Duration::ZERO), "half of them");
     assert!(waits.iter().all(|&wait| wait <= Duration::from_millis(1)));
     assert!(waits.iter().any(|&wait| wait > Duration::ZERO));
@@ -176,15 +163,10 @@ fn jitter_above_the_delay_stops_at_zero() {
 fn a_reordered_packet_overtakes_what_is_under_way_by_the_delay() {
     let (mut device, mut far) = line("delay=10ms,reorder=5%");
     let out = run(&mut device, &mut far, 2000, 100);
-    let early = out
-        .iter()
-        .filter(|&&(at, n)| at == us(u64::from(n) * 100))
-        .count();
+    let early = out.iter().filter(|&&(at, n)| at == us(u64::from(n) * 100)).count();
     assert_eq!(early as u64, device.outgoing().reordered);
     assert!((60..=140).contains(&early), "{early}");
-    let late = out
-        .iter()
-        .filter(|&&(at, n)| at == us(u64::from(n) * 100 + 10_000));
+    let late = out.iter().filter(|&&(at, n)| at == us(u64::from(n) * 100 + 10_000));
     assert_eq!(late.count(), 2000 - early, "the others take their time");
 }
 
@@ -192,20 +174,13 @@ fn a_reordered_packet_overtakes_what_is_under_way_by_the_delay() {
 fn without_a_delay_a_reordered_packet_is_overtaken_for_a_millisecond() {
     let (mut device, mut far) = line("reorder=5%");
     let out = run(&mut device, &mut far, 2000, 100);
-    let late = out
-        .iter()
-        .filter(|&&(at, n)| at == us(u64::from(n) * 100 + 1_000))
-        .count();
+    let late = out.iter().filter(|&&(at, n)| at == us(u64::from(n) * 100 + 1_000)).count();
     assert_eq!(late as u64, device.outgoing().reordered);
     assert!((60..=140).contains(&late), "{late}");
     let mut sorted = numbers(&out);
     assert!(!sorted.is_sorted());
     sorted.sort_unstable();
-    assert_eq!(
-        sorted,
-        (0..2000).collect::<Vec<_>>(),
-        "none lost, none twice"
-    );
+    assert_eq!(sorted, (0..2000).collect::<Vec<_>>(), "none lost, none twice");
 }
 
 #[test]
@@ -328,11 +303,7 @@ fn a_burst_that_is_held_whole_asks_to_be_called_again_at_once() {
     assert_eq!(device.receive_burst(us(7), &mut frames, 4).unwrap(), 0);
     assert_eq!(device.deadline(), Some(Instant::ZERO));
     assert_eq!(device.receive_burst(us(7), &mut frames, 0).unwrap(), 0);
-    assert_eq!(
-        device.deadline(),
-        Some(Instant::ZERO),
-        "nothing was asked for"
-    );
+    assert_eq!(device.deadline(), Some(Instant::ZERO), "nothing was asked for");
     assert_eq!(device.receive_burst(us(7), &mut frames, 4).unwrap(), 0);
     assert_eq!(device.deadline(), Some(us(20_007)));
     assert_eq!(device.receive_burst(us(20_007), &mut frames, 3).unwrap(), 3);
