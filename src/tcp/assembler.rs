@@ -50,13 +50,9 @@ impl Assembler {
             self.ranges.insert(first, Range { start, end });
             return Ok(());
         }
-        let merged = self
-            .ranges
-            .range(first..past)
-            .fold(Range { start, end }, |all, range| Range {
-                start: all.start.min(range.start),
-                end: all.end.max(range.end),
-            });
+        let merged = self.ranges.range(first..past).fold(Range { start, end }, |all, range| {
+            Range { start: all.start.min(range.start), end: all.end.max(range.end) }
+        });
         if let Some(slot) = self.ranges.get_mut(first) {
             *slot = merged;
         }
@@ -84,18 +80,12 @@ impl Assembler {
 
     /// How many octets are present from RCV.NXT on without a gap.
     pub(crate) fn contiguous(&self) -> u32 {
-        self.ranges
-            .front()
-            .filter(|range| range.start == 0)
-            .map_or(0, |range| range.end)
+        self.ranges.front().filter(|range| range.start == 0).map_or(0, |range| range.end)
     }
 
     /// How many octets are present in all.
     pub(crate) fn present(&self) -> u32 {
-        self.ranges
-            .iter()
-            .map(|range| range.end - range.start)
-            .sum()
+        self.ranges.iter().map(|range| range.end - range.start).sum()
     }
 
     /// Whether nothing is present.
@@ -136,11 +126,7 @@ mod tests {
             (0, 9, vec![(0, 9), (10, 20), (30, 40)]),
             (22, 28, vec![(10, 20), (22, 28), (30, 40)]),
             (25, 25, vec![(10, 20), (30, 40)]),
-            (
-                u32::MAX - 1,
-                u32::MAX,
-                vec![(10, 20), (30, 40), (u32::MAX - 1, u32::MAX)],
-            ),
+            (u32::MAX - 1, u32::MAX, vec![(10, 20), (30, 40), (u32::MAX - 1, u32::MAX)]),
         ] {
             let mut assembler = Assembler::default();
             assert_eq!(assembler.add(10, 20), Ok(()));
@@ -207,10 +193,7 @@ mod tests {
                 assert_eq!(assembler.contiguous() as usize, gap, "seed {seed}");
                 assert_eq!(assembler.present() as usize, octets.len(), "seed {seed}");
                 let ranges: Vec<_> = assembler.ranges().collect();
-                assert!(
-                    ranges.windows(2).all(|pair| pair[0].1 < pair[1].0),
-                    "seed {seed}"
-                );
+                assert!(ranges.windows(2).all(|pair| pair[0].1 < pair[1].0), "seed {seed}");
             }
         }
     }

@@ -134,11 +134,7 @@ mod tests {
             ((1 << 30) + 1, false),
             (u32::MAX, false),
         ] {
-            let outcome = if is_good {
-                Ok(())
-            } else {
-                Err(ConfigError::BufferSize(size))
-            };
+            let outcome = if is_good { Ok(()) } else { Err(ConfigError::BufferSize(size)) };
             assert_eq!(verdict(|config| config.receive_buffer = size), outcome);
             assert_eq!(verdict(|config| config.send_buffer = size), outcome);
         }
@@ -163,14 +159,8 @@ mod tests {
         let bad = Err(ConfigError::BadTimeout);
         assert_eq!(verdict(|config| config.time_wait = Duration::ZERO), bad);
         assert_eq!(verdict(|config| config.give_up_after = Duration::ZERO), bad);
-        assert_eq!(
-            verdict(|config| config.connect_timeout = Duration::ZERO),
-            bad
-        );
-        assert_eq!(
-            verdict(|config| config.fin_wait_2_timeout = Duration::ZERO),
-            bad
-        );
+        assert_eq!(verdict(|config| config.connect_timeout = Duration::ZERO), bad);
+        assert_eq!(verdict(|config| config.fin_wait_2_timeout = Duration::ZERO), bad);
     }
 
     #[test]

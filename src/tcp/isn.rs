@@ -56,12 +56,9 @@ mod tests {
     #[test]
     fn must_8_the_number_of_one_connection_advances_by_one_every_4_microseconds() {
         let isn = |micros| generator(1).isn(Instant::from_micros(micros), &tuple(1));
-        for (earlier, later, steps) in [
-            (0, 3, 0),
-            (0, 4, 1),
-            (0, 4_000_000, 1_000_000),
-            ((1 << 34) - 4, 1 << 34, 1),
-        ] {
+        for (earlier, later, steps) in
+            [(0, 3, 0), (0, 4, 1), (0, 4_000_000, 1_000_000), ((1 << 34) - 4, 1 << 34, 1)]
+        {
             assert_eq!(isn(later) - isn(earlier), steps, "{earlier} {later}");
         }
     }
@@ -69,13 +66,10 @@ mod tests {
     #[test]
     fn must_9_the_number_of_one_connection_tells_nothing_of_the_next() {
         let generator = generator(1);
-        let numbers: Vec<u32> = (0..4096)
-            .map(|port| generator.isn(Instant::ZERO, &tuple(port)).0)
-            .collect();
-        let deltas: std::collections::BTreeSet<_> = numbers
-            .windows(2)
-            .map(|pair| pair[1].wrapping_sub(pair[0]))
-            .collect();
+        let numbers: Vec<u32> =
+            (0..4096).map(|port| generator.isn(Instant::ZERO, &tuple(port)).0).collect();
+        let deltas: std::collections::BTreeSet<_> =
+            numbers.windows(2).map(|pair| pair[1].wrapping_sub(pair[0])).collect();
         assert!(deltas.len() > 4090, "{} deltas", deltas.len());
         for bit in 0..32 {
             let ones = numbers.iter().filter(|n| *n >> bit & 1 == 1).count();
@@ -99,31 +93,11 @@ mod tests {
         let other = |end: Endpoint| Endpoint::new(end.addr(), 81);
         let numbers = std::collections::BTreeSet::from([
             isn(FourTuple { local, remote }).0,
-            isn(FourTuple {
-                local: remote,
-                remote: local,
-            })
-            .0,
-            isn(FourTuple {
-                local: other(local),
-                remote,
-            })
-            .0,
-            isn(FourTuple {
-                local,
-                remote: other(remote),
-            })
-            .0,
-            isn(FourTuple {
-                local,
-                remote: local,
-            })
-            .0,
-            isn(FourTuple {
-                local: remote,
-                remote,
-            })
-            .0,
+            isn(FourTuple { local: remote, remote: local }).0,
+            isn(FourTuple { local: other(local), remote }).0,
+            isn(FourTuple { local, remote: other(remote) }).0,
+            isn(FourTuple { local, remote: local }).0,
+            isn(FourTuple { local: remote, remote }).0,
         ]);
         assert_eq!(numbers.len(), 6);
     }

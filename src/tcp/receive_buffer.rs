@@ -279,11 +279,7 @@ mod tests {
                 }
                 assert_eq!(buffer.len() as usize, in_order.len(), "seed {seed}");
                 let is_unused = in_order.is_empty() && early.iter().all(Option::is_none);
-                assert_eq!(
-                    buffer.allocated() == 0,
-                    is_unused,
-                    "seed {seed} step {step}"
-                );
+                assert_eq!(buffer.allocated() == 0, is_unused, "seed {seed} step {step}");
             }
         }
     }

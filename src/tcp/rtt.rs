@@ -40,10 +40,7 @@ impl RttEstimator {
     pub(crate) fn sample(&mut self, rtt: Duration) {
         self.smoothed = Some(match self.smoothed {
             // RFC 6298 (2.2).
-            None => Smoothed {
-                srtt: rtt,
-                rttvar: rtt / 2,
-            },
+            None => Smoothed { srtt: rtt, rttvar: rtt / 2 },
             // RFC 6298 (2.3), with alpha = 1/8 and beta = 1/4; RTTVAR first, from the old SRTT.
             Some(Smoothed { srtt, rttvar }) => Smoothed {
                 rttvar: (rttvar * 3 + srtt.abs_diff(rtt)) / 4,

@@ -86,11 +86,7 @@ impl SendBuffer {
         let start = self.end;
         self.charged += charge;
         self.end += charge as u64;
-        self.chunks.push_back(Chunk {
-            start,
-            octets,
-            charge,
-        });
+        self.chunks.push_back(Chunk { start, octets, charge });
     }
 
     /// How many octets are written and not acknowledged.
@@ -109,11 +105,7 @@ impl SendBuffer {
     pub(crate) fn slice(&mut self, offset: u32, len: u32) -> Payload {
         let start = (self.una + u64::from(offset)).min(self.end);
         let end = (start + u64::from(len)).min(self.end);
-        debug_assert_eq!(
-            end - start,
-            u64::from(len),
-            "a segment has what was written"
-        );
+        debug_assert_eq!(end - start, u64::from(len), "a segment has what was written");
 
         if start == end {
             return Payload::new();
@@ -125,11 +117,7 @@ impl SendBuffer {
         let past = self.chunks.partition_point(|chunk| chunk.start < end);
         let pieces = self.chunks.range(first..past.max(first));
         let mut payload: Payload = pieces
-            .map(|chunk| {
-                chunk
-                    .octets
-                    .slice(within(chunk.start, chunk.octets.len(), start, end))
-            })
+            .map(|chunk| chunk.octets.slice(within(chunk.start, chunk.octets.len(), start, end)))
             .collect();
         let tail = &self.tail[within(self.tail_start(), self.tail.len(), start, end)];
         if !tail.is_empty() {
@@ -145,10 +133,7 @@ impl SendBuffer {
 
     /// The peer has acknowledged the first `octets`.
     pub(crate) fn acknowledge(&mut self, octets: u32) {
-        debug_assert!(
-            octets <= self.len(),
-            "nothing is acknowledged before it is written"
-        );
+        debug_assert!(octets <= self.len(), "nothing is acknowledged before it is written");
         self.una = (self.una + u64::from(octets)).min(self.end);
         while let Some(chunk) = self.chunks.pop_front_if(|chunk| chunk.end() <= self.una) {
             self.charged -= chunk.charge;
@@ -201,11 +186,7 @@ impl SendBuffer {
             return;
         }
         let start = self.tail_start();
-        self.chunks.push_back(Chunk {
-            start,
-            octets: self.tail.split().freeze(),
-            charge: 0,
-        });
+        self.chunks.push_back(Chunk { start, octets: self.tail.split().freeze(), charge: 0 });
     }
 }
 
@@ -237,10 +218,7 @@ mod tests {
         let mut buffer = SendBuffer::default();
         assert_eq!(buffer.write(b"abcdef", 4), 4);
         assert_eq!(buffer.write(b"x", 0), 0);
-        assert_eq!(
-            (buffer.len(), octets(&buffer.slice(0, 4))),
-            (4, b"abcd".to_vec())
-        );
+        assert_eq!((buffer.len(), octets(&buffer.slice(0, 4))), (4, b"abcd".to_vec()));
     }
 
     #[test]
@@ -288,10 +266,7 @@ mod tests {
         assert_eq!(buffer.slice(0, 8 * 1024).len(), 8);
         let whole = buffer.slice(0, 8 * 1024 + 1);
         assert_eq!(whole.len(), 1);
-        assert_eq!(
-            octets(&whole)[7 * 1024..][..1025],
-            [[7; 1024].as_slice(), &[8]].concat()
-        );
+        assert_eq!(octets(&whole)[7 * 1024..][..1025], [[7; 1024].as_slice(), &[8]].concat());
     }
 
     #[test]
@@ -304,10 +279,7 @@ mod tests {
         buffer.acknowledge(199_999);
         assert!((1..=(64 << 10) + 4096).contains(&buffer.allocated()));
         buffer.acknowledge(1);
-        assert_eq!(
-            (buffer.allocated(), buffer.len(), buffer.slice(0, 0).len()),
-            (0, 0, 0)
-        );
+        assert_eq!((buffer.allocated(), buffer.len(), buffer.slice(0, 0).len()), (0, 0, 0));
     }
 
     /// Each octet leaves in a segment of its own, as keystrokes do without Nagle's algorithm.
@@ -338,9 +310,8 @@ mod tests {
             let mut model: VecDeque<u8> = VecDeque::new();
             for step in 0..400u32 {
                 let len = [8, 300, 9000, 100_000][pick(4)];
-                let written: Vec<u8> = (0..pick(len))
-                    .map(|n| (n + step as usize).to_le_bytes()[0])
-                    .collect();
+                let written: Vec<u8> =
+                    (0..pick(len)).map(|n| (n + step as usize).to_le_bytes()[0]).collect();
                 let room = ROOM - buffer.len();
                 match pick(6) {
                     0 | 1 => {
@@ -368,11 +339,7 @@ mod tests {
                     }
                 }
                 assert_eq!(buffer.len() as usize, model.len(), "seed {seed}");
-                assert_eq!(
-                    buffer.allocated() == 0,
-                    model.is_empty(),
-                    "seed {seed} step {step}"
-                );
+                assert_eq!(buffer.allocated() == 0, model.is_empty(), "seed {seed} step {step}");
             }
         }
     }

@@ -91,10 +91,7 @@ pub(crate) struct SeqRange {
 impl SeqRange {
     /// The `len` octets from `start` on.
     pub(crate) fn at(start: SeqNumber, len: u32) -> Self {
-        Self {
-            start,
-            end: start + len,
-        }
+        Self { start, end: start + len }
     }
 
     /// How many octets it has; 0 if its end is not after its start.
@@ -115,16 +112,9 @@ impl SeqRange {
     /// The octets that are in both; empty if there is none.
     pub(crate) fn intersect(self, other: Self) -> Self {
         let start = SeqNumber::max_of(self.start, other.start);
-        let end = if self.end.before(other.end) {
-            self.end
-        } else {
-            other.end
-        };
+        let end = if self.end.before(other.end) { self.end } else { other.end };
         // A range that ends before it starts would lend `contains` a meaning it must not have.
-        Self {
-            start,
-            end: SeqNumber::max_of(start, end),
-        }
+        Self { start, end: SeqNumber::max_of(start, end) }
     }
 }
 
@@ -147,11 +137,7 @@ mod tests {
         for start in EDGES.map(SeqNumber) {
             for octets in EDGES {
                 let is_before = start.before(start + octets);
-                assert_eq!(
-                    is_before,
-                    (1..1 << 31).contains(&octets),
-                    "{start:?} + {octets}"
-                );
+                assert_eq!(is_before, (1..1 << 31).contains(&octets), "{start:?} + {octets}");
             }
         }
     }
@@ -202,10 +188,7 @@ mod tests {
     #[test]
     fn an_intersection_has_the_octets_of_both_and_no_others() {
         for base in EDGES.map(SeqNumber) {
-            let range = |start, end| SeqRange {
-                start: base + start,
-                end: base + end,
-            };
+            let range = |start, end| SeqRange { start: base + start, end: base + end };
             for (a, b, both) in [
                 ((0, 10), (5, 15), (5, 10)),
                 ((0, 10), (2, 4), (2, 4)),

@@ -19,10 +19,6 @@ const WINDOW_MAX: u32 = 1 << 30;
 pub(crate) struct AckSample {
     /// Octets that this acknowledgment delivered, by ACK or by SACK.
     pub(crate) delivered: u32,
-    /// Octets in flight before it arrived.
-    pub(crate) prior_in_flight: u32,
-    /// Round-trip time, where this acknowledgment allows one to be measured.
-    pub(crate) rtt: Option<Duration>,
     /// Whether the window, and not the application, was what held us back (RFC 7661).
     pub(crate) was_window_limited: bool,
 }
@@ -34,6 +30,8 @@ pub(crate) enum Congestion {
     Loss,
     /// The retransmission timer ran out.
     Timeout,
+    /// It ran out again before what was lost then had arrived: ssthresh stays (RFC 5681 §3.1).
+    RepeatedTimeout,
 }
 
 /// A congestion controller. It sees samples and owns its window; it never sees the connection.

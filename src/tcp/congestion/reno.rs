@@ -57,11 +57,13 @@ impl CongestionControl for Reno {
     }
 
     fn on_congestion(&mut self, cause: Congestion, in_flight: u32) {
-        self.ssthresh = (in_flight / 2).max(self.mss.saturating_mul(2)); // RFC 5681 Eq. 4.
+        let half = (in_flight / 2).max(self.mss.saturating_mul(2)); // RFC 5681 Eq. 4.
         self.credit = 0;
-        self.cwnd = match cause {
-            Congestion::Loss => self.ssthresh,
-            Congestion::Timeout => self.mss, // The loss window, RFC 5681 §3.1.
+        (self.ssthresh, self.cwnd) = match cause {
+            Congestion::Loss => (half, half),
+            // The loss window, RFC 5681 §3.1.
+            Congestion::Timeout => (half, self.mss),
+            Congestion::RepeatedTimeout => (self.ssthresh, self.mss),
         };
     }
 
