@@ -51,11 +51,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            connections_max: 1 << 20,
-            sockets_max: (1 << 20) + (1 << 16),
-            memory_max: 2 << 30,
-        }
+        Self { connections_max: 1 << 20, sockets_max: (1 << 20) + (1 << 16), memory_max: 2 << 30 }
     }
 }
 
@@ -78,12 +74,7 @@ impl StackConfig {
         if self.interface.addresses.is_empty() {
             return Err(ConfigError::NoAddress);
         }
-        if let Some(&bad) = self
-            .interface
-            .addresses
-            .iter()
-            .find(|cidr| !is_host(**cidr))
-        {
+        if let Some(&bad) = self.interface.addresses.iter().find(|cidr| !is_host(**cidr)) {
             return Err(ConfigError::AddressNotUnicast(bad));
         }
         if !(MTU_MIN..=MTU_MAX).contains(&self.interface.mtu) {
@@ -138,18 +129,12 @@ impl fmt::Display for ConfigError {
                 f.write_str("acknowledgments may be delayed by less than 500 ms")
             }
             Self::BufferSize(size) => {
-                write!(
-                    f,
-                    "a buffer of {size} octets: it must be from 2048 to 1073741824"
-                )
+                write!(f, "a buffer of {size} octets: it must be from 2048 to 1073741824")
             }
             Self::BacklogZero => f.write_str("a backlog holds at least one connection"),
             Self::BadTimeout => f.write_str("a time-out is zero or its bounds are crossed"),
             Self::InitialWindow(segments) => {
-                write!(
-                    f,
-                    "an initial window of {segments} segments: it must be from 1 to 1000"
-                )
+                write!(f, "an initial window of {segments} segments: it must be from 1 to 1000")
             }
             Self::PortRange(first, last) => {
                 write!(f, "{first} to {last} is no range of ephemeral ports")

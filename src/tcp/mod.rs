@@ -1,32 +1,70 @@
-//! TCP
+//! TCP (RFC 9293), one noun a file. Read `connection.rs` first, then `input.rs` and `output.rs`.
+//!
+//! | part | owns | is told | answers |
+//! |---|---|---|---|
+//! | `Negotiated` | MSS both ways, window shifts | both SYNs, once | copied to whoever needs it |
+//! | `State` | where the two FINs are | CLOSE, FIN, ACK of our FIN | the next state |
+//! | `SendSide` | SND.*, our FIN, `SendBuffer` | SEG.ACK, SEG.WND, `write` | `Acked`; what may leave |
+//! | `ReceiveSide` | RCV.*, the peer's FIN, `ReceiveBuffer`, `Assembler` | segments, `read` | `Taken`; the window to offer |
+//! | `AckScheduler` | is an ACK owed, by when | `Taken`, refusals | must one leave now |
+//! | `RttEstimator` | SRTT, RTTVAR | samples | RTO |
+//! | `Recovery` | what is lost, duplicates, the retransmission timer | ACKs, time | what to send again |
+//! | `Algorithm` | cwnd, ssthresh | `AckSample`, `Congestion` | the window |
+//! | `Persist` | probe backoff | "data waits for window" | is a probe due |
+//! | `Lifetime` | since when we wait | progress, time | give up |
+//!
+//! ```text
+//! A SEGMENT ARRIVES (input.rs)                      A SEGMENT LEAVES (output.rs)
+//!  1 receive.admit      in the window?               choose   the first reason there is
+//!  2 RST, 4 SYN         RFC 5961                     permit   windows, Nagle, SWS
+//!  5 send.acknowledge   Acked                        stamp    ACK and window
+//!    recovery.on_ack    Verdict                      commit   the only step that changes anything
+//!    congestion.on_ack
+//!  7 receive.take       Taken                       TIME PASSES
+//!  8 state.on_fin                                    each part whose deadline is past changes its
+//!    acks.on_taken                                   own state; `choose` finds the reason
+//! ```
+//!
+//! RFCs: 9293; 1122 §4.2; 5681 and 6582 (congestion control, NewReno), 3042 (limited transmit);
+//! 6298 (RTO); 5961 (blind attacks); 6528 (ISN); 7323 §2 (window scale); 1337 (TIME-WAIT).
+
+mod ack;
+mod assembler;
+mod check;
 mod config;
-pub mod congestion {
-    pub use super::config::TcpConfig as _T;
-}
-pub use config::TcpConfig;
-/// tcp/info.rs: the snapshot that STATUS, the CLI and tests read.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct TcpInfo {
-    pub state: crate::observe::TcpState,
-    /// SRTT and RTTVAR, once measured.
-    pub srtt: Option<crate::time::Duration>,
-    pub rttvar: Option<crate::time::Duration>,
-    pub rto: crate::time::Duration,
-    /// Octets.
-    pub cwnd: u32,
-    pub ssthresh: u32,
-    pub send_mss: u32,
-    pub send_window: u32,
-    pub receive_window: u32,
-    pub send_window_shift: u8,
-    pub receive_window_shift: u8,
-    pub in_flight: u32,
-    pub retransmissions: u64,
-    /// Octets written and not yet acknowledged; octets not yet read.
-    pub send_queue: u32,
-    pub receive_queue: u32,
-    /// Octets acknowledged by the peer / delivered in order to us.
-    pub octets_acked: u64,
-    pub octets_received: u64,
-}
+mod congestion;
+mod connect;
+mod connection;
+mod info;
+mod input;
+mod isn;
+mod lifetime;
+mod listener;
+mod negotiated;
+mod output;
+mod persist;
+mod receive;
+mod receive_buffer;
+mod recovery;
+mod reset;
+mod rtt;
+mod segment;
+mod send;
+mod send_buffer;
+mod seq;
+mod state;
+mod time_wait;
+
+pub use self::config::TcpConfig;
+pub(crate) use self::connect::{Connecting, Verdict as ConnectingVerdict};
+pub(crate) use self::connection::{Connection, End, Opened, Outcome, Settings};
+pub use self::info::TcpInfo;
+pub(crate) use self::isn::IsnGenerator;
+pub(crate) use self::listener::half_open::{HalfOpen, Verdict as HalfOpenVerdict};
+pub(crate) use self::listener::{Listener, Verdict as ListenerVerdict};
+pub(crate) use self::negotiated::Offer;
+pub(crate) use self::receive_buffer::ReceiveBuffer;
+pub(crate) use self::reset::reset_for;
+pub(crate) use self::segment::{Segment, SegmentPlan};
+pub(crate) use self::seq::SeqNumber;
+pub(crate) use self::time_wait::{TimeWait, Verdict as TimeWaitVerdict};

@@ -1,0 +1,153 @@
+//! When an acknowledgment is owed, and how long it may wait (RFC 9293 §3.8.6.3).
+
+use super::receive::Taken;
+use crate::time::{Duration, Instant};
+
+/// Least time between two acknowledgments of segments that we refused: RFC 5961 §7 asks for a
+/// limit, Linux has this one (`tcp_invalid_ratelimit`). It is per connection: a common one tells
+/// an attacker what other connections do (CVE-2016-5696).
+const CHALLENGE_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Whether an acknowledgment is owed, and by when.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AckScheduler {
+    /// Longest delay (MUST-40).
+    delay_max: Duration,
+    /// An acknowledgment is owed at once.
+    is_due: bool,
+    /// An acknowledgment is owed by then, unless a segment carries it before.
+    due_at: Option<Instant>,
+    /// Octets received since the last acknowledgment.
+    unacknowledged: u32,
+    /// The largest segment seen: what "full-sized" means to this peer.
+    largest: u32,
+    /// When a refused segment was last answered.
+    challenged_at: Option<Instant>,
+}
+
+impl AckScheduler {
+    /// Nothing is owed yet.
+    pub(crate) fn new(delay_max: Duration) -> Self {
+        Self {
+            delay_max,
+            is_due: false,
+            due_at: None,
+            unacknowledged: 0,
+            largest: 0,
+            challenged_at: None,
+        }
+    }
+
+    /// An acknowledgment is owed at once.
+    pub(crate) fn owe_now(&mut self) {
+        self.is_due = true;
+    }
+
+    /// A segment of `text_len` octets was taken.
+    ///
+    /// At least every second full-sized segment is acknowledged (SHLD-19), counted across bursts;
+    /// but since nothing is sent while a burst is taken in, a burst costs one acknowledgment
+    /// however long it is (MUST-58, MUST-59 come before SHLD-19).
+    pub(crate) fn on_taken(&mut self, now: Instant, taken: &Taken, text_len: u32) {
+        self.largest = self.largest.max(text_len);
+        self.unacknowledged = self.unacknowledged.saturating_add(taken.octets);
+        if taken.is_irregular || taken.fin {
+            self.is_due = true;
+        } else if taken.octets > 0 {
+            if self.unacknowledged >= self.largest.saturating_mul(2) {
+                self.is_due = true;
+            }
+            self.due_at.get_or_insert(now + self.delay_max);
+        }
+    }
+
+    /// A segment was refused whose sender may be confused or may be an attacker: it is answered,
+    /// but not too often. Says whether it will be.
+    pub(crate) fn challenge(&mut self, now: Instant) -> bool {
+        let is_allowed = self.challenged_at.is_none_or(|last| now - last >= CHALLENGE_INTERVAL);
+        if is_allowed {
+            self.challenged_at = Some(now);
+            self.is_due = true;
+        }
+        is_allowed
+    }
+
+    /// A segment with our acknowledgment left.
+    pub(crate) fn on_sent(&mut self) {
+        self.is_due = false;
+        self.due_at = None;
+        self.unacknowledged = 0;
+    }
+
+    /// Whether a bare acknowledgment must leave, unless something else carries it.
+    pub(crate) fn is_due(&self) -> bool {
+        self.is_due
+    }
+
+    /// When the delay of an acknowledgment ends.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.due_at.filter(|_| !self.is_due)
+    }
+
+    /// The delay may have ended.
+    pub(crate) fn on_timeout(&mut self, now: Instant) {
+        if self.due_at.is_some_and(|at| at <= now) {
+            self.is_due = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DELAY: Duration = Duration::from_millis(40);
+
+    fn in_order(octets: u32) -> Taken {
+        Taken { octets, ..Taken::default() }
+    }
+
+    #[test]
+    fn shld_18_a_lone_segment_is_acknowledged_after_the_delay_and_not_before() {
+        let mut acks = AckScheduler::new(DELAY);
+        acks.on_taken(Instant::ZERO, &in_order(100), 100);
+        assert!(!acks.is_due());
+        assert_eq!(acks.deadline(), Some(Instant::ZERO + DELAY));
+        acks.on_timeout(Instant::from_nanos(39_999_999));
+        assert!(!acks.is_due());
+        acks.on_timeout(Instant::from_millis(40));
+        assert!(acks.is_due());
+    }
+
+    #[test]
+    fn shld_19_every_second_full_segment_is_acknowledged_at_once() {
+        let mut acks = AckScheduler::new(DELAY);
+        for _ in 0..3 {
+            acks.on_taken(Instant::ZERO, &in_order(536), 536);
+            assert!(!acks.is_due());
+            acks.on_taken(Instant::ZERO, &in_order(536), 536);
+            assert!(acks.is_due());
+            acks.on_sent();
+            assert!(!acks.is_due() && acks.deadline().is_none());
+        }
+    }
+
+    #[test]
+    fn what_is_irregular_is_acknowledged_at_once() {
+        for taken in [
+            Taken { is_irregular: true, ..Taken::default() },
+            Taken { fin: true, ..Taken::default() },
+        ] {
+            let mut acks = AckScheduler::new(DELAY);
+            acks.on_taken(Instant::ZERO, &taken, 0);
+            assert!(acks.is_due(), "{taken:?}");
+        }
+    }
+
+    #[test]
+    fn refused_segments_are_answered_twice_a_second_at_most() {
+        let mut acks = AckScheduler::new(DELAY);
+        let answered = (0..10_000).filter(|&ms| acks.challenge(Instant::from_millis(ms))).count();
+        assert_eq!(answered, 20);
+    }
+}

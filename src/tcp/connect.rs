@@ -1,0 +1,261 @@
+//! SYN-SENT, and the SYN-RECEIVED that follows a simultaneous open (RFC 9293 §3.10.7.3, MUST-10).
+
+use super::config::TcpConfig;
+use super::connection::Opened;
+use super::negotiated::{Negotiated, Offer};
+use super::reset::reset_for;
+use super::segment::{Segment, SegmentPlan};
+use super::seq::SeqNumber;
+use crate::observe::{DropReason, SendReason, TcpState};
+use crate::time::{Duration, Instant};
+use crate::wire::tcp::TcpFlags;
+use crate::wire::tcp_options::TcpOptions;
+
+/// The first wait for an answer (RFC 6298 (2.1)); it doubles.
+const RTO_INITIAL: Duration = Duration::from_secs(1);
+
+/// Longest wait between two SYNs.
+const RTO_MAX: Duration = Duration::from_secs(60);
+
+/// An active open that is not through the handshake.
+#[derive(Clone, Debug)]
+pub(crate) struct Connecting {
+    iss: SeqNumber,
+    offer: Offer,
+    /// The window that our SYN announces; never scaled (RFC 7323 §2.2).
+    window: u16,
+    /// The peer's SYN, once it has crossed ours.
+    crossed: Option<Crossed>,
+    first_sent_at: Instant,
+    next_at: Instant,
+    gives_up_at: Instant,
+    retries: u32,
+    owed: Owed,
+}
+
+/// What the peer's SYN said in a simultaneous open: we are in SYN-RECEIVED.
+#[derive(Clone, Debug)]
+struct Crossed {
+    irs: SeqNumber,
+    options: TcpOptions,
+    window: u16,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owed {
+    Nothing,
+    Syn,
+    Ack,
+}
+
+/// What a segment does to an active open.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// The handshake is through. `segment_is_next`: the segment itself, its text and its FIN are
+    /// the connection's to receive; an acknowledgment is owed in any case.
+    Opened(Opened),
+    /// The peer refused.
+    Refused,
+    /// It goes on; something may be owed.
+    Stay,
+    /// It goes on, and this answer is sent.
+    Answer(SegmentPlan),
+    /// Nothing happens.
+    Drop(DropReason),
+}
+
+impl Connecting {
+    /// OPEN, active (RFC 9293 §3.10.1): our SYN is owed.
+    pub(crate) fn new(
+        now: Instant,
+        config: &TcpConfig,
+        iss: SeqNumber,
+        offer: Offer,
+        receive_buffer: u32,
+    ) -> Self {
+        Self {
+            iss,
+            offer,
+            window: u16::try_from(receive_buffer).unwrap_or(u16::MAX),
+            crossed: None,
+            first_sent_at: now,
+            next_at: now + RTO_INITIAL,
+            gives_up_at: now + config.connect_timeout,
+            retries: 0,
+            owed: Owed::Syn,
+        }
+    }
+
+    /// The state by its name in the RFC.
+    pub(crate) fn tcp_state(&self) -> TcpState {
+        if self.crossed.is_some() { TcpState::SynReceived } else { TcpState::SynSent }
+    }
+
+    /// Whether `seq` is that of our SYN: an ICMP error that quotes another is not about it
+    /// (RFC 5927 §4.1).
+    pub(crate) fn has_sent(&self, seq: SeqNumber) -> bool {
+        seq == self.iss
+    }
+
+    /// When the SYN is due again, or the open is given up.
+    pub(crate) fn deadline(&self) -> Instant {
+        self.next_at.min(self.gives_up_at)
+    }
+
+    /// Time has passed. `false`: nobody answered for long enough (RFC 9293 §3.8.3, MUST-22,
+    /// MUST-23).
+    pub(crate) fn on_timeout(&mut self, now: Instant) -> bool {
+        if self.gives_up_at <= now {
+            return false;
+        }
+        if self.next_at <= now {
+            self.retries = self.retries.saturating_add(1);
+            self.owed = Owed::Syn;
+            let wait = RTO_INITIAL.saturating_mul(1 << self.retries.min(16)).min(RTO_MAX);
+            self.next_at = now + wait;
+        }
+        true
+    }
+
+    /// SEGMENT ARRIVES.
+    pub(crate) fn receive(&mut self, now: Instant, segment: &Segment) -> Verdict {
+        match self.crossed.take() {
+            None => self.receive_in_syn_sent(now, segment),
+            Some(crossed) => {
+                let verdict = self.receive_in_syn_received(now, segment, &crossed);
+                self.crossed = Some(crossed);
+                verdict
+            }
+        }
+    }
+
+    /// RFC 9293 §3.10.7.3: first ACK, second RST, fourth SYN.
+    fn receive_in_syn_sent(&mut self, now: Instant, segment: &Segment) -> Verdict {
+        let is_acceptable = segment.ack.map(|ack| ack == self.iss + 1);
+        if is_acceptable == Some(false) {
+            return match reset_for(segment) {
+                Some(reset) => Verdict::Answer(reset),
+                None => Verdict::Drop(DropReason::BadHandshakeAck),
+            };
+        }
+        if segment.rst {
+            return match is_acceptable {
+                Some(_) => Verdict::Refused,
+                None => Verdict::Drop(DropReason::StrayReset),
+            };
+        }
+        match (segment.syn, segment.ack) {
+            (false, _) => Verdict::Drop(DropReason::NoAck),
+            (true, Some(ack)) => {
+                let agreed = Negotiated::agree(&self.offer, &segment.options);
+                // The window of a SYN is not scaled.
+                let window = u32::from(segment.window);
+                Verdict::Opened(self.opened(now, segment.seq, agreed, window, (segment.seq, ack)))
+            }
+            (true, None) => {
+                // Simultaneous open: both SYNs have crossed; ours goes out again, with an ACK.
+                self.crossed = Some(Crossed {
+                    irs: segment.seq,
+                    options: segment.options.clone(),
+                    window: segment.window,
+                });
+                self.owed = Owed::Syn;
+                Verdict::Stay
+            }
+        }
+    }
+
+    /// RFC 9293 §3.10.7.4, for SYN-RECEIVED after an active open.
+    fn receive_in_syn_received(
+        &mut self,
+        now: Instant,
+        segment: &Segment,
+        crossed: &Crossed,
+    ) -> Verdict {
+        let nxt = crossed.irs + 1;
+        if segment.rst {
+            // The user opened: it is told (MUST-11).
+            return if segment.seq == nxt {
+                Verdict::Refused
+            } else {
+                Verdict::Drop(DropReason::ResetNotExact)
+            };
+        }
+        let agreed = Negotiated::agree(&self.offer, &crossed.options);
+        let is_ack_of_syn = segment.ack == Some(self.iss + 1);
+        if segment.syn && segment.seq == crossed.irs {
+            // Their SYN again, usually as SYN-ACK: with our SYN acknowledged that is all we need.
+            if is_ack_of_syn {
+                let window = u32::from(crossed.window);
+                let from = (crossed.irs, self.iss + 1);
+                return Verdict::Opened(self.opened(now, crossed.irs, agreed, window, from));
+            }
+            self.owed = Owed::Syn;
+            return Verdict::Stay;
+        }
+        let is_in_window =
+            !segment.seq.before(nxt) && !segment.seq.after(nxt + u32::from(self.window));
+        if segment.syn || !is_in_window {
+            self.owed = Owed::Ack;
+            return Verdict::Stay;
+        }
+        match segment.ack {
+            None => Verdict::Drop(DropReason::NoAck),
+            Some(ack) if is_ack_of_syn => {
+                let window = u32::from(segment.window) << agreed.send_shift;
+                Verdict::Opened(self.opened(now, crossed.irs, agreed, window, (segment.seq, ack)))
+            }
+            Some(_) => match reset_for(segment) {
+                Some(reset) => Verdict::Answer(reset),
+                None => Verdict::Drop(DropReason::BadHandshakeAck),
+            },
+        }
+    }
+
+    fn opened(
+        &self,
+        now: Instant,
+        irs: SeqNumber,
+        agreed: Negotiated,
+        window: u32,
+        window_from: (SeqNumber, SeqNumber),
+    ) -> Opened {
+        Opened {
+            iss: self.iss,
+            irs,
+            agreed,
+            window,
+            window_from,
+            offered: u32::from(self.window),
+            rtt: (self.retries == 0).then(|| now - self.first_sent_at),
+        }
+    }
+
+    /// What is owed.
+    pub(crate) fn transmit(&mut self) -> Option<SegmentPlan> {
+        let ack = self.crossed.as_ref().map(|crossed| crossed.irs + 1);
+        let window = self.window;
+        match std::mem::replace(&mut self.owed, Owed::Nothing) {
+            Owed::Nothing => None,
+            Owed::Ack => {
+                let (reason, seq) = (SendReason::Ack, self.iss + 1);
+                Some(SegmentPlan::bare(reason, seq, ack, TcpFlags::NONE, window))
+            }
+            Owed::Syn => {
+                let (reason, flags) = (SendReason::Handshake, TcpFlags::SYN);
+                let mut plan = SegmentPlan::bare(reason, self.iss, ack, flags, window);
+                plan.options = match &self.crossed {
+                    None => self.offer.options(),
+                    Some(crossed) => self.offer.answer_options(&crossed.options),
+                };
+                Some(plan)
+            }
+        }
+    }
+
+    /// The RST that tells the peer, if it can know of us at all.
+    pub(crate) fn abort(&self) -> Option<SegmentPlan> {
+        let ack = Some(self.crossed.as_ref()?.irs + 1);
+        Some(SegmentPlan::bare(SendReason::Reset, self.iss + 1, ack, TcpFlags::RST, 0))
+    }
+}

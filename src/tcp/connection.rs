@@ -1,0 +1,335 @@
+//! A connection that has been through the handshake: its parts, and the user's calls on it.
+
+use super::ack::AckScheduler;
+use super::config::TcpConfig;
+use super::congestion::{Algorithm, CongestionControl as _};
+use super::info::TcpInfo;
+use super::lifetime::{Expired, Lifetime};
+use super::negotiated::Negotiated;
+use super::persist::Persist;
+use super::receive::ReceiveSide;
+use super::receive_buffer::ReceiveBuffer;
+use super::recovery::{Outstanding, Recovery};
+use super::rtt::RttEstimator;
+use super::segment::SegmentPlan;
+use super::send::{Blocked, SendSide};
+use super::seq::SeqNumber;
+use super::state::State;
+use super::time_wait::TimeWait;
+use crate::observe::{SendReason, TcpState};
+use crate::time::{Duration, Instant};
+use crate::wire::tcp::TcpFlags;
+
+/// A connection that has been through the handshake (RFC 9293 §3.3.1).
+///
+/// Each part owns its variables and never sees the connection: what one part must know of
+/// another is passed in as a value. `tcp::input` is what arrives, `tcp::output` what leaves.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    /// Where the two FINs are.
+    pub(super) state: State,
+    /// What the handshake fixed.
+    pub(super) agreed: Negotiated,
+    /// SND.* and the octets not yet acknowledged.
+    pub(super) send: SendSide,
+    /// RCV.* and the octets not yet read.
+    pub(super) receive: ReceiveSide,
+    /// Whether an acknowledgment is owed, and how long it may wait.
+    pub(super) acks: AckScheduler,
+    /// SRTT and RTTVAR.
+    pub(super) rtt: RttEstimator,
+    /// What was lost, and the retransmission timer.
+    pub(super) recovery: Recovery,
+    /// cwnd and ssthresh.
+    pub(super) congestion: Algorithm,
+    /// Probes of a shut window.
+    pub(super) persist: Persist,
+    /// When to give up.
+    pub(super) lifetime: Lifetime,
+    /// Whether a socket can still read what arrives.
+    pub(super) reader: Reader,
+    /// How long TIME-WAIT lasts.
+    pub(super) time_wait: Duration,
+}
+
+/// Whether anybody can still read what arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reader {
+    /// A socket holds the connection.
+    Socket,
+    /// The socket is closed; the connection only finishes what was written (an orphan).
+    Gone,
+}
+
+/// What the handshake left behind for the connection to start from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Opened {
+    /// Our initial sequence number.
+    pub(crate) iss: SeqNumber,
+    /// The peer's initial sequence number.
+    pub(crate) irs: SeqNumber,
+    /// What both SYNs fixed.
+    pub(crate) agreed: Negotiated,
+    /// The peer's window, octets; a SYN's is not scaled, any other segment's is.
+    pub(crate) window: u32,
+    /// SEG.SEQ and SEG.ACK of the segment that brought that window.
+    pub(crate) window_from: (SeqNumber, SeqNumber),
+    /// The window that we announced with our SYN, octets.
+    pub(crate) offered: u32,
+    /// The round trip of our SYN if it was sent once.
+    pub(crate) rtt: Option<Duration>,
+}
+
+/// What a socket has asked for, as far as the connection needs it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    /// Nagle's algorithm off.
+    pub(crate) nodelay: bool,
+    /// Octets of the receive buffer.
+    pub(crate) receive_buffer: u32,
+    /// Octets of the send buffer.
+    pub(crate) send_buffer: u32,
+}
+
+/// How a connection ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// Both FINs are through and we wait 2 MSL.
+    TimeWait(TimeWait),
+    /// Both FINs are through.
+    Closed,
+    /// The peer reset it.
+    Reset,
+    /// We reset it: data came that nobody can read (SHLD-3). The RST is to be sent.
+    Aborted(SegmentPlan),
+    /// The peer fell silent.
+    TimedOut,
+}
+
+/// What became of an input.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    /// There is more to read, or the end of the file.
+    pub(crate) readable: bool,
+    /// There is more room to write.
+    pub(crate) writable: bool,
+    /// Duplicate acknowledgments told of a loss.
+    pub(crate) fast_retransmit: bool,
+    /// The retransmission timer ran out.
+    pub(crate) timed_out: bool,
+    /// The connection is over.
+    pub(crate) end: Option<End>,
+}
+
+impl Connection {
+    /// The connection that a handshake has opened.
+    pub(crate) fn new(config: &TcpConfig, settings: &Settings, opened: &Opened) -> Self {
+        let Opened { iss, irs, agreed, window, window_from, offered, rtt } = *opened;
+        let mut estimator = RttEstimator::default();
+        match rtt {
+            Some(rtt) => estimator.sample(rtt),
+            None => estimator.on_syn_timeout(), // RFC 6298 (5.7): our SYN had to be sent again.
+        }
+        let mut send = SendSide::new(iss, &agreed, window, window_from, settings.send_buffer);
+        send.set_nodelay(settings.nodelay);
+        let mss = u32::from(agreed.send_mss);
+        Self {
+            state: State::Established,
+            agreed,
+            send,
+            receive: ReceiveSide::new(irs, &agreed, offered, settings.receive_buffer),
+            acks: AckScheduler::new(config.ack_delay),
+            rtt: estimator,
+            recovery: Recovery::new(iss + 1),
+            congestion: Algorithm::reno(mss, config.initial_window.saturating_mul(mss)),
+            persist: Persist::default(),
+            lifetime: Lifetime::new(config),
+            reader: Reader::Socket,
+            time_wait: config.time_wait,
+        }
+    }
+
+    /// The state by its name in the RFC.
+    pub(crate) fn tcp_state(&self) -> TcpState {
+        self.state.into()
+    }
+
+    /// SEND: takes as many octets as there is room for; `None` after CLOSE.
+    pub(crate) fn write(&mut self, octets: &[u8]) -> Option<usize> {
+        if !self.state.may_send() {
+            return None;
+        }
+        usize::try_from(self.send.write(octets)).ok()
+    }
+
+    /// RECEIVE: copies octets out; 0 when there are none.
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> usize {
+        let octets = self.receive.read(buffer);
+        if self.receive.is_update_due() {
+            self.acks.owe_now();
+        }
+        octets
+    }
+
+    /// Copies octets and leaves them to be read.
+    pub(crate) fn peek(&self, buffer: &mut [u8]) -> usize {
+        self.receive.peek(buffer)
+    }
+
+    /// CLOSE of RFC 9293 §3.10.4: nothing more will be written; what has been is sent, then our
+    /// FIN. Reading goes on (half-close, §3.6).
+    pub(crate) fn shutdown_write(&mut self) {
+        if self.state.may_send() {
+            self.send.close();
+            self.state = self.state.on_close();
+        }
+    }
+
+    /// The socket goes away. What was written is still sent; if something was not read, the peer
+    /// must learn that it is lost, and the connection is reset (SHLD-3, RFC 2525 §2.17).
+    pub(crate) fn abandon(&mut self) -> Option<End> {
+        if self.receive.readable() > 0 {
+            return Some(End::Aborted(self.abort()));
+        }
+        self.shutdown_write();
+        self.reader = Reader::Gone;
+        None
+    }
+
+    /// ABORT (RFC 9293 §3.10.5): the RST that tells the peer. The connection is then to be
+    /// forgotten.
+    pub(crate) fn abort(&self) -> SegmentPlan {
+        let (seq, ack) = (self.send.nxt(), self.receive.nxt());
+        SegmentPlan::bare(SendReason::Reset, seq, Some(ack), TcpFlags::RST, 0)
+    }
+
+    /// An acknowledgment is owed at once: the one that ends the handshake.
+    pub(crate) fn owe_ack(&mut self) {
+        self.acks.owe_now();
+    }
+
+    /// Switches Nagle's algorithm off or on.
+    pub(crate) fn set_nodelay(&mut self, nodelay: bool) {
+        self.send.set_nodelay(nodelay);
+    }
+
+    /// Octets that `read` would give.
+    pub(crate) fn readable(&self) -> u32 {
+        self.receive.readable()
+    }
+
+    /// Whether the peer's FIN has been reached, so that nothing more will become readable.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.receive.is_finished()
+    }
+
+    /// Octets that `write` would take; `None` after CLOSE.
+    pub(crate) fn writable(&self) -> Option<u32> {
+        self.state.may_send().then(|| self.send.room())
+    }
+
+    /// Octets written and not acknowledged.
+    pub(crate) fn unacknowledged(&self) -> u32 {
+        self.send.queued()
+    }
+
+    /// Octets of memory that the buffers hold.
+    pub(crate) fn allocated(&self) -> usize {
+        self.send.allocated() + self.receive.allocated()
+    }
+
+    /// Whether no socket holds it any more.
+    pub(crate) fn is_orphan(&self) -> bool {
+        self.reader == Reader::Gone
+    }
+
+    /// What nobody has read, for a socket that outlives its connection.
+    pub(crate) fn into_unread(self) -> ReceiveBuffer {
+        self.receive.into_unread()
+    }
+
+    /// When [`Connection::on_timeout`] next has something to do.
+    ///
+    /// Derived and never stored: a part that waits for nothing has no deadline, so no timer can
+    /// outlive its reason.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let rto = self.rtt.rto();
+        [
+            self.acks.deadline(),
+            self.recovery.deadline(rto),
+            self.persist.deadline(rto),
+            self.lifetime.deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Time has passed: each part whose deadline is over changes its own state. Nothing is sent;
+    /// `transmit` finds the reasons.
+    pub(crate) fn on_timeout(&mut self, now: Instant) -> Outcome {
+        let mut outcome = Outcome::default();
+        match self.lifetime.expired(now) {
+            Some(Expired::NoAnswer) => outcome.end = Some(End::TimedOut),
+            Some(Expired::FinWait2) => outcome.end = Some(End::Closed),
+            None => {}
+        }
+        self.acks.on_timeout(now);
+        self.persist.on_timeout(now, self.rtt.rto());
+        let (out, was_in_loss) = (self.outstanding(), self.recovery.is_in_loss());
+        let in_flight = self.recovery.in_flight(out);
+        if self.recovery.on_timeout(now, self.rtt.rto(), out) {
+            outcome.timed_out = true;
+            self.congest_by_timeout(in_flight, was_in_loss);
+        }
+        outcome
+    }
+
+    /// Brings those parts up to date that depend on what others hold, once all input is taken in
+    /// and all output is out.
+    pub(super) fn settle(&mut self, now: Instant) {
+        let is_stuck = self.is_stuck();
+        self.persist.update(now, is_stuck);
+        self.lifetime.update(now, is_stuck || self.send.outstanding() > 0);
+        let is_abandoned = self.is_orphan() && self.state == State::FinWait2;
+        self.lifetime.update_abandoned(now, is_abandoned);
+    }
+
+    /// Whether something waits for window, and nothing is in flight whose timer would run.
+    fn is_stuck(&self) -> bool {
+        self.send.outstanding() == 0
+            && self.send.next_new(self.congestion_room(), false) == Err(Blocked::Window)
+    }
+
+    /// The send sequence space as `recovery` needs to know it.
+    pub(super) fn outstanding(&self) -> Outstanding {
+        Outstanding { una: self.send.una(), nxt: self.send.nxt(), mss: self.send.mss() }
+    }
+
+    /// Octets that the congestion window has room for.
+    pub(super) fn congestion_room(&self) -> u32 {
+        let in_flight = self.recovery.in_flight(self.outstanding());
+        self.congestion.window().saturating_sub(in_flight)
+    }
+
+    /// STATUS (RFC 9293 §3.10.6).
+    pub(crate) fn info(&self) -> TcpInfo {
+        TcpInfo {
+            state: self.tcp_state(),
+            srtt: self.rtt.srtt(),
+            rttvar: self.rtt.rttvar(),
+            rto: self.recovery.timeout(self.rtt.rto()),
+            cwnd: self.congestion.window(),
+            ssthresh: self.congestion.ssthresh(),
+            send_mss: self.send.mss(),
+            send_window: self.send.wnd(),
+            receive_window: self.receive.wnd(),
+            send_window_shift: self.agreed.send_shift,
+            receive_window_shift: self.agreed.receive_shift,
+            in_flight: self.recovery.in_flight(self.outstanding()),
+            retransmissions: self.recovery.retransmissions(),
+            send_queue: self.send.queued(),
+            receive_queue: self.receive.readable(),
+        }
+    }
+}

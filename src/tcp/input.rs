@@ -1,0 +1,170 @@
+//! SEGMENT ARRIVES in a synchronized state (RFC 9293 §3.10.7.4). Nothing is sent here.
+
+use super::congestion::{AckSample, Congestion, CongestionControl as _};
+use super::connection::{Connection, End, Outcome, Reader};
+use super::segment::Segment;
+use super::seq::SeqNumber;
+use super::state::Next;
+use super::time_wait::TimeWait;
+use crate::observe::DropReason;
+use crate::time::Instant;
+
+impl Connection {
+    /// The steps of RFC 9293 §3.10.7.4, in its order, as RFC 5961 has tightened them.
+    ///
+    /// Each part keeps its reason to send for `transmit` to find once the whole burst has been
+    /// received (MUST-58, MUST-59). `may_hold`: whether there is memory for data that comes early.
+    pub(crate) fn receive(
+        &mut self,
+        now: Instant,
+        segment: &Segment,
+        may_hold: bool,
+    ) -> Result<Outcome, DropReason> {
+        // Second, before first: an RST is judged by its own place in the window, even a shut
+        // one (MUST-66), and is never answered when it lies outside.
+        if segment.rst {
+            return self.on_reset(now, segment);
+        }
+        // First: sequence number.
+        if let Err(reason) = self.receive.admit(segment) {
+            return self.on_refused(now, segment).ok_or(reason);
+        }
+        // Third, security, is not done by anybody. Fourth: SYN (RFC 5961 §4).
+        if segment.syn {
+            self.acks.challenge(now);
+            return Err(DropReason::SynInWindow);
+        }
+        // Fifth: ACK.
+        let ack = segment.ack.ok_or(DropReason::NoAck)?;
+        if let Err(reason) = self.send.judge_ack(ack) {
+            self.acks.challenge(now);
+            return Err(reason);
+        }
+        let mut outcome = self.on_ack(now, segment, ack);
+        if outcome.end.is_some() {
+            return Ok(outcome);
+        }
+        // Sixth: URG is not noticed; urgent octets are read in line (RFC 6093 §4).
+        // Seventh and eighth: text and FIN.
+        self.on_text(now, segment, may_hold, &mut outcome);
+        Ok(outcome)
+    }
+
+    /// RFC 5961 §3: only an RST at RCV.NXT resets; elsewhere in the window it is challenged, so
+    /// that a peer that means it can repeat it at the right place. Text in it changes nothing
+    /// (SHLD-2).
+    fn on_reset(&mut self, now: Instant, segment: &Segment) -> Result<Outcome, DropReason> {
+        if segment.seq == self.receive.nxt() {
+            return Ok(Outcome { end: Some(End::Reset), ..Outcome::default() });
+        }
+        if segment.seq.before(self.receive.nxt()) {
+            return Err(DropReason::BelowWindow);
+        }
+        if !segment.seq.before(self.receive.nxt() + self.receive.wnd()) {
+            return Err(DropReason::AboveWindow);
+        }
+        self.acks.challenge(now);
+        Err(DropReason::ResetNotExact)
+    }
+
+    /// A segment outside of the window is answered by an acknowledgment, so that a peer that
+    /// lost our last one learns where we stand; one without text not too often, or two confused
+    /// peers would answer each other for ever.
+    ///
+    /// A probe of our window stands one octet left of it, or at the edge of a shut one. Its ACK
+    /// counts all the same, or two probing peers wait for each other (MUST-66).
+    fn on_refused(&mut self, now: Instant, segment: &Segment) -> Option<Outcome> {
+        if segment.payload.is_empty() && !segment.fin {
+            self.acks.challenge(now);
+        } else {
+            self.acks.owe_now();
+        }
+        let is_probe = segment.seq + 1 == self.receive.nxt() && segment.len() <= 1;
+        let is_at_shut_window = segment.seq == self.receive.nxt();
+        let ack = segment.ack.filter(|&ack| self.send.judge_ack(ack).is_ok())?;
+        ((is_probe || is_at_shut_window) && !segment.syn).then(|| self.on_ack(now, segment, ack))
+    }
+
+    /// Fifth step: what SEG.ACK covers, what that says about the path, what the path allows.
+    fn on_ack(&mut self, now: Instant, segment: &Segment, ack: SeqNumber) -> Outcome {
+        let before = self.outstanding();
+        let acked = self.send.acknowledge(segment, ack);
+        self.send.update_window(segment, ack);
+        let after = self.outstanding();
+        let verdict = self.recovery.on_ack(now, &acked, before, after);
+        if let Some(rtt) = verdict.rtt {
+            self.rtt.sample(rtt);
+        }
+        if let Some(cause) = verdict.congestion {
+            self.congestion.on_congestion(cause, verdict.prior_in_flight.max(after.mss));
+        }
+        if verdict.has_recovered {
+            self.congestion.on_recovered();
+        } else if acked.octets > 0 && verdict.may_grow {
+            self.congestion.on_ack(&AckSample {
+                delivered: acked.octets,
+                was_window_limited: self.recovery.is_window_limited(),
+            });
+        }
+        // A peer that answers the probes of its shut window is alive. Without a socket nobody
+        // would ever end the waiting, so there only octets taken count (RFC 6429).
+        let answers_probe = self.send.wnd() == 0 && self.reader == Reader::Socket;
+        if acked.is_new() || answers_probe {
+            self.lifetime.on_progress(now);
+        }
+        let mut outcome = Outcome {
+            writable: acked.octets > 0,
+            fast_retransmit: verdict.congestion == Some(Congestion::Loss),
+            ..Outcome::default()
+        };
+        if acked.fin {
+            outcome.end = self.move_to(now, self.state.on_fin_acked());
+        }
+        outcome
+    }
+
+    /// Seventh step, text, and eighth, FIN.
+    fn on_text(&mut self, now: Instant, segment: &Segment, may_hold: bool, outcome: &mut Outcome) {
+        if !self.state.may_receive() {
+            return; // Behind a FIN there is nothing (RFC 9293 §3.10.7.4: "should not occur").
+        }
+        let text_end = segment.seq + segment.text_len();
+        if self.reader == Reader::Gone && text_end.after(self.receive.nxt()) {
+            outcome.end = Some(End::Aborted(self.abort())); // SHLD-3.
+            return;
+        }
+        let taken = self.receive.take(segment, may_hold);
+        self.acks.on_taken(now, &taken, segment.text_len());
+        outcome.readable = taken.octets > 0 || taken.fin;
+        if taken.fin {
+            outcome.end = self.move_to(now, self.state.on_fin());
+        }
+    }
+
+    /// Makes the move that `State` has decided.
+    fn move_to(&mut self, now: Instant, next: Next) -> Option<End> {
+        match next {
+            Next::Stay(state) => {
+                self.state = state;
+                None
+            }
+            Next::TimeWait => Some(End::TimeWait(self.to_time_wait(now))),
+            Next::Closed => Some(End::Closed),
+        }
+    }
+
+    /// The six numbers that TIME-WAIT needs.
+    fn to_time_wait(&self, now: Instant) -> TimeWait {
+        let (window, _) = self.receive.offer(true);
+        let (send_nxt, receive_nxt) = (self.send.nxt(), self.receive.nxt());
+        let owes_ack = self.acks.is_due() || self.acks.deadline().is_some();
+        TimeWait::new(now, self.time_wait, (send_nxt, receive_nxt), window, owes_ack)
+    }
+
+    /// The retransmission timer has run out. `was_in_loss`: not for the first time, so that
+    /// ssthresh stays as it is (RFC 5681 §3.1).
+    pub(super) fn congest_by_timeout(&mut self, in_flight: u32, was_in_loss: bool) {
+        let cause = if was_in_loss { Congestion::RepeatedTimeout } else { Congestion::Timeout };
+        self.congestion.on_congestion(cause, in_flight);
+    }
+}

@@ -1,0 +1,188 @@
+//! SYN-RECEIVED after a passive open: a record, not a connection.
+
+use crate::observe::{DropReason, SendReason};
+use crate::tcp::connection::Opened;
+use crate::tcp::negotiated::{Negotiated, Offer};
+use crate::tcp::reset::reset_for;
+use crate::tcp::segment::{Segment, SegmentPlan};
+use crate::tcp::seq::SeqNumber;
+use crate::time::{Duration, Instant};
+use crate::wire::tcp::TcpFlags;
+use crate::wire::tcp_options::TcpOptions;
+
+/// The first wait for the answer to a SYN-ACK (RFC 6298 (2.1)); it doubles.
+const RTO_INITIAL: Duration = Duration::from_secs(1);
+
+/// A SYN that we have answered and whose acknowledgment we wait for.
+#[derive(Clone, Debug)]
+pub(crate) struct HalfOpen {
+    /// Our initial sequence number.
+    iss: SeqNumber,
+    /// The peer's initial sequence number.
+    irs: SeqNumber,
+    /// What both SYNs fixed.
+    agreed: Negotiated,
+    /// Whether our SYN carries a window scale: only if theirs did.
+    scales: bool,
+    /// The window that our SYN announces; never scaled (RFC 7323 §2.2).
+    window: u16,
+    /// When the SYN-ACK first left.
+    sent_at: Instant,
+    /// When it is due to be sent again.
+    next_at: Instant,
+    /// How often it has been sent again by the timer.
+    retries: u8,
+    /// How often that may happen.
+    retries_max: u8,
+    /// What is to be sent.
+    owed: Owed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owed {
+    Nothing,
+    SynAck,
+    Ack,
+}
+
+/// What a segment does to a half-open connection.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// The handshake is through; the segment itself is then the connection's to receive.
+    Opened(Opened),
+    /// The record goes, and nobody is told: the listener goes on (MUST-11).
+    Forget,
+    /// The record stays, and this answer is sent: an ACK that is not of our SYN.
+    Answer(SegmentPlan),
+    /// The record stays, and the SYN-ACK or an acknowledgment is owed again.
+    Stay,
+    /// Nothing happens.
+    Drop(DropReason),
+}
+
+impl HalfOpen {
+    /// A SYN has come to a listener; our SYN-ACK is owed.
+    pub(crate) fn new(
+        now: Instant,
+        syn: &Segment,
+        iss: SeqNumber,
+        offer: &Offer,
+        receive_buffer: u32,
+        retries_max: u8,
+    ) -> Self {
+        Self {
+            iss,
+            irs: syn.seq,
+            agreed: Negotiated::agree(offer, &syn.options),
+            scales: offer.answer_options(&syn.options).window_scale.is_some(),
+            window: u16::try_from(receive_buffer).unwrap_or(u16::MAX),
+            sent_at: now,
+            next_at: now + RTO_INITIAL,
+            retries: 0,
+            retries_max,
+            owed: Owed::SynAck,
+        }
+    }
+
+    /// When the SYN-ACK is due again, or the record is given up.
+    pub(crate) fn deadline(&self) -> Instant {
+        self.next_at
+    }
+
+    /// Time has passed. `false`: the record is to be given up.
+    pub(crate) fn on_timeout(&mut self, now: Instant) -> bool {
+        if self.next_at > now {
+            return true;
+        }
+        if self.retries >= self.retries_max {
+            return false;
+        }
+        self.retries += 1;
+        self.owed = Owed::SynAck;
+        self.next_at = now + RTO_INITIAL.saturating_mul(1 << self.retries.min(16));
+        true
+    }
+
+    /// SEGMENT ARRIVES in SYN-RECEIVED after a passive open (RFC 9293 §3.10.7.4).
+    pub(crate) fn receive(&mut self, now: Instant, segment: &Segment) -> Verdict {
+        let nxt = self.irs + 1;
+        if segment.rst {
+            // RFC 5961 §3, as on a connection.
+            return if segment.seq == nxt {
+                Verdict::Forget
+            } else if self.is_in_window(segment.seq) {
+                self.owe(Owed::Ack)
+            } else {
+                Verdict::Drop(DropReason::AboveWindow)
+            };
+        }
+        if segment.syn {
+            // The peer's SYN again: our SYN-ACK was lost, and it is owed once more.
+            let is_same = segment.seq == self.irs && segment.ack.is_none();
+            return self.owe(if is_same { Owed::SynAck } else { Owed::Ack });
+        }
+        if !self.is_in_window(segment.seq) {
+            return self.owe(Owed::Ack);
+        }
+        match segment.ack {
+            None => Verdict::Drop(DropReason::NoAck),
+            Some(ack) if ack == self.iss + 1 => Verdict::Opened(self.opened(now, segment, ack)),
+            // Not of our SYN: whoever sent it knows another connection (RFC 9293 §3.10.7.4).
+            Some(_) => match reset_for(segment) {
+                Some(reset) => Verdict::Answer(reset),
+                None => Verdict::Drop(DropReason::BadHandshakeAck),
+            },
+        }
+    }
+
+    fn is_in_window(&self, seq: SeqNumber) -> bool {
+        let nxt = self.irs + 1;
+        !seq.before(nxt) && !seq.after(nxt + u32::from(self.window))
+    }
+
+    fn owe(&mut self, owed: Owed) -> Verdict {
+        self.owed = owed;
+        Verdict::Stay
+    }
+
+    fn opened(&self, now: Instant, segment: &Segment, ack: SeqNumber) -> Opened {
+        Opened {
+            iss: self.iss,
+            irs: self.irs,
+            agreed: self.agreed,
+            window: u32::from(segment.window) << self.agreed.send_shift,
+            window_from: (segment.seq, ack),
+            offered: u32::from(self.window),
+            rtt: (self.retries == 0).then(|| now - self.sent_at),
+        }
+    }
+
+    /// What is owed.
+    pub(crate) fn transmit(&mut self) -> Option<SegmentPlan> {
+        let owed = std::mem::replace(&mut self.owed, Owed::Nothing);
+        let (seq, flags) = match owed {
+            Owed::Nothing => return None,
+            Owed::SynAck => (self.iss, TcpFlags::SYN),
+            Owed::Ack => (self.iss + 1, TcpFlags::NONE),
+        };
+        let reason = if owed == Owed::SynAck { SendReason::Handshake } else { SendReason::Ack };
+        let mut plan = SegmentPlan::bare(reason, seq, Some(self.irs + 1), flags, self.window);
+        if owed == Owed::SynAck {
+            let window_scale = self.scales.then_some(self.agreed.receive_shift);
+            plan.options = TcpOptions {
+                mss: Some(self.agreed.receive_mss),
+                window_scale,
+                ..TcpOptions::default()
+            };
+        } else {
+            plan.window >>= self.agreed.receive_shift;
+        }
+        Some(plan)
+    }
+
+    /// The RST that tells the peer that nobody will accept it any more.
+    pub(crate) fn abort(&self) -> SegmentPlan {
+        let (seq, ack) = (self.iss + 1, Some(self.irs + 1));
+        SegmentPlan::bare(SendReason::Reset, seq, ack, TcpFlags::RST, 0)
+    }
+}

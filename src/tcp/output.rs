@@ -1,0 +1,146 @@
+//! What leaves: choose → permit → stamp → commit. Nothing is parsed here.
+
+use super::congestion::CongestionControl as _;
+use super::connection::Connection;
+use super::segment::SegmentPlan;
+use super::send::{Blocked, NewText};
+use super::seq::{SeqNumber, SeqRange};
+use crate::observe::SendReason;
+use crate::packet::Payload;
+use crate::time::Instant;
+use crate::wire::tcp::TcpFlags;
+use crate::wire::tcp_options::TcpOptions;
+
+/// The first thing that there is a reason to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Choice {
+    /// What was lost.
+    Again(NewText),
+    /// New text, our FIN, or both.
+    New(NewText),
+    /// A question for the peer's window.
+    Probe,
+    /// An acknowledgment alone.
+    Ack,
+}
+
+/// What `stamp` adds from the receiving half: the same on every segment.
+#[derive(Clone, Copy, Debug)]
+struct Stamp {
+    ack: SeqNumber,
+    window: u16,
+    edge: SeqNumber,
+}
+
+impl Connection {
+    /// The next segment to send, or `None` when there is nothing (more) that may leave now.
+    ///
+    /// `may_grow`: whether there is memory for a larger receive window.
+    pub(crate) fn transmit(&mut self, now: Instant, may_grow: bool) -> Option<SegmentPlan> {
+        match self.choose() {
+            Ok(choice) => {
+                let stamp = self.stamp(may_grow);
+                Some(self.commit(now, choice, stamp))
+            }
+            Err(blocked) => {
+                self.recovery.on_burst_end(blocked == Blocked::Congestion);
+                self.settle(now);
+                None
+            }
+        }
+    }
+
+    /// The order of reasons: what the peer waits for, what it has not seen, what it should know.
+    fn choose(&self) -> Result<Choice, Blocked> {
+        let room = self.congestion_room();
+        if let Some(again) = self.permit_again(room) {
+            return Ok(Choice::Again(again));
+        }
+        let is_probe_due = self.persist.is_due();
+        let blocked = match self.send.next_new(room, is_probe_due) {
+            Ok(text) => return Ok(Choice::New(text)),
+            Err(blocked) => blocked,
+        };
+        if is_probe_due {
+            Ok(Choice::Probe)
+        } else if self.acks.is_due() {
+            Ok(Choice::Ack)
+        } else {
+            Err(blocked)
+        }
+    }
+
+    /// What may be sent again. The first hole may always: its retransmission is what ends the
+    /// episode (RFC 5681 §3.2, step 3); all else needs room in the congestion window.
+    fn permit_again(&self, room: u32) -> Option<NewText> {
+        let lost = self.recovery.next_lost()?;
+        let again = self.send.next_again(lost)?;
+        let is_first = lost.start == self.send.una();
+        (is_first || again.range.len() <= room).then_some(again)
+    }
+
+    /// Acknowledgment and window: each segment carries the newest.
+    fn stamp(&self, may_grow: bool) -> Stamp {
+        let (window, edge) = self.receive.offer(may_grow);
+        Stamp { ack: self.receive.nxt(), window, edge }
+    }
+
+    /// The only step that changes anything: what is returned has been sent.
+    fn commit(&mut self, now: Instant, choice: Choice, stamp: Stamp) -> SegmentPlan {
+        let plan = match choice {
+            Choice::Again(text) => {
+                let payload = self.send.text(text.range);
+                self.recovery.on_sent_again(now, sequence_of(&text));
+                plan_text(SendReason::Retransmission, &text, payload, stamp)
+            }
+            Choice::New(text) => {
+                let reason = if text.fin { SendReason::Fin } else { SendReason::Data };
+                let payload = self.send.text(text.range);
+                if let Some(idle) = self.recovery.idle(now, self.outstanding()) {
+                    self.congestion.on_idle(idle, self.rtt.rto());
+                }
+                self.recovery.on_sent(now, sequence_of(&text));
+                self.send.on_sent(&text);
+                plan_text(reason, &text, payload, stamp)
+            }
+            Choice::Probe => {
+                self.persist.on_probed(now);
+                // An octet that the peer has already: it must answer, and nothing hangs on what
+                // it does with it. Linux asks in the same way.
+                plan_bare(SendReason::WindowProbe, self.send.una() - 1, stamp)
+            }
+            Choice::Ack => plan_bare(SendReason::Ack, self.send.nxt(), stamp),
+        };
+        self.receive.on_offered(stamp.edge);
+        self.acks.on_sent();
+        plan
+    }
+}
+
+/// The sequence numbers of a segment: its text, and one for the FIN.
+fn sequence_of(text: &NewText) -> SeqRange {
+    SeqRange { start: text.range.start, end: text.range.end + u32::from(text.fin) }
+}
+
+fn plan_bare(reason: SendReason, seq: SeqNumber, stamp: Stamp) -> SegmentPlan {
+    SegmentPlan::bare(reason, seq, Some(stamp.ack), TcpFlags::NONE, stamp.window)
+}
+
+fn plan_text(reason: SendReason, text: &NewText, payload: Payload, stamp: Stamp) -> SegmentPlan {
+    let mut flags = TcpFlags::ACK;
+    if text.fin {
+        flags = flags.with(TcpFlags::FIN);
+    }
+    if text.push {
+        flags = flags.with(TcpFlags::PSH);
+    }
+    SegmentPlan {
+        reason,
+        seq: text.range.start,
+        ack: stamp.ack,
+        flags,
+        window: stamp.window,
+        options: TcpOptions::default(),
+        payload,
+    }
+}

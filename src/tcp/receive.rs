@@ -1,0 +1,253 @@
+//! The receiving half: RCV.* of RFC 9293 §3.3.1, what is acceptable, and the windows we offer.
+
+use super::assembler::Assembler;
+use super::negotiated::Negotiated;
+use super::receive_buffer::ReceiveBuffer;
+use super::segment::Segment;
+use super::seq::{SeqNumber, SeqRange};
+use crate::observe::DropReason;
+
+/// The receive sequence space and the octets that stand in it.
+///
+/// ```text
+///      read │ in order, not read │ out of order, with holes │ not allowed
+///        ───┴────────────────────┼──────────────────────────┼─────────────
+///                             RCV.NXT                RCV.NXT + RCV.WND = edge
+/// ```
+#[derive(Debug)]
+pub(crate) struct ReceiveSide {
+    /// RCV.NXT: the next octet that we expect.
+    nxt: SeqNumber,
+    /// The right edge that we have offered, RCV.NXT + RCV.WND: it never moves left (RFC 9293
+    /// §3.8.6, SHLD-14).
+    edge: SeqNumber,
+    /// Where the peer's FIN stands, once it has been seen; RCV.NXT is past it once it counts.
+    fin: Option<SeqNumber>,
+    /// Rcv.Wind.Shift (RFC 7323 §2.3).
+    shift: u8,
+    /// Largest segment that we said we take, octets of text.
+    mss: u32,
+    /// Octets in order and not read, with room for those that came early.
+    buffer: ReceiveBuffer,
+    /// Octets that the buffer may hold; the window is computed from it.
+    buffer_max: u32,
+    /// Which octets right of RCV.NXT are present.
+    assembler: Assembler,
+}
+
+/// What a segment's text brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Taken {
+    /// Octets that became readable, those included that had come early.
+    pub(crate) octets: u32,
+    /// Whether it came early, filled a hole, or brought what we had: RFC 5681 §4.2 wants each
+    /// of these acknowledged at once (MAY-13).
+    pub(crate) is_irregular: bool,
+    /// Whether the peer's FIN has been reached.
+    pub(crate) fin: bool,
+}
+
+impl ReceiveSide {
+    /// After the handshake: the peer's SYN is taken, and a window of `offered` octets was
+    /// announced with it.
+    pub(crate) fn new(irs: SeqNumber, agreed: &Negotiated, offered: u32, buffer_max: u32) -> Self {
+        Self {
+            nxt: irs + 1,
+            edge: irs + 1 + offered,
+            fin: None,
+            shift: agreed.receive_shift,
+            mss: u32::from(agreed.receive_mss),
+            buffer: ReceiveBuffer::default(),
+            buffer_max,
+            assembler: Assembler::default(),
+        }
+    }
+
+    /// RCV.NXT.
+    pub(crate) fn nxt(&self) -> SeqNumber {
+        self.nxt
+    }
+
+    /// RCV.WND: octets from RCV.NXT on that we have promised to take.
+    pub(crate) fn wnd(&self) -> u32 {
+        SeqRange { start: self.nxt, end: self.edge }.len()
+    }
+
+    /// Octets that `read` would give.
+    pub(crate) fn readable(&self) -> u32 {
+        self.buffer.len()
+    }
+
+    /// Octets of memory held.
+    pub(crate) fn allocated(&self) -> usize {
+        self.buffer.allocated()
+    }
+
+    /// Whether the peer's FIN has been reached.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.fin.is_some_and(|fin| self.nxt.after(fin))
+    }
+
+    /// The test of RFC 9293 §3.10.7.4, first step, and its four cases (Table 6).
+    ///
+    /// At a shut window a bare FIN at RCV.NXT passes too, as in Linux: it takes no room.
+    pub(crate) fn admit(&self, segment: &Segment) -> Result<(), DropReason> {
+        let (seq, len, wnd) = (segment.seq, segment.len(), self.wnd());
+        let is_bare_fin = segment.fin && segment.payload.is_empty() && !segment.syn;
+        let contains = |seq: SeqNumber| !seq.before(self.nxt) && seq.before(self.edge);
+        match (len, wnd) {
+            (0, 0) if seq == self.nxt => Ok(()),
+            (0, 1..) if contains(seq) => Ok(()),
+            (1, 0) if is_bare_fin && seq == self.nxt => Ok(()),
+            (1.., 1..) if contains(seq) || contains(seq + (len - 1)) => Ok(()),
+            // It reaches over the whole window; only a peer that ignores it sends such a one.
+            (1.., 1..) if seq.before(self.nxt) && (seq + len).after(self.nxt) => Ok(()),
+            _ if seq.before(self.nxt) => Err(DropReason::BelowWindow),
+            _ => Err(DropReason::AboveWindow),
+        }
+    }
+
+    /// Takes the text of an admitted segment (seventh step) and its FIN (eighth), each as far as
+    /// it lies in the window. `may_hold`: whether there is memory for what came early.
+    pub(crate) fn take(&mut self, segment: &Segment, may_hold: bool) -> Taken {
+        if segment.len() == u32::from(segment.syn) || self.is_finished() {
+            return Taken { is_irregular: segment.len() > 0, ..Taken::default() };
+        }
+        let text_end = segment.seq + segment.text_len();
+        if segment.fin && !text_end.after(self.edge) && !text_end.before(self.nxt) {
+            self.fin.get_or_insert(text_end); // A second one somewhere else is ignored.
+        }
+        let had_gap = !self.assembler.is_empty();
+        let is_early = segment.seq.after(self.nxt);
+        let is_old = segment.seq.before(self.nxt);
+        if !is_early || may_hold {
+            self.place(segment, text_end);
+        }
+        let octets = self.assembler.contiguous();
+        self.assembler.advance(octets);
+        self.buffer.commit(octets);
+        self.nxt += octets;
+        let fin = self.fin == Some(self.nxt);
+        if fin {
+            self.nxt += 1;
+            // The edge is never left of RCV.NXT, even when the FIN came at a shut window.
+            self.edge = SeqNumber::max_of(self.edge, self.nxt);
+        }
+        Taken { octets, is_irregular: is_early || is_old || had_gap, fin }
+    }
+
+    /// Copies what is new and allowed of the segment to where it belongs.
+    fn place(&mut self, segment: &Segment, text_end: SeqNumber) {
+        let start = SeqNumber::max_of(segment.seq, self.nxt);
+        let mut end = if text_end.after(self.edge) { self.edge } else { text_end };
+        if let Some(fin) = self.fin
+            && end.after(fin)
+        {
+            end = fin; // Nothing follows a FIN.
+        }
+        let (skip, len) =
+            (SeqRange { start: segment.seq, end: start }.len(), SeqRange { start, end }.len());
+        let text = usize::try_from(skip)
+            .ok()
+            .zip(usize::try_from(len).ok())
+            .and_then(|(skip, len)| segment.payload.get(skip..)?.get(..len))
+            .unwrap_or_default();
+        if text.is_empty() {
+            return;
+        }
+        let offset = SeqRange { start: self.nxt, end: start }.len();
+        // An assembler that is full refuses only what would open one more hole.
+        if self.assembler.add(offset, offset + len).is_ok() {
+            self.buffer.write_at(offset, text);
+        }
+    }
+
+    /// RECEIVE: copies octets out and frees their room.
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> usize {
+        self.buffer.read(buffer)
+    }
+
+    /// Copies octets and leaves them where they are.
+    pub(crate) fn peek(&self, buffer: &mut [u8]) -> usize {
+        self.buffer.peek(buffer)
+    }
+
+    /// The octets that nobody has read, for a socket that outlives its connection.
+    pub(crate) fn into_unread(mut self) -> ReceiveBuffer {
+        self.buffer.discard_out_of_order();
+        self.buffer
+    }
+
+    /// The window to offer now: SEG.WND as it stands on the wire, and the edge it means.
+    ///
+    /// The receiver's SWS avoidance (RFC 9293 §3.8.6.2.2, MUST-39): the edge stays where it is
+    /// until it can move by half of the buffer or by a full segment. Between, the field is
+    /// rounded up to its unit, since rounding down would move the edge left.
+    pub(crate) fn offer(&self, may_grow: bool) -> (u16, SeqNumber) {
+        let (wnd, target) = (self.wnd(), self.target());
+        let unit = (1u32 << self.shift) - 1;
+        let rounded_up = wnd.saturating_add(unit) & !unit;
+        let octets = if may_grow && target.saturating_sub(wnd) >= self.worthwhile() {
+            target
+        } else if rounded_up <= self.room().saturating_add(unit) {
+            rounded_up
+        } else {
+            // Segments of a few octets each: rounding up for ever would promise room that is not
+            // there. The field says less than a unit too little; the edge itself stays (RFC 7323
+            // §2.4: what any ACK has offered is honoured).
+            wnd
+        };
+        let field = u16::try_from(octets >> self.shift).unwrap_or(u16::MAX);
+        let edge = self.nxt + (u32::from(field) << self.shift);
+        (field, SeqNumber::max_of(edge, self.edge))
+    }
+
+    /// Whether the reader has freed so much that the peer should hear of it unasked: the window
+    /// would grow by a worthwhile amount and at least to twice its size. The second bound, which
+    /// Linux has too, spares a bulk transfer an update for every segment read.
+    pub(crate) fn is_update_due(&self) -> bool {
+        let (wnd, target) = (self.wnd(), self.target());
+        !self.is_finished()
+            && target.saturating_sub(wnd) >= self.worthwhile()
+            && target >= wnd.saturating_mul(2)
+    }
+
+    /// `edge` went out in a segment.
+    pub(crate) fn on_offered(&mut self, edge: SeqNumber) {
+        debug_assert!(!edge.before(self.edge), "the window shrank");
+        self.edge = edge;
+    }
+
+    /// Octets right of RCV.NXT for which the buffer has room.
+    fn room(&self) -> u32 {
+        self.buffer_max.saturating_sub(self.buffer.len())
+    }
+
+    /// The largest window that there is room for and that the field can say.
+    fn target(&self) -> u32 {
+        let room = self.room().min(u32::from(u16::MAX) << self.shift);
+        room >> self.shift << self.shift
+    }
+
+    /// By how much the window must grow to be worth a change.
+    fn worthwhile(&self) -> u32 {
+        (self.buffer_max / 2).min(self.mss)
+    }
+
+    /// Invariants between the variables (called by `check`).
+    pub(crate) fn check(&self) {
+        assert!(!self.edge.before(self.nxt), "RCV.NXT is past the offered edge");
+        let unit = 1u32 << self.shift;
+        assert!(
+            self.wnd() <= self.room().saturating_add(unit),
+            "more is promised than there is room for: {} of {}",
+            self.wnd(),
+            self.room()
+        );
+        assert!(self.assembler.contiguous() == 0, "octets at RCV.NXT were not taken");
+    }
+}
+
+#[cfg(test)]
+#[path = "tests/receive.rs"]
+mod tests;

@@ -1,0 +1,307 @@
+//! What was lost, what is in flight, and what to send again: fast retransmit and NewReno.
+//!
+//! Without SACK an acknowledgment says only where the first hole is, so what is known to be lost
+//! is one range: the first segment after three duplicate acknowledgments or a partial one, all
+//! that is outstanding after a timeout. A duplicate acknowledgment tells that one segment has
+//! left the network, and is counted out of the flight. That does what RFC 5681 §3.2 does by
+//! inflating cwnd, includes limited transmit (RFC 3042), and leaves cwnd to its owner.
+
+pub(crate) mod rto;
+
+use self::rto::Rto;
+use super::congestion::Congestion;
+use super::send::Acked;
+use super::seq::{SeqNumber, SeqRange};
+use crate::time::{Duration, Instant};
+
+/// Duplicate acknowledgments that tell of a loss rather than of reordering (RFC 5681 §3.2).
+const DUPLICATES_MIN: u32 = 3;
+
+/// Where the connection stands in dealing with loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Episode {
+    /// Nothing is known to be lost.
+    Open,
+    /// Since duplicate acknowledgments told of a loss, until `recover` is acknowledged
+    /// (RFC 6582 §3.2).
+    FastRecovery { recover: SeqNumber, is_first_partial: bool },
+    /// Since the retransmission timer ran out, until `recover` is acknowledged.
+    Loss { recover: SeqNumber },
+}
+
+/// A segment whose round trip is being measured: sent once, all of it (Karn's algorithm).
+#[derive(Clone, Copy, Debug)]
+struct Timed {
+    end: SeqNumber,
+    sent_at: Instant,
+}
+
+/// The send sequence space as recovery needs to know it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outstanding {
+    /// SND.UNA.
+    pub(crate) una: SeqNumber,
+    /// SND.NXT.
+    pub(crate) nxt: SeqNumber,
+    /// Octets of a full segment.
+    pub(crate) mss: u32,
+}
+
+impl Outstanding {
+    fn len(self) -> u32 {
+        SeqRange { start: self.una, end: self.nxt }.len()
+    }
+
+    /// The first segment of it.
+    fn first(self) -> SeqRange {
+        SeqRange { start: self.una, end: self.una + self.mss.min(self.len()) }
+    }
+}
+
+/// What an acknowledgment says about the path.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// Round-trip time, where it could be measured.
+    pub(crate) rtt: Option<Duration>,
+    /// An episode of loss began.
+    pub(crate) congestion: Option<Congestion>,
+    /// Octets in flight before the acknowledgment.
+    pub(crate) prior_in_flight: u32,
+    /// Whether the congestion window may grow by it: not during fast recovery.
+    pub(crate) may_grow: bool,
+    /// Whether a fast recovery has come to its end.
+    pub(crate) has_recovered: bool,
+}
+
+/// Loss detection and the retransmission timer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Recovery {
+    episode: Episode,
+    /// Known to be lost and not sent again yet; empty when nothing is.
+    lost: SeqRange,
+    /// Segments that duplicate acknowledgments have reported as arrived.
+    duplicates: u32,
+    timed: Option<Timed>,
+    rto: Rto,
+    /// Whether the congestion window was what held the last burst back (RFC 7661).
+    is_window_limited: bool,
+    /// When something last left.
+    last_sent: Option<Instant>,
+    /// Segments sent again, ever.
+    retransmissions: u64,
+}
+
+impl Recovery {
+    /// Nothing has been sent; SND.UNA and SND.NXT are `start`.
+    pub(crate) fn new(start: SeqNumber) -> Self {
+        Self {
+            episode: Episode::Open,
+            lost: SeqRange { start, end: start },
+            duplicates: 0,
+            timed: None,
+            rto: Rto::default(),
+            is_window_limited: false,
+            last_sent: None,
+            retransmissions: 0,
+        }
+    }
+
+    /// Octets that we believe to be in the network.
+    pub(crate) fn in_flight(&self, out: Outstanding) -> u32 {
+        let arrived = self.duplicates.saturating_mul(out.mss);
+        out.len().saturating_sub(self.lost.len()).saturating_sub(arrived)
+    }
+
+    /// What to send again first.
+    pub(crate) fn next_lost(&self) -> Option<SeqRange> {
+        (!self.lost.is_empty()).then_some(self.lost)
+    }
+
+    /// Segments sent again, ever.
+    pub(crate) fn retransmissions(&self) -> u64 {
+        self.retransmissions
+    }
+
+    /// The retransmission timeout with its backoff.
+    pub(crate) fn timeout(&self, rto: Duration) -> Duration {
+        self.rto.timeout(rto)
+    }
+
+    /// Whether the congestion window was what held the last burst back.
+    pub(crate) fn is_window_limited(&self) -> bool {
+        self.is_window_limited
+    }
+
+    /// For how long nothing was in flight, if nothing is and something once was.
+    pub(crate) fn idle(&self, now: Instant, out: Outstanding) -> Option<Duration> {
+        self.last_sent.filter(|_| out.len() == 0).map(|last| now - last)
+    }
+
+    /// A burst came to its end; `by_window`: the congestion window ended it.
+    pub(crate) fn on_burst_end(&mut self, by_window: bool) {
+        self.is_window_limited = by_window;
+    }
+
+    /// `sequence` left for the first time.
+    pub(crate) fn on_sent(&mut self, now: Instant, sequence: SeqRange) {
+        self.rto.on_sent(now);
+        self.last_sent = Some(now);
+        self.timed.get_or_insert(Timed { end: sequence.end, sent_at: now });
+    }
+
+    /// `sequence`, the left end of what was lost, left again.
+    pub(crate) fn on_sent_again(&mut self, now: Instant, sequence: SeqRange) {
+        debug_assert_eq!(sequence.start, self.lost.start);
+        self.lost.start = sequence.end;
+        self.retransmissions += 1;
+        self.last_sent = Some(now);
+        self.rto.on_sent(now);
+        // Karn: an acknowledgment could be for either of the two (RFC 6298 §3).
+        self.timed = None;
+    }
+
+    /// An acknowledgment arrived. `before` is as things stood before it, `after` as they stand.
+    pub(crate) fn on_ack(
+        &mut self,
+        now: Instant,
+        acked: &Acked,
+        before: Outstanding,
+        after: Outstanding,
+    ) -> Verdict {
+        let prior_in_flight = self.in_flight(before);
+        let mut verdict = Verdict {
+            prior_in_flight,
+            may_grow: !matches!(self.episode, Episode::FastRecovery { .. }),
+            ..Verdict::default()
+        };
+        if acked.is_new() {
+            verdict.rtt = self.measure(now, after.una);
+            self.on_advance(now, before, after, &mut verdict);
+        } else if acked.is_duplicate {
+            verdict.congestion = self.on_duplicate(after);
+        }
+        verdict
+    }
+
+    /// The round-trip time, if the segment under measurement is covered.
+    fn measure(&mut self, now: Instant, una: SeqNumber) -> Option<Duration> {
+        let timed = self.timed.filter(|timed| !timed.end.after(una))?;
+        self.timed = None;
+        self.rto.on_measured();
+        Some(now - timed.sent_at)
+    }
+
+    /// SND.UNA moved.
+    fn on_advance(
+        &mut self,
+        now: Instant,
+        before: Outstanding,
+        after: Outstanding,
+        verdict: &mut Verdict,
+    ) {
+        self.lost.start = SeqNumber::max_of(self.lost.start, after.una);
+        self.lost.end = SeqNumber::max_of(self.lost.end, self.lost.start);
+        let mut restarts_timer = true;
+        match self.episode {
+            Episode::Open => self.duplicates = 0,
+            Episode::FastRecovery { recover, .. } if !after.una.before(recover) => {
+                self.duplicates = 0;
+                self.episode = Episode::Open;
+                verdict.has_recovered = true;
+            }
+            Episode::FastRecovery { recover, is_first_partial } => {
+                // A partial acknowledgment: the next hole begins where it ends (RFC 6582 §3.2,
+                // step 3). Of the segments that it covers one was the retransmission, the others
+                // had been counted out of the flight by duplicates.
+                let covered = SeqRange { start: before.una, end: after.una }.len() / after.mss;
+                self.duplicates = self.duplicates.saturating_sub(covered.saturating_sub(1));
+                self.lost = after.first();
+                self.episode = Episode::FastRecovery { recover, is_first_partial: false };
+                // The "impatient" variant of RFC 6582 §4: a window with many holes is left to
+                // the timer, instead of one round trip for each of them.
+                restarts_timer = is_first_partial;
+            }
+            Episode::Loss { recover } => {
+                self.duplicates = 0;
+                if !after.una.before(recover) {
+                    self.episode = Episode::Open;
+                }
+            }
+        }
+        let is_outstanding = after.len() > 0;
+        if restarts_timer || !is_outstanding {
+            self.rto.on_acked(now, is_outstanding);
+        }
+    }
+
+    /// A duplicate acknowledgment arrived; three of them tell of a loss.
+    fn on_duplicate(&mut self, out: Outstanding) -> Option<Congestion> {
+        match self.episode {
+            // The peer got again what it had: we are sending everything again anyway, and
+            // RFC 6582 §3.2, step 2, forbids to take that for a new loss.
+            Episode::Loss { .. } => None,
+            Episode::FastRecovery { .. } => {
+                self.count_duplicate(out);
+                None
+            }
+            Episode::Open => {
+                self.count_duplicate(out);
+                if self.duplicates < DUPLICATES_MIN {
+                    return None;
+                }
+                self.episode = Episode::FastRecovery { recover: out.nxt, is_first_partial: true };
+                self.lost = out.first();
+                Some(Congestion::Loss)
+            }
+        }
+    }
+
+    /// More duplicates than there are segments behind the hole come from duplication in the
+    /// network or from a peer that wants us to send faster (RFC 5681 §3.2, ACK division).
+    fn count_duplicate(&mut self, out: Outstanding) {
+        let behind_the_hole = out.len().saturating_sub(out.mss).div_ceil(out.mss);
+        self.duplicates = (self.duplicates + 1).min(behind_the_hole.max(DUPLICATES_MIN));
+    }
+
+    /// When the retransmission timer runs out.
+    pub(crate) fn deadline(&self, rto: Duration) -> Option<Instant> {
+        self.rto.deadline(rto)
+    }
+
+    /// The retransmission timer may have run out: then all that is outstanding counts as lost
+    /// (RFC 6298 (5.4), RFC 5681 §3.1). Says whether it has.
+    pub(crate) fn on_timeout(&mut self, now: Instant, rto: Duration, out: Outstanding) -> bool {
+        if !self.rto.on_timeout(now, rto) {
+            return false;
+        }
+        self.episode = Episode::Loss { recover: out.nxt };
+        self.lost = SeqRange { start: out.una, end: out.nxt };
+        self.duplicates = 0;
+        self.timed = None;
+        true
+    }
+
+    /// Whether the timer has run out before and what was lost then is still being sent again:
+    /// a further timeout is no new sign of congestion for ssthresh (RFC 5681 §3.1, Eq. 4).
+    pub(crate) fn is_in_loss(&self) -> bool {
+        matches!(self.episode, Episode::Loss { .. })
+    }
+
+    /// Invariants between the variables (called by `check`).
+    pub(crate) fn check(&self, out: Outstanding) {
+        assert!(!self.lost.end.before(self.lost.start), "the lost range is reversed");
+        if !self.lost.is_empty() {
+            assert!(!self.lost.start.before(out.una), "what is acknowledged counts as lost");
+            assert!(!self.lost.end.after(out.nxt), "what was never sent counts as lost");
+        }
+        assert_eq!(
+            self.rto.deadline(Duration::ZERO).is_some(),
+            out.len() > 0,
+            "the retransmission timer runs if and only if something is outstanding"
+        );
+    }
+}
+
+#[cfg(test)]
+#[path = "../tests/recovery.rs"]
+mod tests;

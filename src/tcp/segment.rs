@@ -1,0 +1,112 @@
+//! A segment that has arrived, and one that is to leave: the words of RFC 9293 in host order.
+
+use bytes::Bytes;
+
+use super::seq::SeqNumber;
+use crate::observe::SendReason;
+use crate::packet::Payload;
+use crate::wire::tcp::{TcpFlags, TcpHeader};
+use crate::wire::tcp_options::TcpOptions;
+
+/// A segment that has arrived and whose checksum was right.
+#[derive(Clone, Debug)]
+pub(crate) struct Segment {
+    /// SEG.SEQ.
+    pub(crate) seq: SeqNumber,
+    /// SEG.ACK; `None` without the ACK bit.
+    pub(crate) ack: Option<SeqNumber>,
+    /// SYN: the sequence number is the first one.
+    pub(crate) syn: bool,
+    /// FIN: the sender has no more to send.
+    pub(crate) fin: bool,
+    /// RST.
+    pub(crate) rst: bool,
+    /// SEG.WND as it stood on the wire; scaling is the receiver's (RFC 7323 §2.3).
+    pub(crate) window: u16,
+    /// The options.
+    pub(crate) options: TcpOptions,
+    /// The text.
+    pub(crate) payload: Bytes,
+}
+
+impl Segment {
+    /// The segment of a parsed header.
+    pub(crate) fn new(header: &TcpHeader, options: TcpOptions, payload: Bytes) -> Self {
+        let flags = header.flags;
+        Self {
+            seq: SeqNumber(header.seq),
+            ack: flags.contains(TcpFlags::ACK).then_some(SeqNumber(header.ack)),
+            syn: flags.contains(TcpFlags::SYN),
+            fin: flags.contains(TcpFlags::FIN),
+            rst: flags.contains(TcpFlags::RST),
+            window: header.window,
+            options,
+            payload,
+        }
+    }
+
+    /// What follows the SYN, as a segment of its own.
+    pub(crate) fn without_syn(mut self) -> Self {
+        if std::mem::take(&mut self.syn) {
+            self.seq += 1;
+        }
+        self
+    }
+
+    /// Octets of text.
+    pub(crate) fn text_len(&self) -> u32 {
+        u32::try_from(self.payload.len()).unwrap_or(u32::MAX)
+    }
+
+    /// SEG.LEN: octets of text, and one each for SYN and FIN (RFC 9293 §3.4).
+    pub(crate) fn len(&self) -> u32 {
+        self.text_len() + u32::from(self.syn) + u32::from(self.fin)
+    }
+}
+
+/// A segment that is to leave: everything but ports and addresses.
+#[derive(Clone, Debug)]
+pub(crate) struct SegmentPlan {
+    /// Why it leaves.
+    pub(crate) reason: SendReason,
+    /// SEG.SEQ.
+    pub(crate) seq: SeqNumber,
+    /// SEG.ACK, zero without the ACK bit.
+    pub(crate) ack: SeqNumber,
+    /// Control bits.
+    pub(crate) flags: TcpFlags,
+    /// SEG.WND as it stands on the wire, scaled.
+    pub(crate) window: u16,
+    /// The options.
+    pub(crate) options: TcpOptions,
+    /// The text, by reference.
+    pub(crate) payload: Payload,
+}
+
+impl SegmentPlan {
+    /// A segment without text and options.
+    pub(crate) fn bare(
+        reason: SendReason,
+        seq: SeqNumber,
+        ack: Option<SeqNumber>,
+        flags: TcpFlags,
+        window: u16,
+    ) -> Self {
+        let flags = if ack.is_some() { flags.with(TcpFlags::ACK) } else { flags };
+        Self {
+            reason,
+            seq,
+            ack: ack.unwrap_or(SeqNumber(0)),
+            flags,
+            window,
+            options: TcpOptions::default(),
+            payload: Payload::new(),
+        }
+    }
+
+    /// Octets of text.
+    pub(crate) fn text_len(&self) -> u32 {
+        let octets = self.payload.iter().map(Bytes::len).sum::<usize>();
+        u32::try_from(octets).unwrap_or(u32::MAX)
+    }
+}

@@ -1,0 +1,348 @@
+//! The sending half: SND.* of RFC 9293 §3.3.1, what may leave, and when small segments wait.
+
+use super::negotiated::Negotiated;
+use super::segment::Segment;
+use super::send_buffer::SendBuffer;
+use super::seq::{SeqNumber, SeqRange};
+use crate::observe::DropReason;
+use crate::packet::Payload;
+
+/// The send sequence space and the octets that stand in it.
+///
+/// ```text
+///            acknowledged │ sent, not acknowledged │ may be sent │ must wait
+///        ─────────────────┼────────────────────────┼─────────────┼───────────
+///                      SND.UNA                  SND.NXT   SND.UNA + SND.WND
+/// ```
+#[derive(Debug)]
+pub(crate) struct SendSide {
+    /// SND.UNA: the oldest octet that is not acknowledged.
+    una: SeqNumber,
+    /// SND.NXT: the next octet to send for the first time. Retransmission does not move it.
+    nxt: SeqNumber,
+    /// SND.WND: octets that the peer is willing to take from SND.UNA on. 32 bits without a sign
+    /// (RFC 9293 §3.1, MUST-1, REC-1).
+    wnd: u32,
+    /// SND.WL1: sequence number of the segment that last set SND.WND.
+    wl1: SeqNumber,
+    /// SND.WL2: acknowledgment number of the segment that last set SND.WND.
+    wl2: SeqNumber,
+    /// MAX(SND.WND): the largest window seen, for SWS avoidance and RFC 5961 §5.
+    max_wnd: u32,
+    /// Snd.Wind.Shift (RFC 7323 §2.3).
+    shift: u8,
+    /// Largest segment, octets of text.
+    mss: u32,
+    /// Where our FIN stands: behind the last octet, once the user has said CLOSE.
+    fin: Option<SeqNumber>,
+    /// Whether Nagle's algorithm is off (RFC 9293 §3.7.4, MUST-17).
+    nodelay: bool,
+    /// The octets from SND.UNA on.
+    buffer: SendBuffer,
+    /// Octets that the buffer may hold.
+    buffer_max: u32,
+}
+
+/// What an acknowledgment covered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Acked {
+    /// Octets of text that are acknowledged now and were not before.
+    pub(crate) octets: u32,
+    /// Whether our FIN is acknowledged now and was not before.
+    pub(crate) fin: bool,
+    /// Whether the segment is a duplicate acknowledgment as RFC 5681 §2 defines it.
+    pub(crate) is_duplicate: bool,
+}
+
+impl Acked {
+    /// Whether SND.UNA moved.
+    pub(crate) fn is_new(&self) -> bool {
+        self.octets > 0 || self.fin
+    }
+}
+
+/// New text that may leave now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NewText {
+    /// Where it stands; empty for a FIN alone.
+    pub(crate) range: SeqRange,
+    /// Whether our FIN follows it in the same segment.
+    pub(crate) fin: bool,
+    /// Whether it ends what has been written so far, and so carries PSH (RFC 9293 §3.9.1.2,
+    /// MUST-61, SHLD-27).
+    pub(crate) push: bool,
+}
+
+/// Why no new text may leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Blocked {
+    /// There is none.
+    Nothing,
+    /// The peer's window has no room, or too little to be worth a segment (SWS avoidance).
+    Window,
+    /// The congestion window has no room.
+    Congestion,
+    /// A small segment waits for the ones before it (Nagle).
+    Nagle,
+}
+
+impl SendSide {
+    /// After the handshake: our SYN is acknowledged, and the segment that did it had `window`.
+    pub(crate) fn new(
+        iss: SeqNumber,
+        agreed: &Negotiated,
+        window: u32,
+        (wl1, wl2): (SeqNumber, SeqNumber),
+        buffer_max: u32,
+    ) -> Self {
+        Self {
+            una: iss + 1,
+            nxt: iss + 1,
+            wnd: window,
+            wl1,
+            wl2,
+            max_wnd: window,
+            shift: agreed.send_shift,
+            mss: u32::from(agreed.send_mss),
+            fin: None,
+            nodelay: false,
+            buffer: SendBuffer::default(),
+            buffer_max,
+        }
+    }
+
+    /// SND.UNA.
+    pub(crate) fn una(&self) -> SeqNumber {
+        self.una
+    }
+
+    /// SND.NXT.
+    pub(crate) fn nxt(&self) -> SeqNumber {
+        self.nxt
+    }
+
+    /// SND.WND.
+    pub(crate) fn wnd(&self) -> u32 {
+        self.wnd
+    }
+
+    /// Largest segment, octets of text.
+    pub(crate) fn mss(&self) -> u32 {
+        self.mss
+    }
+
+    /// Octets of sequence space that are sent and not acknowledged, our FIN included.
+    pub(crate) fn outstanding(&self) -> u32 {
+        SeqRange { start: self.una, end: self.nxt }.len()
+    }
+
+    /// Octets written and not acknowledged.
+    pub(crate) fn queued(&self) -> u32 {
+        self.buffer.len()
+    }
+
+    /// Octets that `write` would take.
+    pub(crate) fn room(&self) -> u32 {
+        self.buffer_max.saturating_sub(self.buffer.len())
+    }
+
+    /// Octets of memory held.
+    pub(crate) fn allocated(&self) -> usize {
+        self.buffer.allocated()
+    }
+
+    /// Whether our FIN has been acknowledged.
+    pub(crate) fn is_fin_acked(&self) -> bool {
+        self.fin.is_some_and(|fin| self.una.after(fin))
+    }
+
+    /// Whether our FIN has been sent.
+    pub(crate) fn is_fin_sent(&self) -> bool {
+        self.fin.is_some_and(|fin| self.nxt.after(fin))
+    }
+
+    /// Whether octets or a FIN wait to be sent for the first time.
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.nxt.before(self.end_of_text()) || (self.fin.is_some() && !self.is_fin_sent())
+    }
+
+    /// Switches Nagle's algorithm off or on.
+    pub(crate) fn set_nodelay(&mut self, nodelay: bool) {
+        self.nodelay = nodelay;
+    }
+
+    /// SEND: takes as many of `octets` as there is room for, and says how many.
+    pub(crate) fn write(&mut self, octets: &[u8]) -> u32 {
+        debug_assert!(self.fin.is_none(), "nothing is written after CLOSE");
+        self.buffer.write(octets, self.room())
+    }
+
+    /// CLOSE: our FIN goes behind what has been written (RFC 9293 §3.10.4).
+    pub(crate) fn close(&mut self) {
+        let end = self.end_of_text();
+        self.fin.get_or_insert(end);
+    }
+
+    /// The position behind the last octet written.
+    fn end_of_text(&self) -> SeqNumber {
+        match self.fin {
+            Some(fin) => fin,
+            None => self.una + self.buffer.len(),
+        }
+    }
+
+    /// Whether SEG.ACK may be processed: the fifth step of RFC 9293 §3.10.7.4 with the lower
+    /// bound of RFC 5961 §5 (MAY-12).
+    pub(crate) fn judge_ack(&self, ack: SeqNumber) -> Result<(), DropReason> {
+        if ack.after(self.nxt) {
+            Err(DropReason::AckOfUnsent)
+        } else if self.una - ack > self.max_wnd.cast_signed().max(0) {
+            Err(DropReason::AckTooOld)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// SEG.ACK has been judged: drops what it covers.
+    pub(crate) fn acknowledge(&mut self, segment: &Segment, ack: SeqNumber) -> Acked {
+        if !ack.after(self.una) {
+            return Acked { is_duplicate: self.is_duplicate(segment, ack), ..Acked::default() };
+        }
+        let fin = self.fin.is_some_and(|fin| ack.after(fin));
+        let covered = SeqRange { start: self.una, end: ack }.len();
+        let octets = covered - u32::from(fin);
+        self.buffer.acknowledge(octets);
+        self.una = ack;
+        Acked { octets, fin, is_duplicate: false }
+    }
+
+    /// RFC 5681 §2: data is outstanding, and the segment says nothing but SEG.ACK = SND.UNA
+    /// again, with the same window.
+    fn is_duplicate(&self, segment: &Segment, ack: SeqNumber) -> bool {
+        self.una != self.nxt
+            && ack == self.una
+            && segment.len() == 0
+            && self.scaled(segment.window) == self.wnd
+    }
+
+    /// Takes SEG.WND over, unless an older segment brings it (RFC 9293 §3.10.7.4, fifth step,
+    /// with SND.WL1 and SND.WL2). Says whether the window has grown at its right edge.
+    pub(crate) fn update_window(&mut self, segment: &Segment, ack: SeqNumber) -> bool {
+        let is_newer =
+            self.wl1.before(segment.seq) || (self.wl1 == segment.seq && !ack.before(self.wl2));
+        if !is_newer {
+            return false;
+        }
+        let old_edge = self.wl2 + self.wnd;
+        self.wnd = self.scaled(segment.window);
+        self.max_wnd = self.max_wnd.max(self.wnd);
+        (self.wl1, self.wl2) = (segment.seq, ack);
+        (ack + self.wnd).after(old_edge)
+    }
+
+    fn scaled(&self, window: u16) -> u32 {
+        u32::from(window) << self.shift
+    }
+
+    /// Octets from SND.NXT on that the peer's window has room for. A peer that has shrunk its
+    /// window may leave the edge left of SND.NXT: then it is 0 (RFC 9293 §3.8.6, MUST-34, SHLD-15).
+    pub(crate) fn usable_window(&self) -> u32 {
+        self.wnd.saturating_sub(self.outstanding())
+    }
+
+    /// The new text, or FIN, that may leave, given `congestion` octets of room in the congestion
+    /// window. `is_overdue`: SWS avoidance has held it back long enough (§3.8.6.2.1).
+    pub(crate) fn next_new(&self, congestion: u32, is_overdue: bool) -> Result<NewText, Blocked> {
+        let unsent = SeqRange { start: self.nxt, end: self.end_of_text() }.len();
+        let is_fin_due = self.fin.is_some() && !self.is_fin_sent();
+        if unsent == 0 {
+            // A FIN alone takes no window: a peer with a shut window must learn of it too.
+            let range = SeqRange { start: self.nxt, end: self.nxt };
+            let fin_only = NewText { range, fin: true, push: false };
+            return if is_fin_due { Ok(fin_only) } else { Err(Blocked::Nothing) };
+        }
+        let usable = self.usable_window();
+        if usable == 0 {
+            return Err(Blocked::Window);
+        }
+        if congestion < unsent.min(self.mss) && congestion < usable {
+            return Err(Blocked::Congestion); // Part of a segment is not worth the window.
+        }
+        let len = unsent.min(usable).min(self.mss);
+        self.is_worth_sending(len, unsent, is_fin_due, is_overdue)?;
+        let range = SeqRange { start: self.nxt, end: self.nxt + len };
+        let is_last = len == unsent;
+        Ok(NewText { range, fin: is_last && is_fin_due, push: is_last })
+    }
+
+    /// The sender's SWS avoidance (RFC 9293 §3.8.6.2.1, MUST-38) and Nagle's algorithm (§3.7.4,
+    /// SHLD-7): whether a segment of `len` of the `unsent` octets may leave now.
+    fn is_worth_sending(
+        &self,
+        len: u32,
+        unsent: u32,
+        is_fin_due: bool,
+        is_overdue: bool,
+    ) -> Result<(), Blocked> {
+        let is_full = len == self.mss;
+        // There is no PUSH call: what has been written is pushed (MUST-60).
+        let is_all = len == unsent;
+        if is_full || is_overdue || len >= self.max_wnd / 2 {
+            Ok(())
+        } else if !is_all {
+            Err(Blocked::Window)
+        } else if self.nodelay || is_fin_due || self.una == self.nxt {
+            Ok(()) // Nothing comes after a FIN that could fill the segment up.
+        } else {
+            Err(Blocked::Nagle)
+        }
+    }
+
+    /// `range` was sent for the first time, and our FIN behind it.
+    pub(crate) fn on_sent(&mut self, text: &NewText) {
+        debug_assert_eq!(text.range.start, self.nxt);
+        self.nxt = text.range.end + u32::from(text.fin);
+    }
+
+    /// What to send again of `lost`: at most one segment, starting at its left edge; and whether
+    /// our FIN is part of it. The octet at SND.UNA goes out whatever the window says, as a probe
+    /// of it; octets further right only inside the window (§3.8.6, SHLD-16; MAY-7 is not used).
+    pub(crate) fn next_again(&self, lost: SeqRange) -> Option<NewText> {
+        let fin = self.fin.filter(|&fin| self.is_fin_sent() && lost.end.after(fin));
+        let text_end = fin.unwrap_or(lost.end);
+        let len = SeqRange { start: lost.start, end: text_end }.len().min(self.mss);
+        let range = SeqRange { start: lost.start, end: lost.start + len };
+        let is_inside = range.end - (self.una + self.wnd) <= 0;
+        if lost.is_empty() || !(is_inside || lost.start == self.una) {
+            return None;
+        }
+        let push = range.end == self.end_of_text();
+        Some(NewText { range, fin: fin == Some(range.end), push })
+    }
+
+    /// The octets of `range`, by reference.
+    pub(crate) fn text(&mut self, range: SeqRange) -> Payload {
+        let offset = SeqRange { start: self.una, end: range.start }.len();
+        self.buffer.slice(offset, range.len())
+    }
+
+    /// Invariants between the variables (called by `check`).
+    pub(crate) fn check(&self) {
+        assert!(!self.nxt.before(self.una), "SND.UNA is past SND.NXT");
+        if let Some(fin) = self.fin {
+            assert!(!self.nxt.after(fin + 1), "something was sent behind the FIN");
+            assert!(
+                self.is_fin_acked() || self.una + self.buffer.len() == fin,
+                "the FIN does not stand behind the last octet"
+            );
+        }
+        assert!(
+            self.is_fin_acked() || !self.nxt.after(self.end_of_text() + 1),
+            "SND.NXT is past what was written"
+        );
+    }
+}
+
+#[cfg(test)]
+#[path = "tests/send.rs"]
+mod tests;
