@@ -1,19 +1,33 @@
-//! wharf: a userspace TCP/IP stack. (crate doc comes with integration)
-#![cfg_attr(not(any(test, feature = "sim")), allow(dead_code))]
+//! A userspace TCP/IP stack: IPv4, UDP and TCP (RFC 9293), in Rust, without a clock of its own.
+//!
+//! ```text
+//! device ──▶ wire ──▶ ip::input ──▶ stack::demux ──▶ tcp::input / udp::input ──▶ sockets wake
+//! device ◀── ip::output ◀── tcp::output / outbox ◀── stack::transmit ◀── calls, ACKs owed, timers
+//! ```
+//!
+//! **The one contract.** Feed any number of inputs (packets, socket calls, due timers), then call
+//! `transmit` until it returns nothing, then wait until `next_timeout` or the next input. Equal
+//! configuration, seed and inputs with their times give equal octets out.
+
 mod collections;
 mod config;
 mod device;
 mod error;
+mod ip;
 mod observe;
 mod packet;
 mod rng;
 mod stack;
 mod tcp;
 mod time;
+mod udp;
 mod wire;
 
 pub use self::config::{ConfigError, InterfaceConfig, Limits, StackConfig};
-pub use self::device::{Capabilities, Device};
+pub use self::device::{
+    Burst, Capabilities, Capture, Chance, Device, Impair, Impairment, InvalidImpairment, Link,
+    Misfit, Statistics, Tun, TunConfig, TunError, drop_privileges,
+};
 pub use self::error::SocketError;
 pub use self::observe::{
     Counter, Counters, DropReason, Event, LogObserver, Observer, SendReason, TcpState,

@@ -82,11 +82,7 @@ struct Slot<K> {
 
 impl<K: Key> Default for Deadlines<K> {
     fn default() -> Self {
-        let empty = Slot {
-            head: K::null(),
-            tail: K::null(),
-            earliest: Instant::ZERO,
-        };
+        let empty = Slot { head: K::null(), tail: K::null(), earliest: Instant::ZERO };
         Self {
             nodes: SecondaryMap::new(),
             slots: vec![empty; LEVELS * SLOTS],
@@ -111,12 +107,7 @@ impl<K: Key> Deadlines<K> {
             self.disarm(key);
         }
         let entries = self.nodes.len();
-        let node = Node {
-            at,
-            place: Place::Heap,
-            prev: K::null(),
-            next: K::null(),
-        };
+        let node = Node { at, place: Place::Heap, prev: K::null(), next: K::null() };
         self.nodes.insert(key, node);
         debug_assert_eq!(
             self.nodes.len(),

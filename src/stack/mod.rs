@@ -1,275 +1,363 @@
-//! The public sans-IO object. (Skeleton: signatures that the other layers are written against.)
+//! Composes the layers: the public sans-IO object.
+
+mod calls;
+mod connections;
+mod datagrams;
+mod deadlines;
+mod demux;
+mod flow;
+mod listeners;
+mod opening;
+mod outbox;
+mod ports;
+mod ready;
+mod segments;
+mod socket;
+
+use std::collections::VecDeque;
+use std::net::Ipv4Addr;
+
+use self::datagrams::EchoSockets;
+use self::deadlines::Deadlines;
+use self::demux::{FlowId, Flows};
+use self::flow::{Flow, FlowEntry, Owner};
+use self::listeners::Listeners;
+use self::outbox::{OUTBOX_CAPACITY, Outbox};
+use self::ports::EphemeralPorts;
+use self::ready::Ready;
+use self::socket::Socket;
+pub use self::socket::{ConnectionInfo, EchoReply, Readiness, Shutdown, SocketId, SocketOptions};
+use crate::collections::{OnceQueue, SecondaryMap, SlotMap};
 use crate::config::{ConfigError, StackConfig};
-use crate::error::SocketError;
-use crate::observe::{Observer, TcpState};
-use crate::packet::{Frame, Outgoing};
-use crate::rng::Seed;
-use crate::tcp::TcpInfo;
-use crate::time::{Duration, Instant};
-use std::net::SocketAddr;
+use crate::ip::{Datagram, IcmpError, Ipv4, Packet, Verdict};
+use crate::observe::{DropReason, Event, Observer, TcpState};
+use crate::packet::{Frame, Head, Outgoing};
+use crate::rng::{Rng, Seed};
+use crate::tcp::{End, IsnGenerator, SegmentPlan};
+use crate::time::Instant;
+use crate::udp::{Udp, UdpId};
+use crate::wire::FourTuple;
+use crate::wire::ipv4::{PROTOCOL_TCP, PROTOCOL_UDP};
+use crate::wire::tcp::TcpHeader;
 
-crate::collections::new_key_type! {
-    /// A socket: valid until `close`, then refused as `BadHandle` for ever.
-    pub struct SocketId;
-}
-
-/// What a socket is ready for, as poll(2) means it. Level-triggered: derived from state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Readiness(u8);
-impl Readiness {
-    /// `read`/`accept`/`recv_from` would not block (data, end of file, error or a connection waits).
-    pub const READABLE: Self = Self(1);
-    /// `write`/`send_to` would not block (room, or an error to report); a connect has finished.
-    pub const WRITABLE: Self = Self(2);
-    /// The peer sends no more (its FIN was reached, or the connection is over).
-    pub const READ_CLOSED: Self = Self(4);
-    /// We can send no more.
-    pub const WRITE_CLOSED: Self = Self(8);
-    /// An error waits to be taken.
-    pub const ERROR: Self = Self(16);
-    pub const fn contains(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-    pub const fn intersects(self, other: Self) -> bool {
-        self.0 & other.0 != 0
-    }
-    #[must_use]
-    pub const fn with(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-}
-
-/// Which directions `shutdown` closes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shutdown {
-    Read,
-    Write,
-    Both,
-}
-
-/// Options of a socket that can be read and set at any time (set_options takes effect as far as each one still can).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SocketOptions {
-    /// TCP_NODELAY: Nagle off. false
-    pub nodelay: bool,
-    /// IP_TTL. 64
-    pub ttl: u8,
-    /// IP_TOS (DSCP; the two ECN bits are TCP's own). 0
-    pub tos: u8,
-    /// SO_LINGER: `Some(ZERO)` makes close reset. A positive time is honoured by blocking sockets' close. None
-    pub linger: Option<Duration>,
-    /// SO_RCVBUF / SO_SNDBUF, octets; before connect/listen. 256 KiB
-    pub receive_buffer: u32,
-    pub send_buffer: u32,
-    /// SO_REUSEADDR: bind although a connection in TIME-WAIT has the port. true for listeners as std does
-    pub reuse_address: bool,
-    /// SO_BROADCAST (UDP). false
-    pub broadcast: bool,
-    /// Listener takes connections to any destination address (needs InterfaceConfig::any_destination). false
-    pub any_destination: bool,
-}
-
-/// One connection, for `ss` and /api/connections.
-#[derive(Clone, Debug)]
-pub struct ConnectionInfo {
-    pub local: SocketAddr,
-    pub remote: SocketAddr,
-    pub state: TcpState,
-    /** None for half-open and TIME-WAIT records */
-    pub info: Option<TcpInfo>,
-}
-
-/// An echo reply (ping).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EchoReply {
-    pub source: std::net::IpAddr,
-    pub sequence: u16,
-    pub ttl: u8,
-    pub len: usize,
-}
-
-/// The stack.
+/// A TCP/IP stack without a clock, a thread or a device: octets in, octets out.
+///
+/// Feed any number of inputs ([`receive`](Self::receive), socket calls,
+/// [`on_timeout`](Self::on_timeout)), then call [`transmit`](Self::transmit) until it returns
+/// nothing, then wait until [`next_timeout`](Self::next_timeout) or the next input. Equal
+/// configuration, seed and inputs with their times give equal octets.
+///
+/// `now` never goes back from one call to the next.
+///
+/// ```
+/// use wharf::{Instant, Seed, Stack, StackConfig};
+///
+/// let config = StackConfig::new("10.7.0.2/24".parse()?);
+/// let mut stack = Stack::new(config, Seed::from_number(1))?;
+/// let socket = stack.tcp_socket()?;
+/// stack.bind(socket, "10.7.0.2:80".parse()?)?;
+/// stack.listen(socket, 128)?;
+/// assert!(stack.transmit(Instant::ZERO, &mut ()).is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
-pub struct Stack {}
+pub struct Stack {
+    config: StackConfig,
+    ip: Ipv4,
+    udp: Udp,
+    echo: EchoSockets,
+    isn: IsnGenerator,
+    ports: EphemeralPorts,
+    /// Everything that has a four-tuple.
+    flows: Flows,
+    listeners: Listeners,
+    sockets: SlotMap<SocketId, Socket>,
+    /// Whose a UDP socket is.
+    udp_sockets: SecondaryMap<UdpId, SocketId>,
+    /// One entry a flow, at its earliest deadline.
+    deadlines: Deadlines<FlowId>,
+    /// Flows that may have something to send.
+    ready: Ready,
+    /// Answers that nobody owns, limited in number and rate.
+    outbox: Outbox,
+    /// Packets of our own making that no flow sends any more: RSTs of flows that are gone, and
+    /// datagrams. Each is the consequence of one call or of one flow's end.
+    departures: VecDeque<Outgoing>,
+    /// Sockets whose readiness may have changed.
+    dirty: OnceQueue<SocketId>,
+    /// Octets that all TCP buffers hold.
+    memory: usize,
+}
 
 impl Stack {
+    /// A stack as `config` says, whose random choices follow from `seed`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the setting that cannot be.
     pub fn new(config: StackConfig, seed: Seed) -> Result<Self, ConfigError> {
-        todo!()
+        config.validate()?;
+        let mut rng = Rng::new(&seed);
+        Ok(Self {
+            ip: Ipv4::new(&config.interface, &mut rng),
+            udp: Udp::new(&mut rng),
+            echo: EchoSockets::new(&mut rng),
+            isn: IsnGenerator::new(&mut rng),
+            ports: EphemeralPorts::new(config.tcp.ephemeral_ports, &mut rng),
+            flows: Flows::new(&mut rng),
+            listeners: Listeners::default(),
+            sockets: SlotMap::with_key(),
+            udp_sockets: SecondaryMap::new(),
+            deadlines: Deadlines::default(),
+            ready: Ready::default(),
+            outbox: Outbox::new(OUTBOX_CAPACITY),
+            departures: VecDeque::new(),
+            dirty: OnceQueue::default(),
+            memory: 0,
+            config,
+        })
     }
 
-    // ---- the one contract: feed any number of inputs, then transmit until None, then wait until next_timeout
-    /// A packet arrived at `now` (stamped when it was read from the device).
+    /// A packet arrived at `now`, which is when it was read from the device.
     pub fn receive(&mut self, now: Instant, frame: Frame, observer: &mut dyn Observer) {
-        todo!()
+        observer.on_event(now, &Event::PacketReceived { len: frame.octets().len() });
+        let dropped = match self.ip.input(frame) {
+            Verdict::Deliver(datagram) => self.deliver(now, &datagram, observer),
+            Verdict::EchoReply(echo) => self.receive_echo(&echo),
+            Verdict::Error(error) => self.receive_error(&error, observer, now),
+            Verdict::Answer(answer) => self.outbox.push(now, answer),
+            Verdict::Drop(reason) => Err(reason),
+        };
+        if let Err(reason) = dropped {
+            observer.on_event(now, &Event::PacketDropped { reason });
+        }
     }
-    /// The next packet to send; `None` when nothing is left.
+
+    /// Hands a datagram to its transport.
+    fn deliver(
+        &mut self,
+        now: Instant,
+        datagram: &Datagram,
+        observer: &mut dyn Observer,
+    ) -> Result<(), DropReason> {
+        match datagram.protocol {
+            PROTOCOL_TCP => self.receive_segment(now, datagram, observer),
+            PROTOCOL_UDP => self.receive_datagram(now, datagram),
+            _ => {
+                let answer = self.ip.protocol_unreachable(now, datagram)?;
+                self.outbox.push(now, answer)?;
+                Err(DropReason::UnknownProtocol)
+            }
+        }
+    }
+
+    /// An ICMP error about something that we sent.
+    fn receive_error(
+        &mut self,
+        error: &IcmpError,
+        observer: &mut dyn Observer,
+        now: Instant,
+    ) -> Result<(), DropReason> {
+        match error.protocol {
+            PROTOCOL_TCP => self.receive_tcp_error(error, observer, now),
+            PROTOCOL_UDP => self.receive_udp_error(error),
+            _ => Err(DropReason::IcmpUnused),
+        }
+    }
+
+    /// The next packet to send, or `None` when there is nothing (more) to send at `now`.
     pub fn transmit(&mut self, now: Instant, observer: &mut dyn Observer) -> Option<Outgoing> {
-        todo!()
+        let packet = match self.outbox.pop().or_else(|| self.departures.pop_front()) {
+            Some(packet) => packet,
+            None => self.transmit_flow(now, observer)?,
+        };
+        observer.on_event(now, &Event::PacketSent { len: packet.len() });
+        Some(packet)
     }
-    /// When `on_timeout` next has something to do; may be in the past.
+
+    /// The next packet of a flow, round robin.
+    fn transmit_flow(&mut self, now: Instant, observer: &mut dyn Observer) -> Option<Outgoing> {
+        while let Some(id) = self.ready.current() {
+            let may_grow = self.has_memory();
+            let Some(entry) = self.flows.get_mut(id) else {
+                self.ready.finish(); // It has ended since it joined.
+                continue;
+            };
+            report_state(now, entry, observer);
+            let Some(plan) = entry.transmit(now, may_grow) else {
+                entry.is_ready = false;
+                self.ready.finish();
+                if let Some(at) = entry.deadline() {
+                    self.deadlines.arm(id, at);
+                }
+                continue;
+            };
+            let (flow, ttl, tos) = (entry.tuple, entry.ttl, entry.tos);
+            let (reason, len) = (plan.reason, plan.text_len());
+            let Some(packet) = self.packet(flow, ttl, tos, plan) else { continue };
+            observer.on_event(now, &Event::SegmentSent { flow, reason, len });
+            self.ready.on_sent(packet.len());
+            return Some(packet);
+        }
+        None
+    }
+
+    /// The packet of a segment; `None` if IP cannot send it, which it then never could.
+    fn packet(&mut self, flow: FourTuple, ttl: u8, tos: u8, plan: SegmentPlan) -> Option<Outgoing> {
+        let (source, destination) = (flow.local.ipv4()?, flow.remote.ipv4()?);
+        let header = TcpHeader {
+            source_port: flow.local.port(),
+            destination_port: flow.remote.port(),
+            seq: plan.seq.0,
+            ack: plan.ack.0,
+            flags: plan.flags,
+            window: plan.window,
+            urgent: 0,
+        };
+        let text_len = plan.payload.iter().map(bytes::Bytes::len).sum::<usize>();
+        let len = TcpHeader::LEN + plan.options.len() + text_len;
+        let mut head = Head::new();
+        let packet =
+            Packet { source, destination, protocol: PROTOCOL_TCP, tos, ttl, dont_fragment: true };
+        self.ip.output(&packet, len, &mut head).ok()?;
+        header.emit(&plan.options, source, destination, &plan.payload, &mut head);
+        Some(Outgoing { head, payload: plan.payload })
+    }
+
+    /// When [`on_timeout`](Self::on_timeout) next has something to do; it may be in the past.
+    /// Call it after `transmit` has returned nothing.
     pub fn next_timeout(&mut self) -> Option<Instant> {
-        todo!()
+        self.deadlines.next()
     }
-    /// Runs what is due.
+
+    /// Runs what is due at `now`.
     pub fn on_timeout(&mut self, now: Instant, observer: &mut dyn Observer) {
-        todo!()
+        while let Some(id) = self.deadlines.expire(now) {
+            self.on_flow_timeout(now, id, observer);
+        }
     }
-    /// A socket whose readiness may have changed since it was last returned here (dirty list); ask `readiness`.
+
+    fn on_flow_timeout(&mut self, now: Instant, id: FlowId, observer: &mut dyn Observer) {
+        let Some(entry) = self.flows.get_mut(id) else { return };
+        self.ready.join(id, &mut entry.is_ready); // `transmit` arms the next deadline.
+        match &mut entry.flow {
+            Flow::Connecting(connecting) => {
+                if !connecting.on_timeout(now) {
+                    self.end_connecting(now, id, None, observer);
+                }
+            }
+            Flow::HalfOpen(half_open) => {
+                if !half_open.on_timeout(now) {
+                    self.forget_half_open(now, id, observer);
+                }
+            }
+            Flow::Open(connection) => {
+                let outcome = connection.on_timeout(now);
+                self.apply(now, id, outcome, observer);
+            }
+            Flow::TimeWait(time_wait) => {
+                if time_wait.deadline() <= now {
+                    self.remove_flow(now, id, observer);
+                }
+            }
+        }
+    }
+
+    /// A socket whose readiness may have changed since it was last named here; ask
+    /// [`readiness`](Self::readiness) what it is now. Each stands in the list once, so that the
+    /// list is bounded even if nobody drains it.
     pub fn poll_event(&mut self) -> Option<SocketId> {
-        todo!()
+        while let Some(id) = self.dirty.pop() {
+            if let Some(socket) = self.sockets.get_mut(id) {
+                socket.is_dirty = false;
+                return Some(id);
+            }
+        }
+        None
     }
 
-    // ---- sockets; every call that may make something to send is followed by `transmit`
-    pub fn tcp_socket(&mut self) -> Result<SocketId, SocketError> {
-        todo!()
-    }
-    pub fn udp_socket(&mut self) -> Result<SocketId, SocketError> {
-        todo!()
-    }
-    /// A socket that sends echo requests and receives their replies (ping).
-    pub fn echo_socket(&mut self) -> Result<SocketId, SocketError> {
-        todo!()
-    }
-    pub fn bind(&mut self, socket: SocketId, addr: SocketAddr) -> Result<(), SocketError> {
-        todo!()
-    }
-    pub fn listen(&mut self, socket: SocketId, backlog: u32) -> Result<(), SocketError> {
-        todo!()
-    }
-    /// `WouldBlock` when nobody waits. The new socket and its peer.
-    pub fn accept(
-        &mut self,
-        now: Instant,
-        socket: SocketId,
-    ) -> Result<(SocketId, SocketAddr), SocketError> {
-        todo!()
-    }
-    /// TCP: `Err(InProgress)` the first time, as connect(2); done when readiness says WRITABLE: then take_error tells. UDP: sets the peer, Ok.
-    pub fn connect(
-        &mut self,
-        now: Instant,
-        socket: SocketId,
-        remote: SocketAddr,
-    ) -> Result<(), SocketError> {
-        todo!()
-    }
-    /// Ok(0): end of file (or an empty buffer).
-    pub fn read(
-        &mut self,
-        now: Instant,
-        socket: SocketId,
-        buffer: &mut [u8],
-    ) -> Result<usize, SocketError> {
-        todo!()
-    }
-    pub fn peek(&mut self, socket: SocketId, buffer: &mut [u8]) -> Result<usize, SocketError> {
-        todo!()
-    }
-    pub fn write(
-        &mut self,
-        now: Instant,
-        socket: SocketId,
-        octets: &[u8],
-    ) -> Result<usize, SocketError> {
-        todo!()
-    }
-    pub fn shutdown(
-        &mut self,
-        now: Instant,
-        socket: SocketId,
-        how: Shutdown,
-    ) -> Result<(), SocketError> {
-        todo!()
-    }
-    /// Gives the handle up. TCP: closes in the background; unread data or linger 0 resets. Listener: resets its children.
-    pub fn close(&mut self, now: Instant, socket: SocketId) {
-        todo!()
-    }
-    /// UDP and echo: octets sent. `to` None: the connected peer.
-    pub fn send_to(
-        &mut self,
-        now: Instant,
-        socket: SocketId,
-        octets: &[u8],
-        to: Option<SocketAddr>,
-    ) -> Result<usize, SocketError> {
-        todo!()
-    }
-    /// UDP: copies one datagram, cut to the buffer. Returns (octets copied, sender).
-    pub fn recv_from(
-        &mut self,
-        socket: SocketId,
-        buffer: &mut [u8],
-    ) -> Result<(usize, SocketAddr), SocketError> {
-        todo!()
-    }
-    pub fn peek_from(
-        &mut self,
-        socket: SocketId,
-        buffer: &mut [u8],
-    ) -> Result<(usize, SocketAddr), SocketError> {
-        todo!()
-    }
-    /// Echo socket: sends a request.
-    pub fn send_echo(
-        &mut self,
-        now: Instant,
-        socket: SocketId,
-        to: std::net::IpAddr,
-        sequence: u16,
-        data: &[u8],
-    ) -> Result<(), SocketError> {
-        todo!()
-    }
-    pub fn recv_echo(&mut self, socket: SocketId) -> Result<EchoReply, SocketError> {
-        todo!()
+    /// The readiness of a socket may have changed.
+    fn touch_socket(&mut self, id: SocketId) {
+        if let Some(socket) = self.sockets.get_mut(id) {
+            self.dirty.join(id, &mut socket.is_dirty);
+        }
     }
 
-    pub fn readiness(&self, socket: SocketId) -> Readiness {
-        todo!()
+    /// A flow may have something to send, a new deadline, or other buffers than before.
+    fn touch_flow(&mut self, id: FlowId) {
+        if let Some(entry) = self.flows.get_mut(id) {
+            self.ready.join(id, &mut entry.is_ready);
+            let allocated = entry.allocated();
+            self.memory = self.memory + allocated - entry.charged;
+            entry.charged = allocated;
+        }
     }
-    /// SO_ERROR: the pending error, once.
-    pub fn take_error(&mut self, socket: SocketId) -> Result<Option<SocketError>, SocketError> {
-        todo!()
+
+    /// Whether the TCP buffers together are below their limit. Beyond it no window grows and no
+    /// out-of-order data is held; what has been accepted stays.
+    fn has_memory(&self) -> bool {
+        self.memory < self.config.limits.memory_max
     }
-    pub fn local_addr(&self, socket: SocketId) -> Result<SocketAddr, SocketError> {
-        todo!()
-    }
-    pub fn peer_addr(&self, socket: SocketId) -> Result<SocketAddr, SocketError> {
-        todo!()
-    }
-    pub fn options(&self, socket: SocketId) -> Result<SocketOptions, SocketError> {
-        todo!()
-    }
-    pub fn set_options(
+
+    /// Adds a flow and lets it send.
+    fn insert_flow(
         &mut self,
-        socket: SocketId,
-        options: SocketOptions,
-    ) -> Result<(), SocketError> {
-        todo!()
+        tuple: FourTuple,
+        flow: Flow,
+        owner: Owner,
+        ttl: u8,
+        tos: u8,
+    ) -> FlowId {
+        let id = self.flows.insert(FlowEntry {
+            tuple,
+            flow,
+            owner,
+            ttl,
+            tos,
+            is_ready: false,
+            charged: 0,
+            reported: TcpState::Closed,
+        });
+        self.touch_flow(id);
+        id
     }
-    /// Octets written and not yet acknowledged (SIOCOUTQ); for close with linger.
-    pub fn unacknowledged(&self, socket: SocketId) -> Result<u32, SocketError> {
-        todo!()
+
+    /// Takes a flow out; the caller has dealt with its owner.
+    fn remove_flow(
+        &mut self,
+        now: Instant,
+        id: FlowId,
+        observer: &mut dyn Observer,
+    ) -> Option<FlowEntry> {
+        if let Some(entry) = self.flows.get_mut(id) {
+            report_state(now, entry, observer);
+        }
+        self.deadlines.disarm(id);
+        let entry = self.flows.remove(id)?;
+        self.memory -= entry.charged;
+        let (flow, from, to) = (entry.tuple, entry.reported, TcpState::Closed);
+        observer.on_event(now, &Event::StateChanged { flow, from, to });
+        Some(entry)
     }
-    pub fn info(&self, socket: SocketId) -> Result<TcpInfo, SocketError> {
-        todo!()
+
+    /// Sends the RST of a flow that is gone, or is about to go.
+    fn depart(&mut self, entry: &FlowEntry, reset: SegmentPlan) {
+        if let Some(packet) = self.packet(entry.tuple, entry.ttl, entry.tos, reset) {
+            self.departures.push_back(packet);
+        }
     }
-    /// All connections, in slab order. Walks them all: for people, not for the data path.
-    pub fn connections(&self) -> Vec<ConnectionInfo> {
-        todo!()
+
+    /// The first of our addresses.
+    fn has_address(&self, addr: Ipv4Addr) -> bool {
+        self.ip.is_ours(addr)
     }
-    /// How many connections still have something to do without a socket (orphans): the runtime lingers for them when it stops. TIME-WAIT does not count.
-    pub fn orphans(&self) -> usize {
-        todo!()
-    }
-    /// Every connection is reset, every socket gets `error` (device gone: NetworkDown; shutdown: Aborted). RSTs come out of `transmit`.
-    pub fn abort_all(&mut self, error: SocketError) {
-        todo!()
-    }
-    /// Stops listening everywhere (serve's Ctrl-C): new SYNs get RST, established connections go on.
-    pub fn stop_listening(&mut self) {
-        todo!()
+}
+
+/// Tells the observer when a flow's state is another than it last heard of.
+fn report_state(now: Instant, entry: &mut FlowEntry, observer: &mut dyn Observer) {
+    let (flow, from, to) = (entry.tuple, entry.reported, entry.tcp_state());
+    if from != to {
+        entry.reported = to;
+        observer.on_event(now, &Event::StateChanged { flow, from, to });
     }
 }

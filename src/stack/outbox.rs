@@ -33,11 +33,7 @@ pub(crate) struct Outbox {
 impl Outbox {
     /// An outbox for at most `capacity` packets, with a full budget.
     pub(crate) fn new(capacity: usize) -> Self {
-        Self {
-            queue: VecDeque::new(),
-            capacity,
-            full_at: Instant::ZERO,
-        }
+        Self { queue: VecDeque::new(), capacity, full_at: Instant::ZERO }
     }
 
     /// Queues an answer, unless too many wait or have left lately.

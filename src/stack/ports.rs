@@ -18,22 +18,14 @@ impl EphemeralPorts {
     /// `rng`. The configuration has been checked: the range is in order.
     pub(crate) fn new(range: (u16, u16), rng: &mut Rng) -> Self {
         let (first, last) = range;
-        Self {
-            first,
-            last,
-            rng: Rng::new(&rng.seed()),
-        }
+        Self { first, last, rng: Rng::new(&rng.seed()) }
     }
 
     /// A port that `is_free`; `None` if none of the range is. Each port is asked for once at most.
     pub(crate) fn choose(&mut self, mut is_free: impl FnMut(u16) -> bool) -> Option<u16> {
         let count = u64::from(self.last.checked_sub(self.first)?) + 1;
-        let start = u16::try_from(self.rng.below(count))
-            .ok()?
-            .checked_add(self.first)?;
-        (start..=self.last)
-            .chain(self.first..start)
-            .find(|&port| is_free(port))
+        let start = u16::try_from(self.rng.below(count)).ok()?.checked_add(self.first)?;
+        (start..=self.last).chain(self.first..start).find(|&port| is_free(port))
     }
 }
 

@@ -198,16 +198,9 @@ fn a_wheel_agrees_with_a_sorted_map() {
             assert_eq!(drain(&mut deadlines, now), due, "seed {seed}");
             model.retain(|_, at| *at > now);
             let earliest = model.values().min().copied();
-            assert_eq!(
-                deadlines.next().is_some(),
-                earliest.is_some(),
-                "seed {seed}"
-            );
+            assert_eq!(deadlines.next().is_some(), earliest.is_some(), "seed {seed}");
             assert!(deadlines.next() <= earliest, "seed {seed}");
-            assert!(
-                deadlines.next().is_none_or(|next| next > now),
-                "seed {seed}"
-            );
+            assert!(deadlines.next().is_none_or(|next| next > now), "seed {seed}");
         }
     }
 }

@@ -1,0 +1,548 @@
+//! The socket calls by handle. Each does what the system call of its name does, and never blocks.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use super::listeners::ListenerEntry;
+use super::socket::{Kind, Socket};
+use super::{Instant, Owner, Readiness, Shutdown, SocketId, SocketOptions, Stack};
+use crate::error::SocketError;
+use crate::tcp::{Connection, Listener, ReceiveBuffer, TcpInfo};
+use crate::time::Duration;
+use crate::wire::Endpoint;
+
+/// The address of a socket that has none.
+const UNBOUND: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
+impl Stack {
+    /// socket(2): a TCP socket.
+    ///
+    /// # Errors
+    ///
+    /// `NoBuffers`: there are as many sockets as the stack may have.
+    pub fn tcp_socket(&mut self) -> Result<SocketId, SocketError> {
+        self.add_socket(Kind::Fresh)
+    }
+
+    /// Adds a socket with default options.
+    pub(super) fn add_socket(&mut self, kind: Kind) -> Result<SocketId, SocketError> {
+        if self.sockets.len() >= self.config.limits.sockets_max {
+            return Err(SocketError::NoBuffers);
+        }
+        let tcp = &self.config.tcp;
+        let options = SocketOptions::new(tcp.receive_buffer, tcp.send_buffer, tcp.nagle);
+        Ok(self.sockets.insert(Socket {
+            kind,
+            options,
+            error: None,
+            soft_error: None,
+            bound: None,
+            is_dirty: false,
+            is_read_shut: false,
+        }))
+    }
+
+    pub(super) fn socket(&self, id: SocketId) -> Result<&Socket, SocketError> {
+        self.sockets.get(id).ok_or(SocketError::BadHandle)
+    }
+
+    pub(super) fn socket_mut(&mut self, id: SocketId) -> Result<&mut Socket, SocketError> {
+        self.sockets.get_mut(id).ok_or(SocketError::BadHandle)
+    }
+
+    /// bind(2). Port 0 stands for a free ephemeral port, 0.0.0.0 for all of our addresses.
+    ///
+    /// # Errors
+    ///
+    /// `AddressInUse`; `AddressNotAvailable`: it is none of ours, or no port is free;
+    /// `InvalidArgument`: the socket is bound already.
+    pub fn bind(&mut self, id: SocketId, addr: SocketAddr) -> Result<(), SocketError> {
+        let socket = self.socket(id)?;
+        let ipv4 = match addr.ip() {
+            IpAddr::V4(ipv4) => ipv4,
+            IpAddr::V6(_) => return Err(SocketError::InvalidAddress),
+        };
+        let is_any = ipv4.is_unspecified() || socket.options.any_destination;
+        if !(is_any || self.ip.is_ours(ipv4)) {
+            return Err(SocketError::AddressNotAvailable);
+        }
+        match socket.kind {
+            Kind::Udp(udp) => return self.udp.bind(udp, addr).map(|_| ()),
+            Kind::Fresh if socket.bound.is_none() => {}
+            Kind::Fresh
+            | Kind::Listening(_)
+            | Kind::Connecting(_)
+            | Kind::Connected(_)
+            | Kind::Ended(_) => return Err(SocketError::InvalidArgument),
+            Kind::Echo(_) => return Err(SocketError::NotSupported),
+        }
+        let may_share = socket.options.reuse_address;
+        let port = match addr.port() {
+            0 => {
+                let listeners = &self.listeners;
+                let port = self.ports.choose(|port| !listeners.is_bound(port));
+                port.ok_or(SocketError::AddressInUse)?
+            }
+            port => port,
+        };
+        let local = Endpoint::new(addr.ip(), port);
+        self.listeners.bind(id, local, may_share)?;
+        self.socket_mut(id)?.bound = Some(local);
+        Ok(())
+    }
+
+    /// listen(2): OPEN, passive (RFC 9293 §3.10.1). The backlog is at least 1 and at most
+    /// [`TcpConfig::backlog_max`](crate::TcpConfig). On a socket that listens it changes the
+    /// backlog. An unbound socket gets an ephemeral port.
+    ///
+    /// # Errors
+    ///
+    /// `AddressInUse`: somebody listens there (MUST-41); `InvalidArgument`: the socket has a
+    /// connection; `NotSupported`: it is no TCP socket.
+    pub fn listen(&mut self, id: SocketId, backlog: u32) -> Result<(), SocketError> {
+        let backlog = backlog.clamp(1, self.config.tcp.backlog_max);
+        let backlog = usize::try_from(backlog).unwrap_or(usize::MAX);
+        match self.socket(id)?.kind {
+            Kind::Fresh => {}
+            Kind::Listening(listener) => {
+                if let Some(entry) = self.listeners.get_mut(listener) {
+                    entry.listener.set_backlog(backlog);
+                }
+                return Ok(());
+            }
+            Kind::Connecting(_) | Kind::Connected(_) | Kind::Ended(_) => {
+                return Err(SocketError::InvalidArgument);
+            }
+            Kind::Udp(_) | Kind::Echo(_) => return Err(SocketError::NotSupported),
+        }
+        if self.socket(id)?.bound.is_none() {
+            self.bind(id, UNBOUND)?;
+        }
+        let socket = self.socket(id)?;
+        let local = socket.bound.ok_or(SocketError::InvalidArgument)?;
+        let entry = ListenerEntry {
+            socket: id,
+            listener: Listener::new(backlog),
+            settings: socket.options.settings(),
+            ttl: socket.options.ttl,
+            tos: socket.options.dscp(),
+            any_destination: socket.options.any_destination,
+        };
+        let listener = self.listeners.listen(local, entry)?;
+        self.socket_mut(id)?.kind = Kind::Listening(listener);
+        Ok(())
+    }
+
+    /// accept(2): a socket for the connection that has waited longest, and its peer. The socket
+    /// inherits the options that the listener had when it began to listen.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock`: nobody waits; `InvalidArgument`: the socket does not listen; `NoBuffers`.
+    pub fn accept(
+        &mut self,
+        _now: Instant,
+        id: SocketId,
+    ) -> Result<(SocketId, SocketAddr), SocketError> {
+        let options = self.socket(id)?.options;
+        if let Some(error) = self.socket_mut(id)?.error.take() {
+            return Err(error);
+        }
+        let Kind::Listening(listener_id) = self.socket(id)?.kind else {
+            return Err(SocketError::InvalidArgument);
+        };
+        if self.sockets.len() >= self.config.limits.sockets_max {
+            return Err(SocketError::NoBuffers);
+        }
+        let listener = self.listeners.get_mut(listener_id).ok_or(SocketError::InvalidArgument)?;
+        let flow = listener.listener.accept().ok_or(SocketError::WouldBlock)?;
+        let accepted = self.add_socket(Kind::Connected(flow))?;
+        self.socket_mut(accepted)?.options = options;
+        let entry = self.flows.get_mut(flow).ok_or(SocketError::WouldBlock)?;
+        entry.owner = Owner::Socket(accepted);
+        let remote = entry.tuple.remote.into();
+        self.touch_socket(accepted);
+        Ok((accepted, remote))
+    }
+
+    /// connect(2). TCP: OPEN, active; the first call is answered by `InProgress`, and the end is
+    /// told by [`Readiness::WRITABLE`]: then [`take_error`](Self::take_error) says how it went.
+    /// UDP: sets the peer.
+    ///
+    /// # Errors
+    ///
+    /// `InProgress`, `AlreadyInProgress`, `AlreadyConnected`; `InvalidAddress`: no host can have
+    /// the address (MUST-46); `AddressNotAvailable`: no port is free, or the bound one is in use
+    /// towards this peer; `NetworkUnreachable`; `NoBuffers`.
+    pub fn connect(
+        &mut self,
+        now: Instant,
+        id: SocketId,
+        remote: SocketAddr,
+    ) -> Result<(), SocketError> {
+        match self.socket(id)?.kind {
+            Kind::Fresh => {
+                if let Some(error) = self.socket_mut(id)?.error.take() {
+                    return Err(error);
+                }
+                self.open_active(now, id, remote)?;
+                Err(SocketError::InProgress)
+            }
+            Kind::Connecting(_) => Err(SocketError::AlreadyInProgress),
+            Kind::Connected(_) | Kind::Ended(_) => Err(SocketError::AlreadyConnected),
+            Kind::Listening(_) => Err(SocketError::InvalidArgument),
+            Kind::Udp(udp) => self.connect_udp(udp, remote),
+            Kind::Echo(_) => Err(SocketError::NotSupported),
+        }
+    }
+
+    /// read(2): RECEIVE. `Ok(0)` is the end of the file, or an empty buffer.
+    ///
+    /// What came before a FIN or an RST can be read; then an error comes, once; then the end.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock`; `NotConnected`; the connection's own: `Reset`, `TimedOut`, …
+    pub fn read(
+        &mut self,
+        _now: Instant,
+        id: SocketId,
+        buffer: &mut [u8],
+    ) -> Result<usize, SocketError> {
+        self.read_with(id, buffer, Connection::read, ReceiveBuffer::read)
+    }
+
+    /// recv(2) with MSG_PEEK: as [`read`](Self::read), and the octets stay.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn peek(&mut self, id: SocketId, buffer: &mut [u8]) -> Result<usize, SocketError> {
+        self.read_with(
+            id,
+            buffer,
+            |open, buffer| open.peek(buffer),
+            |rest, buffer| rest.peek(buffer),
+        )
+    }
+
+    fn read_with(
+        &mut self,
+        id: SocketId,
+        buffer: &mut [u8],
+        read: impl Fn(&mut Connection, &mut [u8]) -> usize,
+        read_rest: impl Fn(&mut ReceiveBuffer, &mut [u8]) -> usize,
+    ) -> Result<usize, SocketError> {
+        let socket = self.sockets.get_mut(id).ok_or(SocketError::BadHandle)?;
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        let is_read_shut = socket.is_read_shut;
+        match &mut socket.kind {
+            Kind::Connected(flow) => {
+                let flow = *flow;
+                let entry = self.flows.get_mut(flow).ok_or(SocketError::BadHandle)?;
+                let open = entry.connection_mut().ok_or(SocketError::BadHandle)?;
+                let octets = read(open, buffer);
+                if octets > 0 {
+                    self.touch_flow(flow); // A window update may be due.
+                    return Ok(octets);
+                }
+                let is_end = is_read_shut || open.is_finished();
+                self.error_or(id, if is_end { Ok(0) } else { Err(SocketError::WouldBlock) })
+            }
+            Kind::Ended(ended) => {
+                let octets = read_rest(&mut ended.unread, buffer);
+                if octets > 0 { Ok(octets) } else { self.error_or(id, Ok(0)) }
+            }
+            Kind::Fresh | Kind::Connecting(_) | Kind::Listening(_) => {
+                self.error_or(id, Err(SocketError::NotConnected))
+            }
+            Kind::Udp(_) => self.recv_from(id, buffer).map(|(octets, _)| octets),
+            Kind::Echo(_) => Err(SocketError::NotSupported),
+        }
+    }
+
+    /// The pending error, once; else `otherwise`.
+    fn error_or(
+        &mut self,
+        id: SocketId,
+        otherwise: Result<usize, SocketError>,
+    ) -> Result<usize, SocketError> {
+        match self.socket_mut(id)?.error.take() {
+            Some(error) => Err(error),
+            None => otherwise,
+        }
+    }
+
+    /// write(2): SEND. Takes as many octets as there is room for, and says how many.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock`: there is no room, or the connection is being opened; `BrokenPipe`: the
+    /// sending side is closed; `NotConnected`; the connection's own, once.
+    pub fn write(
+        &mut self,
+        _now: Instant,
+        id: SocketId,
+        octets: &[u8],
+    ) -> Result<usize, SocketError> {
+        self.error_or(id, Ok(0))?;
+        match self.socket(id)?.kind {
+            Kind::Connected(flow) => {
+                let entry = self.flows.get_mut(flow).ok_or(SocketError::BadHandle)?;
+                let open = entry.connection_mut().ok_or(SocketError::BadHandle)?;
+                let written = open.write(octets).ok_or(SocketError::BrokenPipe)?;
+                if written == 0 && !octets.is_empty() {
+                    return Err(SocketError::WouldBlock);
+                }
+                self.touch_flow(flow);
+                Ok(written)
+            }
+            Kind::Connecting(_) => Err(SocketError::WouldBlock),
+            Kind::Ended(_) => Err(SocketError::BrokenPipe),
+            Kind::Fresh | Kind::Listening(_) => Err(SocketError::NotConnected),
+            Kind::Udp(_) | Kind::Echo(_) => Err(SocketError::NotSupported),
+        }
+    }
+
+    /// shutdown(2). For the writing side this is CLOSE of RFC 9293 §3.10.4: what has been written
+    /// is sent, then our FIN; reading goes on. It returns at once.
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected`.
+    pub fn shutdown(
+        &mut self,
+        now: Instant,
+        id: SocketId,
+        how: Shutdown,
+    ) -> Result<(), SocketError> {
+        let kind = match &self.socket(id)?.kind {
+            Kind::Connected(flow) => Some(*flow),
+            Kind::Ended(_) => None,
+            Kind::Listening(listener) => {
+                let listener = *listener;
+                if how != Shutdown::Write {
+                    // As on Linux: a listener that is shut for reading listens no more.
+                    self.close_listener(now, listener);
+                    let socket = self.socket_mut(id)?;
+                    socket.kind = Kind::Fresh;
+                    socket.error = Some(SocketError::InvalidArgument);
+                    self.touch_socket(id);
+                }
+                return Ok(());
+            }
+            Kind::Fresh | Kind::Connecting(_) | Kind::Udp(_) | Kind::Echo(_) => {
+                return Err(SocketError::NotConnected);
+            }
+        };
+        if how != Shutdown::Write {
+            self.socket_mut(id)?.is_read_shut = true;
+        }
+        if how != Shutdown::Read
+            && let Some(flow) = kind
+            && let Some(open) = self.flows.get_mut(flow).and_then(|entry| entry.connection_mut())
+        {
+            open.shutdown_write();
+            self.touch_flow(flow);
+        }
+        self.touch_socket(id);
+        Ok(())
+    }
+
+    /// close(2): gives the handle up. A connection ends in the background; octets that were not
+    /// read, or a linger time of zero, reset it. A listener resets those who wait.
+    pub fn close(&mut self, now: Instant, id: SocketId) {
+        let Some(socket) = self.sockets.remove(id) else { return };
+        if let Some(bound) = socket.bound {
+            self.listeners.unbind(id, bound);
+        }
+        match socket.kind {
+            Kind::Fresh | Kind::Ended(_) => {}
+            Kind::Listening(listener) => self.close_listener(now, listener),
+            Kind::Connecting(flow) => self.abort_flow(now, flow),
+            Kind::Connected(flow) => {
+                let is_abort = socket.options.linger == Some(Duration::ZERO);
+                let Some(entry) = self.flows.get_mut(flow) else { return };
+                entry.owner = Owner::Nobody;
+                let Some(open) = entry.connection_mut() else { return };
+                match if is_abort { None } else { Some(open.abandon()) } {
+                    Some(None) => self.touch_flow(flow),
+                    // Nobody will read what came: the peer must learn that (SHLD-3).
+                    Some(Some(_)) | None => self.abort_flow(now, flow),
+                }
+            }
+            Kind::Udp(udp) => {
+                self.udp.close(udp);
+                self.udp_sockets.remove(udp);
+            }
+            Kind::Echo(echo) => self.echo.close(&echo),
+        }
+    }
+
+    /// What the socket is ready for; nothing for a stale handle.
+    pub fn readiness(&self, id: SocketId) -> Readiness {
+        let Some(socket) = self.sockets.get(id) else { return Readiness::default() };
+        let both = Readiness::READABLE.with(Readiness::WRITABLE);
+        let has_error = socket.error.is_some();
+        let ready = Readiness::default().and(both.with(Readiness::ERROR), has_error);
+        match &socket.kind {
+            Kind::Fresh | Kind::Connecting(_) => ready,
+            Kind::Listening(listener) => {
+                let waits = self.listeners.get(*listener).is_some_and(|e| e.listener.is_ready());
+                ready.and(Readiness::READABLE, waits)
+            }
+            Kind::Connected(flow) => {
+                let open = self.flows.get(*flow).and_then(|entry| entry.connection());
+                open.map_or(ready, |open| ready.with(readiness_of(open, socket)))
+            }
+            Kind::Ended(_) => {
+                ready.with(both).with(Readiness::READ_CLOSED).with(Readiness::WRITE_CLOSED)
+            }
+            Kind::Udp(udp) => self.udp_readiness(*udp, ready),
+            Kind::Echo(echo) => {
+                ready.with(Readiness::WRITABLE).and(Readiness::READABLE, echo.has_reply())
+            }
+        }
+    }
+
+    /// SO_ERROR: the pending error, once.
+    ///
+    /// # Errors
+    ///
+    /// `BadHandle`.
+    pub fn take_error(&mut self, id: SocketId) -> Result<Option<SocketError>, SocketError> {
+        if let Kind::Udp(udp) = self.socket(id)?.kind
+            && let Some(error) = self.udp.take_error(udp)?
+        {
+            return Ok(Some(error));
+        }
+        Ok(self.socket_mut(id)?.error.take())
+    }
+
+    /// getsockname(2); 0.0.0.0:0 before the socket has an address.
+    ///
+    /// # Errors
+    ///
+    /// `BadHandle`.
+    pub fn local_addr(&self, id: SocketId) -> Result<SocketAddr, SocketError> {
+        let socket = self.socket(id)?;
+        Ok(match &socket.kind {
+            Kind::Connecting(flow) | Kind::Connected(flow) => {
+                self.flows.get(*flow).map_or(UNBOUND, |entry| entry.tuple.local.into())
+            }
+            Kind::Ended(ended) => ended.local.into(),
+            Kind::Fresh | Kind::Listening(_) => socket.bound.map_or(UNBOUND, SocketAddr::from),
+            Kind::Udp(udp) => self.udp.local_addr(*udp)?,
+            Kind::Echo(_) => UNBOUND,
+        })
+    }
+
+    /// getpeername(2).
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected`.
+    pub fn peer_addr(&self, id: SocketId) -> Result<SocketAddr, SocketError> {
+        match &self.socket(id)?.kind {
+            Kind::Connected(flow) => {
+                let entry = self.flows.get(*flow).ok_or(SocketError::NotConnected)?;
+                Ok(entry.tuple.remote.into())
+            }
+            Kind::Ended(ended) => Ok(ended.remote.into()),
+            Kind::Udp(udp) => self.udp.peer_addr(*udp),
+            Kind::Fresh | Kind::Listening(_) | Kind::Connecting(_) | Kind::Echo(_) => {
+                Err(SocketError::NotConnected)
+            }
+        }
+    }
+
+    /// The socket's options.
+    ///
+    /// # Errors
+    ///
+    /// `BadHandle`.
+    pub fn options(&self, id: SocketId) -> Result<SocketOptions, SocketError> {
+        Ok(self.socket(id)?.options)
+    }
+
+    /// Sets the socket's options; those of a connection that can still change do at once.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument`: a value is out of its range.
+    pub fn set_options(&mut self, id: SocketId, options: SocketOptions) -> Result<(), SocketError> {
+        if !options.is_valid() {
+            return Err(SocketError::InvalidArgument);
+        }
+        let socket = self.socket_mut(id)?;
+        socket.options = options;
+        match socket.kind {
+            Kind::Connected(flow) => {
+                if let Some(entry) = self.flows.get_mut(flow) {
+                    (entry.ttl, entry.tos) = (options.ttl, options.dscp());
+                    if let Some(open) = entry.connection_mut() {
+                        open.set_nodelay(options.nodelay);
+                    }
+                }
+                self.touch_flow(flow); // What Nagle held back may leave now.
+                Ok(())
+            }
+            Kind::Udp(udp) => self.set_udp_options(udp, &options),
+            Kind::Fresh
+            | Kind::Listening(_)
+            | Kind::Connecting(_)
+            | Kind::Ended(_)
+            | Kind::Echo(_) => Ok(()),
+        }
+    }
+
+    /// SIOCOUTQ: octets written and not acknowledged by the peer.
+    ///
+    /// # Errors
+    ///
+    /// `BadHandle`.
+    pub fn unacknowledged(&self, id: SocketId) -> Result<u32, SocketError> {
+        match self.socket(id)?.kind {
+            Kind::Connected(flow) => {
+                let open = self.flows.get(flow).and_then(|entry| entry.connection());
+                Ok(open.map_or(0, Connection::unacknowledged))
+            }
+            Kind::Fresh
+            | Kind::Listening(_)
+            | Kind::Connecting(_)
+            | Kind::Ended(_)
+            | Kind::Udp(_)
+            | Kind::Echo(_) => Ok(0),
+        }
+    }
+
+    /// STATUS (RFC 9293 §3.10.6): what is known of the socket's connection.
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected`: it has none that is through the handshake.
+    pub fn info(&self, id: SocketId) -> Result<TcpInfo, SocketError> {
+        let Kind::Connected(flow) = self.socket(id)?.kind else {
+            return Err(SocketError::NotConnected);
+        };
+        let open = self.flows.get(flow).and_then(|entry| entry.connection());
+        Ok(open.ok_or(SocketError::NotConnected)?.info())
+    }
+}
+
+/// What a socket with this connection is ready for.
+fn readiness_of(open: &Connection, socket: &Socket) -> Readiness {
+    let is_end = open.is_finished() || socket.is_read_shut;
+    let ready = Readiness::default()
+        .and(Readiness::READABLE, is_end || open.readable() > 0)
+        .and(Readiness::READ_CLOSED, is_end);
+    match open.writable() {
+        None => ready.with(Readiness::WRITABLE).with(Readiness::WRITE_CLOSED),
+        // A third of the buffer, as Linux: a writer that is woken for each octet acknowledged
+        // would do a call for each.
+        Some(room) => {
+            ready.and(Readiness::WRITABLE, room >= (socket.options.send_buffer / 3).max(1))
+        }
+    }
+}

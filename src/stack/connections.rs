@@ -1,0 +1,163 @@
+//! Connections that end, and what their sockets keep; and what people may know of all of them.
+
+use super::demux::FlowId;
+use super::flow::{Flow, Owner};
+use super::listeners::ListenerId;
+use super::segments::is_handshake;
+use super::socket::{Ended, Kind};
+use super::{ConnectionInfo, End, FlowEntry, Instant, Observer, SocketId, Stack, TcpState};
+use crate::error::SocketError;
+
+impl Stack {
+    /// A connection is over, or is a record in TIME-WAIT from now on.
+    pub(super) fn end_connection(
+        &mut self,
+        now: Instant,
+        id: FlowId,
+        end: End,
+        observer: &mut dyn Observer,
+    ) {
+        let Some(entry) = self.flows.get(id) else { return };
+        let state = entry.tcp_state();
+        let error = match &end {
+            End::TimeWait(_) | End::Closed => None,
+            // As Linux: who has read the end of the file hears that writing is over.
+            End::Reset if state == TcpState::CloseWait => Some(SocketError::BrokenPipe),
+            End::Reset => Some(SocketError::Reset),
+            End::Aborted(_) => Some(SocketError::Aborted),
+            End::TimedOut => Some(SocketError::TimedOut),
+        };
+        let ended = match end {
+            End::TimeWait(time_wait) => self.become_time_wait(id, Flow::TimeWait(time_wait)),
+            End::Aborted(reset) => {
+                let entry = self.remove_flow(now, id, observer);
+                if let Some(entry) = &entry {
+                    self.depart(entry, reset);
+                }
+                entry
+            }
+            End::Closed | End::Reset | End::TimedOut => self.remove_flow(now, id, observer),
+        };
+        if let Some(ended) = ended {
+            self.leave_to_owner(id, ended, error);
+        }
+    }
+
+    /// Puts a record in the place of a connection, and gives out what the connection was.
+    fn become_time_wait(&mut self, id: FlowId, record: Flow) -> Option<FlowEntry> {
+        let entry = self.flows.get_mut(id)?;
+        let connection = std::mem::replace(&mut entry.flow, record);
+        let owner = std::mem::replace(&mut entry.owner, Owner::Nobody);
+        let ended = FlowEntry { flow: connection, owner, ..*entry };
+        self.touch_flow(id);
+        Some(ended)
+    }
+
+    /// What came before the end and has not been read is the socket's now; then it hears of the
+    /// error, once, and then of the end of the file.
+    fn leave_to_owner(&mut self, id: FlowId, entry: FlowEntry, error: Option<SocketError>) {
+        match entry.owner {
+            Owner::Nobody => {}
+            Owner::Listener(listener) => {
+                if let Some(listener) = self.listeners.get_mut(listener) {
+                    listener.listener.on_ended(id);
+                }
+            }
+            Owner::Socket(socket_id) => {
+                let Some(socket) = self.sockets.get_mut(socket_id) else { return };
+                if let Flow::Open(connection) = entry.flow {
+                    socket.kind = Kind::Ended(Box::new(Ended {
+                        local: entry.tuple.local,
+                        remote: entry.tuple.remote,
+                        unread: connection.into_unread(),
+                    }));
+                }
+                socket.error = error.or(socket.error);
+                self.touch_socket(socket_id);
+            }
+        }
+    }
+
+    /// Aborts a flow whose socket is gone or gives it up: the peer is told by an RST.
+    pub(super) fn abort_flow(&mut self, now: Instant, id: FlowId) {
+        let Some(entry) = self.flows.get(id) else { return };
+        let reset = entry.abort();
+        if let Some(entry) = self.remove_flow(now, id, &mut ())
+            && let Some(reset) = reset
+        {
+            self.depart(&entry, reset);
+        }
+    }
+
+    /// Closes a listener: nobody will accept its children, and those that wait are reset. The
+    /// half-open ones learn it when they come to tell.
+    pub(super) fn close_listener(&mut self, now: Instant, id: ListenerId) {
+        let Some(mut entry) = self.listeners.remove(id) else { return };
+        while let Some(child) = entry.listener.accept() {
+            self.abort_flow(now, child);
+        }
+    }
+
+    /// All connections, in no order that means anything. It looks at every one of them: for
+    /// people, not for the data path.
+    pub fn connections(&self) -> Vec<ConnectionInfo> {
+        let info = |entry: &FlowEntry| ConnectionInfo {
+            local: entry.tuple.local.into(),
+            remote: entry.tuple.remote.into(),
+            state: entry.tcp_state(),
+            info: entry.connection().map(super::super::tcp::Connection::info),
+        };
+        self.flows.iter().map(|(_, entry)| info(entry)).collect()
+    }
+
+    /// How many connections still have something to say though no socket holds them. TIME-WAIT
+    /// does not count. It looks at every connection: for the end of a stack.
+    pub fn orphans(&self) -> usize {
+        let is_orphan = |entry: &FlowEntry| entry.connection().is_some_and(|open| open.is_orphan());
+        self.flows.iter().filter(|(_, entry)| is_orphan(entry)).count()
+    }
+
+    /// Stops listening everywhere. Connections go on; a SYN is answered by an RST.
+    pub fn stop_listening(&mut self, now: Instant) {
+        for id in self.listeners.ids() {
+            let socket = self.listeners.get(id).map(|entry| entry.socket);
+            self.close_listener(now, id);
+            if let Some(socket) = socket {
+                self.end_socket(socket, SocketError::InvalidArgument);
+            }
+        }
+    }
+
+    /// The end of a stack: every connection is reset, every socket gets `error`.
+    pub fn abort_all(&mut self, now: Instant, error: SocketError) {
+        let flows: Vec<_> = self.flows.iter().map(|(id, _)| id).collect();
+        for id in flows {
+            self.abort_flow(now, id);
+        }
+        for id in self.listeners.ids() {
+            self.close_listener(now, id);
+        }
+        let sockets: Vec<_> = self.sockets.keys().collect();
+        for id in sockets {
+            self.end_socket(id, error);
+        }
+    }
+
+    /// A socket's connection or listener has been taken from it.
+    fn end_socket(&mut self, id: SocketId, error: SocketError) {
+        let Some(socket) = self.sockets.get_mut(id) else { return };
+        match socket.kind {
+            Kind::Connecting(_) | Kind::Connected(_) | Kind::Listening(_) => {
+                socket.kind = Kind::Fresh;
+            }
+            Kind::Fresh | Kind::Ended(_) | Kind::Udp(_) | Kind::Echo(_) => {}
+        }
+        socket.error = Some(error);
+        self.touch_socket(id);
+    }
+
+    /// Whether a flow is in the handshake.
+    pub(super) fn is_opening(&self, id: FlowId) -> bool {
+        self.flows.get(id).is_some_and(|entry| is_handshake(entry.tcp_state()))
+    }
+}

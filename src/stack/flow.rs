@@ -1,0 +1,120 @@
+//! What a four-tuple stands for: an open, a record or a connection.
+
+use super::listeners::ListenerId;
+use super::socket::SocketId;
+use crate::observe::TcpState;
+use crate::tcp::{Connecting, Connection, HalfOpen, SegmentPlan, TimeWait};
+use crate::time::Instant;
+use crate::wire::FourTuple;
+
+/// Everything that has a four-tuple. The states that hold other data are other shapes, so that
+/// SYN-RECEIVED and TIME-WAIT cost a record and no buffer.
+#[derive(Debug)]
+pub(super) enum Flow {
+    /// SYN-SENT, or SYN-RECEIVED after a simultaneous open.
+    Connecting(Box<Connecting>),
+    /// SYN-RECEIVED after a passive open.
+    HalfOpen(HalfOpen),
+    /// The six states after the handshake.
+    Open(Box<Connection>),
+    /// TIME-WAIT.
+    TimeWait(TimeWait),
+}
+
+/// A flow, and what the stack keeps beside it.
+#[derive(Debug)]
+pub(super) struct FlowEntry {
+    /// Both ends.
+    pub(super) tuple: FourTuple,
+    /// What it is.
+    pub(super) flow: Flow,
+    /// Whose it is.
+    pub(super) owner: Owner,
+    /// Time to live of its packets.
+    pub(super) ttl: u8,
+    /// DSCP of its packets; the ECN bits are zero.
+    pub(super) tos: u8,
+    /// Whether it stands in the ready list.
+    pub(super) is_ready: bool,
+    /// Octets of memory charged for its buffers.
+    pub(super) charged: usize,
+    /// The state that observers were last told.
+    pub(super) reported: TcpState,
+}
+
+/// Whose a flow is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// A socket holds it.
+    Socket(SocketId),
+    /// It came to a listener and has not been accepted.
+    Listener(ListenerId),
+    /// Nobody: an orphan that finishes what was written, or a record in TIME-WAIT.
+    Nobody,
+}
+
+impl FlowEntry {
+    /// The state by its name in the RFC.
+    pub(super) fn tcp_state(&self) -> TcpState {
+        match &self.flow {
+            Flow::Connecting(connecting) => connecting.tcp_state(),
+            Flow::HalfOpen(_) => TcpState::SynReceived,
+            Flow::Open(connection) => connection.tcp_state(),
+            Flow::TimeWait(_) => TcpState::TimeWait,
+        }
+    }
+
+    /// When it next has something to do.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match &self.flow {
+            Flow::Connecting(connecting) => Some(connecting.deadline()),
+            Flow::HalfOpen(half_open) => Some(half_open.deadline()),
+            Flow::Open(connection) => connection.deadline(),
+            Flow::TimeWait(time_wait) => Some(time_wait.deadline()),
+        }
+    }
+
+    /// The next segment to send.
+    pub(super) fn transmit(&mut self, now: Instant, may_grow: bool) -> Option<SegmentPlan> {
+        match &mut self.flow {
+            Flow::Connecting(connecting) => connecting.transmit(),
+            Flow::HalfOpen(half_open) => half_open.transmit(),
+            Flow::Open(connection) => connection.transmit(now, may_grow),
+            Flow::TimeWait(time_wait) => time_wait.transmit(),
+        }
+    }
+
+    /// The RST that tells the peer that the flow is no more, where one is due.
+    pub(super) fn abort(&self) -> Option<SegmentPlan> {
+        match &self.flow {
+            Flow::Connecting(connecting) => connecting.abort(),
+            Flow::HalfOpen(half_open) => Some(half_open.abort()),
+            Flow::Open(connection) => Some(connection.abort()),
+            Flow::TimeWait(_) => None,
+        }
+    }
+
+    /// Octets of memory that its buffers hold.
+    pub(super) fn allocated(&self) -> usize {
+        match &self.flow {
+            Flow::Open(connection) => connection.allocated(),
+            Flow::Connecting(_) | Flow::HalfOpen(_) | Flow::TimeWait(_) => 0,
+        }
+    }
+
+    /// The connection, if it is through the handshake.
+    pub(super) fn connection(&self) -> Option<&Connection> {
+        match &self.flow {
+            Flow::Open(connection) => Some(connection),
+            Flow::Connecting(_) | Flow::HalfOpen(_) | Flow::TimeWait(_) => None,
+        }
+    }
+
+    /// The connection, if it is through the handshake.
+    pub(super) fn connection_mut(&mut self) -> Option<&mut Connection> {
+        match &mut self.flow {
+            Flow::Open(connection) => Some(connection),
+            Flow::Connecting(_) | Flow::HalfOpen(_) | Flow::TimeWait(_) => None,
+        }
+    }
+}

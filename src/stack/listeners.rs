@@ -1,0 +1,157 @@
+//! Who listens where, and which local places TCP sockets have taken.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use smallvec::SmallVec;
+
+use super::demux::FlowId;
+use super::socket::SocketId;
+use crate::collections::{SlotMap, new_key_type};
+use crate::error::SocketError;
+use crate::tcp::{Listener, Settings};
+use crate::wire::Endpoint;
+
+new_key_type! {
+    /// A listener, for as long as its socket is open.
+    pub(super) struct ListenerId;
+}
+
+/// A listener, and what its connections inherit from its socket.
+#[derive(Debug)]
+pub(super) struct ListenerEntry {
+    /// The socket that listens.
+    pub(super) socket: SocketId,
+    /// Backlog and accept queue.
+    pub(super) listener: Listener<FlowId>,
+    /// What its connections inherit.
+    pub(super) settings: Settings,
+    /// Time to live of its connections' packets.
+    pub(super) ttl: u8,
+    /// DSCP of its connections' packets.
+    pub(super) tos: u8,
+    /// Whether it takes connections to addresses that are not ours.
+    pub(super) any_destination: bool,
+}
+
+/// A place that a socket has bound.
+#[derive(Clone, Copy, Debug)]
+struct Bind {
+    addr: IpAddr,
+    socket: SocketId,
+    may_share: bool,
+    listener: Option<ListenerId>,
+}
+
+impl Bind {
+    /// Whether both take some same destination.
+    fn overlaps(&self, addr: IpAddr) -> bool {
+        self.addr == addr || self.addr.is_unspecified() || addr.is_unspecified()
+    }
+}
+
+/// The bound TCP sockets by port, and the listeners among them.
+#[derive(Debug, Default)]
+pub(super) struct Listeners {
+    entries: SlotMap<ListenerId, ListenerEntry>,
+    ports: BTreeMap<u16, SmallVec<[Bind; 1]>>,
+}
+
+impl Listeners {
+    /// Whether any socket has bound the port.
+    pub(super) fn is_bound(&self, port: u16) -> bool {
+        self.ports.contains_key(&port)
+    }
+
+    /// Binds `socket` to `local`, whose port is not 0. Two sockets may share a place while both
+    /// allow it and none of them listens, as SO_REUSEADDR means it.
+    pub(super) fn bind(
+        &mut self,
+        socket: SocketId,
+        local: Endpoint,
+        may_share: bool,
+    ) -> Result<(), SocketError> {
+        let binds = self.ports.entry(local.port()).or_default();
+        let addr = local.addr();
+        let conflicts = |bind: &Bind| {
+            bind.overlaps(addr) && !(may_share && bind.may_share && bind.listener.is_none())
+        };
+        if binds.iter().any(conflicts) {
+            return Err(SocketError::AddressInUse);
+        }
+        binds.push(Bind { addr, socket, may_share, listener: None });
+        Ok(())
+    }
+
+    /// Gives the place of `socket` up.
+    pub(super) fn unbind(&mut self, socket: SocketId, local: Endpoint) {
+        if let Some(binds) = self.ports.get_mut(&local.port()) {
+            binds.retain(|bind| bind.socket != socket);
+            if binds.is_empty() {
+                self.ports.remove(&local.port());
+            }
+        }
+    }
+
+    /// OPEN, passive (RFC 9293 §3.10.1): the bound socket listens from now on. Established
+    /// connections on the port go on; a second listener is refused (MUST-41).
+    pub(super) fn listen(
+        &mut self,
+        local: Endpoint,
+        entry: ListenerEntry,
+    ) -> Result<ListenerId, SocketError> {
+        let socket = entry.socket;
+        let binds = self.ports.get_mut(&local.port()).ok_or(SocketError::InvalidArgument)?;
+        let listens_too = |bind: &Bind| bind.listener.is_some() && bind.overlaps(local.addr());
+        if binds.iter().any(listens_too) {
+            return Err(SocketError::AddressInUse);
+        }
+        let bind = binds.iter_mut().find(|bind| bind.socket == socket);
+        let bind = bind.ok_or(SocketError::InvalidArgument)?;
+        let id = self.entries.insert(entry);
+        bind.listener = Some(id);
+        Ok(id)
+    }
+
+    /// The listener for a SYN to `local`: the one at that very address before the one at all of
+    /// them. `is_ours`: whether the address is; else only a listener that asks for any will do.
+    pub(super) fn find(&self, local: Endpoint, is_ours: bool) -> Option<ListenerId> {
+        let binds = self.ports.get(&local.port())?;
+        let listens_at = |specific: bool| {
+            binds.iter().find(move |bind| {
+                let is_there =
+                    if specific { bind.addr == local.addr() } else { bind.addr.is_unspecified() };
+                is_there && bind.listener.is_some()
+            })
+        };
+        let id = listens_at(true).or_else(|| listens_at(false))?.listener?;
+        let entry = self.entries.get(id)?;
+        (is_ours || entry.any_destination).then_some(id)
+    }
+
+    /// The listener.
+    pub(super) fn get(&self, id: ListenerId) -> Option<&ListenerEntry> {
+        self.entries.get(id)
+    }
+
+    /// The listener.
+    pub(super) fn get_mut(&mut self, id: ListenerId) -> Option<&mut ListenerEntry> {
+        self.entries.get_mut(id)
+    }
+
+    /// Takes a listener out; its socket stays bound.
+    pub(super) fn remove(&mut self, id: ListenerId) -> Option<ListenerEntry> {
+        let entry = self.entries.remove(id)?;
+        for bind in self.ports.values_mut().flatten() {
+            if bind.listener == Some(id) {
+                bind.listener = None;
+            }
+        }
+        Some(entry)
+    }
+
+    /// All listeners.
+    pub(super) fn ids(&self) -> Vec<ListenerId> {
+        self.entries.keys().collect()
+    }
+}

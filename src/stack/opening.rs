@@ -1,0 +1,153 @@
+//! Active opens: OPEN of RFC 9293 §3.10.1, and how it ends.
+
+use std::net::SocketAddr;
+
+use super::demux::FlowId;
+use super::flow::{Flow, Owner};
+use super::socket::Kind;
+use super::{DropReason, Instant, Observer, SocketId, Stack};
+use crate::error::SocketError;
+use crate::tcp::{Connecting, ConnectingVerdict, Connection, Offer, Opened, Segment};
+use crate::wire::{Endpoint, FourTuple};
+
+impl Stack {
+    /// OPEN, active: a SYN is to leave.
+    pub(super) fn open_active(
+        &mut self,
+        now: Instant,
+        id: SocketId,
+        remote: SocketAddr,
+    ) -> Result<(), SocketError> {
+        let socket = self.sockets.get(id).ok_or(SocketError::BadHandle)?;
+        let (options, bound) = (socket.options, socket.bound);
+        let remote = Endpoint::from(remote);
+        let peer = remote.ipv4().ok_or(SocketError::InvalidAddress)?;
+        // RFC 9293 §3.9.1.1, MUST-46: no packet leaves for an address that no host can have.
+        if !self.ip.is_valid_remote(peer) || remote.port() == 0 {
+            return Err(SocketError::InvalidAddress);
+        }
+        if self.ip.is_ours(peer) {
+            return Err(SocketError::AddressNotAvailable); // There is no loopback.
+        }
+        if self.flows.len() >= self.config.limits.connections_max {
+            return Err(SocketError::NoBuffers);
+        }
+        // MUST-43: the address that was bound; MUST-44: else the one that the route suggests.
+        let addr = match bound.and_then(Endpoint::ipv4).filter(|addr| !addr.is_unspecified()) {
+            Some(addr) => addr,
+            None => self.ip.source_for(peer).ok_or(SocketError::NetworkUnreachable)?,
+        };
+        let tuple_from = |port| FourTuple { local: Endpoint::new(addr.into(), port), remote };
+        let tuple = match bound {
+            Some(bound) => {
+                let tuple = tuple_from(bound.port());
+                if self.flows.find(&tuple).is_some() {
+                    return Err(SocketError::AddressNotAvailable);
+                }
+                tuple
+            }
+            None => {
+                let (flows, listeners) = (&self.flows, &self.listeners);
+                let is_free =
+                    |port| !listeners.is_bound(port) && flows.find(&tuple_from(port)).is_none();
+                let port = self.ports.choose(is_free);
+                tuple_from(port.ok_or(SocketError::AddressNotAvailable)?)
+            }
+        };
+        let iss = self.isn.isn(now, &tuple);
+        let mtu = self.config.interface.mtu;
+        let offer = Offer::new(&self.config.tcp, mtu, options.receive_buffer);
+        let connecting = Connecting::new(now, &self.config.tcp, iss, offer, options.receive_buffer);
+        let flow = Flow::Connecting(Box::new(connecting));
+        let flow = self.insert_flow(tuple, flow, Owner::Socket(id), options.ttl, options.dscp());
+        if let Some(socket) = self.sockets.get_mut(id) {
+            socket.kind = Kind::Connecting(flow);
+            socket.soft_error = None;
+        }
+        Ok(())
+    }
+
+    /// Carries out what a segment did to an active open.
+    pub(super) fn continue_connecting(
+        &mut self,
+        now: Instant,
+        id: FlowId,
+        segment: Segment,
+        verdict: ConnectingVerdict,
+        observer: &mut dyn Observer,
+    ) -> Result<(), DropReason> {
+        match verdict {
+            ConnectingVerdict::Stay => Ok(()),
+            ConnectingVerdict::Drop(reason) => Err(reason),
+            ConnectingVerdict::Refused => {
+                self.end_connecting(now, id, Some(SocketError::Refused), observer);
+                Ok(())
+            }
+            ConnectingVerdict::Answer(reset) => {
+                let tuple = self.flows.get(id).ok_or(DropReason::NoTcpSocket)?.tuple;
+                self.answer(now, tuple, reset)?;
+                Err(DropReason::BadHandshakeAck)
+            }
+            ConnectingVerdict::Opened(opened) => {
+                self.connected(now, id, &opened, segment, observer)
+            }
+        }
+    }
+
+    /// The handshake of an active open is through.
+    fn connected(
+        &mut self,
+        now: Instant,
+        id: FlowId,
+        opened: &Opened,
+        segment: Segment,
+        observer: &mut dyn Observer,
+    ) -> Result<(), DropReason> {
+        let entry = self.flows.get_mut(id).ok_or(DropReason::NoTcpSocket)?;
+        let Owner::Socket(socket_id) = entry.owner else { return Err(DropReason::NoTcpSocket) };
+        let socket = self.sockets.get_mut(socket_id).ok_or(DropReason::NoTcpSocket)?;
+        let mut connection = Connection::new(&self.config.tcp, &socket.options.settings(), opened);
+        if segment.syn {
+            // Our ACK ends the handshake; after a plain ACK of the peer's it is already over.
+            connection.owe_ack();
+        }
+        entry.flow = Flow::Open(Box::new(connection));
+        socket.kind = Kind::Connected(id);
+        self.touch_flow(id);
+        self.touch_socket(socket_id);
+        let rest = segment.without_syn();
+        if rest.len() == 0 && rest.ack.is_some() {
+            return Ok(()); // The SYN's ACK and window are what the connection started from.
+        }
+        self.receive_for_flow(now, id, rest, observer)
+    }
+
+    /// An active open has failed: refused, or nobody answered. The socket may try again.
+    pub(super) fn end_connecting(
+        &mut self,
+        now: Instant,
+        id: FlowId,
+        error: Option<SocketError>,
+        observer: &mut dyn Observer,
+    ) {
+        let Some(entry) = self.remove_flow(now, id, observer) else { return };
+        let Owner::Socket(socket_id) = entry.owner else { return };
+        if let Some(socket) = self.sockets.get_mut(socket_id) {
+            socket.kind = Kind::Fresh;
+            // What routers said while nobody answered tells more than the silence (MUST-47).
+            let silence = socket.soft_error.take().unwrap_or(SocketError::TimedOut);
+            socket.error = Some(error.unwrap_or(silence));
+            self.touch_socket(socket_id);
+        }
+    }
+
+    /// A router said something that may pass (RFC 5461 §3.1).
+    pub(super) fn note_soft_error(&mut self, id: FlowId, error: SocketError) {
+        if let Some(entry) = self.flows.get(id)
+            && let Owner::Socket(socket) = entry.owner
+            && let Some(socket) = self.sockets.get_mut(socket)
+        {
+            socket.soft_error = Some(error);
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! Segments that arrive: from the datagram to the flow, the listener, or an RST.
+
+use super::demux::FlowId;
+use super::flow::{Flow, Owner};
+use super::listeners::ListenerId;
+use super::{DropReason, Event, Instant, Observer, Stack, TcpState};
+use crate::ip::{Cast, Datagram, IcmpError, IcmpErrorKind};
+use crate::tcp::{
+    Connection, HalfOpen, HalfOpenVerdict, ListenerVerdict, Offer, Opened, Outcome, Segment,
+    SegmentPlan, SeqNumber, TimeWaitVerdict, reset_for,
+};
+use crate::wire::tcp::TcpHeader;
+use crate::wire::tcp_options::TcpOptions;
+use crate::wire::{Endpoint, FourTuple, ParseError};
+
+impl Stack {
+    /// SEGMENT ARRIVES: finds whose it is (RFC 9293 §3.10.7).
+    pub(super) fn receive_segment(
+        &mut self,
+        now: Instant,
+        datagram: &Datagram,
+        observer: &mut dyn Observer,
+    ) -> Result<(), DropReason> {
+        let (tuple, segment) = parse(datagram)?;
+        if let Some(id) = self.flows.find(&tuple) {
+            return self.receive_for_flow(now, id, segment, observer);
+        }
+        self.receive_for_listener(now, tuple, &segment, datagram.is_ours, None)
+    }
+
+    /// A segment of a flow that is known.
+    pub(super) fn receive_for_flow(
+        &mut self,
+        now: Instant,
+        id: FlowId,
+        segment: Segment,
+        observer: &mut dyn Observer,
+    ) -> Result<(), DropReason> {
+        let may_hold = self.has_memory();
+        let Some(entry) = self.flows.get_mut(id) else { return Ok(()) };
+        let tuple = entry.tuple;
+        match &mut entry.flow {
+            Flow::Open(connection) => {
+                let outcome = connection.receive(now, &segment, may_hold);
+                self.touch_flow(id);
+                self.apply(now, id, outcome?, observer);
+                Ok(())
+            }
+            Flow::Connecting(connecting) => {
+                let verdict = connecting.receive(now, &segment);
+                self.touch_flow(id);
+                self.continue_connecting(now, id, segment, verdict, observer)
+            }
+            Flow::HalfOpen(half_open) => {
+                let verdict = half_open.receive(now, &segment);
+                self.touch_flow(id);
+                self.continue_half_open(now, id, segment, verdict, observer)
+            }
+            Flow::TimeWait(time_wait) => match time_wait.receive(now, &segment) {
+                TimeWaitVerdict::Acknowledge => {
+                    self.touch_flow(id);
+                    Ok(())
+                }
+                TimeWaitVerdict::Drop(reason) => Err(reason),
+                TimeWaitVerdict::Reopen { floor } => {
+                    let is_ours = tuple.local.ipv4().is_some_and(|addr| self.has_address(addr));
+                    if self.listeners.find(tuple.local, is_ours).is_none() {
+                        return Err(DropReason::NoTcpSocket);
+                    }
+                    self.remove_flow(now, id, observer);
+                    self.receive_for_listener(now, tuple, &segment, is_ours, Some(floor))
+                }
+            },
+        }
+    }
+
+    /// A segment for which there is no flow: LISTEN (§3.10.7.2) or CLOSED (§3.10.7.1).
+    ///
+    /// `floor`: the initial sequence number must be past it (a reopened TIME-WAIT).
+    fn receive_for_listener(
+        &mut self,
+        now: Instant,
+        tuple: FourTuple,
+        segment: &Segment,
+        is_ours: bool,
+        floor: Option<SeqNumber>,
+    ) -> Result<(), DropReason> {
+        let Some(id) = self.listeners.find(tuple.local, is_ours) else {
+            if !is_ours {
+                return Err(DropReason::NotOurs);
+            }
+            let reset = reset_for(segment).ok_or(DropReason::StrayReset)?;
+            self.answer(now, tuple, reset)?;
+            return Err(DropReason::NoTcpSocket);
+        };
+        let entry = self.listeners.get(id).ok_or(DropReason::NoTcpSocket)?;
+        match entry.listener.judge(segment) {
+            ListenerVerdict::Open => self.open_half(now, id, tuple, segment, floor),
+            ListenerVerdict::Answer(reset) => {
+                self.answer(now, tuple, reset)?;
+                Err(DropReason::NotForListener)
+            }
+            ListenerVerdict::Drop(reason) => Err(reason),
+        }
+    }
+
+    /// A SYN for a listener becomes a half-open connection.
+    fn open_half(
+        &mut self,
+        now: Instant,
+        id: ListenerId,
+        tuple: FourTuple,
+        syn: &Segment,
+        floor: Option<SeqNumber>,
+    ) -> Result<(), DropReason> {
+        if self.flows.len() >= self.config.limits.connections_max {
+            return Err(DropReason::TooManyConnections);
+        }
+        let isn = self.isn.isn(now, &tuple);
+        // As Linux: past all that the old connection can have in the network.
+        let iss = floor.map_or(isn, |floor| SeqNumber::max_of(isn, floor + 65_537));
+        let entry = self.listeners.get_mut(id).ok_or(DropReason::NoTcpSocket)?;
+        let receive_buffer = entry.settings.receive_buffer;
+        let offer = Offer::new(&self.config.tcp, self.config.interface.mtu, receive_buffer);
+        let retries = self.config.tcp.syn_ack_retries;
+        let half_open = HalfOpen::new(now, syn, iss, &offer, receive_buffer, retries);
+        entry.listener.on_half_open();
+        let (ttl, tos) = (entry.ttl, entry.tos);
+        self.insert_flow(tuple, Flow::HalfOpen(half_open), Owner::Listener(id), ttl, tos);
+        Ok(())
+    }
+
+    fn continue_half_open(
+        &mut self,
+        now: Instant,
+        id: FlowId,
+        segment: Segment,
+        verdict: HalfOpenVerdict,
+        observer: &mut dyn Observer,
+    ) -> Result<(), DropReason> {
+        match verdict {
+            HalfOpenVerdict::Stay => Ok(()),
+            HalfOpenVerdict::Drop(reason) => Err(reason),
+            HalfOpenVerdict::Forget => {
+                self.forget_half_open(now, id, observer);
+                Ok(())
+            }
+            HalfOpenVerdict::Answer(reset) => {
+                let tuple = self.flows.get(id).ok_or(DropReason::NoTcpSocket)?.tuple;
+                self.answer(now, tuple, reset)?;
+                Err(DropReason::BadHandshakeAck)
+            }
+            HalfOpenVerdict::Opened(opened) => self.establish(now, id, &opened, segment, observer),
+        }
+    }
+
+    /// The handshake of a passive open is through; the segment that ended it may bring text.
+    fn establish(
+        &mut self,
+        now: Instant,
+        id: FlowId,
+        opened: &Opened,
+        segment: Segment,
+        observer: &mut dyn Observer,
+    ) -> Result<(), DropReason> {
+        let entry = self.flows.get_mut(id).ok_or(DropReason::NoTcpSocket)?;
+        let Owner::Listener(listener_id) = entry.owner else {
+            return Err(DropReason::NoTcpSocket);
+        };
+        let Some(listener) = self.listeners.get_mut(listener_id) else {
+            // The listener is closed: its children are reset when they come to tell.
+            if let Some(entry) = self.remove_flow(now, id, observer)
+                && let Some(reset) = entry.abort()
+            {
+                self.depart(&entry, reset);
+            }
+            return Err(DropReason::NoTcpSocket);
+        };
+        if !listener.listener.has_room() {
+            return Err(DropReason::AcceptQueueFull);
+        }
+        listener.listener.on_established(id);
+        let connection = Connection::new(&self.config.tcp, &listener.settings, opened);
+        let listening_socket = listener.socket;
+        entry.flow = Flow::Open(Box::new(connection));
+        self.touch_socket(listening_socket);
+        self.receive_for_flow(now, id, segment, observer)
+    }
+
+    /// A half-open connection goes; its listener goes on, and nobody is told (MUST-11).
+    pub(super) fn forget_half_open(
+        &mut self,
+        now: Instant,
+        id: FlowId,
+        observer: &mut dyn Observer,
+    ) {
+        if let Some(entry) = self.remove_flow(now, id, observer)
+            && let Owner::Listener(listener) = entry.owner
+            && let Some(listener) = self.listeners.get_mut(listener)
+        {
+            listener.listener.on_forgotten();
+        }
+    }
+
+    /// Carries out what an input did to a connection.
+    pub(super) fn apply(
+        &mut self,
+        now: Instant,
+        id: FlowId,
+        outcome: Outcome,
+        observer: &mut dyn Observer,
+    ) {
+        let Some(entry) = self.flows.get(id) else { return };
+        let (flow, owner) = (entry.tuple, entry.owner);
+        if outcome.fast_retransmit {
+            observer.on_event(now, &Event::FastRetransmit { flow });
+        }
+        if outcome.timed_out {
+            observer.on_event(now, &Event::RetransmissionTimeout { flow });
+        }
+        if (outcome.readable || outcome.writable || outcome.end.is_some())
+            && let Owner::Socket(socket) = owner
+        {
+            self.touch_socket(socket);
+        }
+        if let Some(end) = outcome.end {
+            self.end_connection(now, id, end, observer);
+        }
+    }
+
+    /// An answer that no flow sends.
+    pub(super) fn answer(
+        &mut self,
+        now: Instant,
+        tuple: FourTuple,
+        plan: SegmentPlan,
+    ) -> Result<(), DropReason> {
+        let packet = self.packet(tuple, 64, 0, plan).ok_or(DropReason::TcpAddress)?;
+        self.outbox.push(now, packet)
+    }
+
+    /// An ICMP error about a segment of ours. What it quotes must be in flight (RFC 5927 §4.1).
+    ///
+    /// Only an open that is under way is ended, and only by the errors that cannot pass (SHLD-26);
+    /// established connections go on (MUST-56; RFC 5461 §3.1): their timers know better.
+    pub(super) fn receive_tcp_error(
+        &mut self,
+        error: &IcmpError,
+        observer: &mut dyn Observer,
+        now: Instant,
+    ) -> Result<(), DropReason> {
+        let id = self.flows.find(&error.flow()).ok_or(DropReason::IcmpUnused)?;
+        let [_, _, _, _, s0, s1, s2, s3] = error.transport;
+        let seq = SeqNumber(u32::from_be_bytes([s0, s1, s2, s3]));
+        let entry = self.flows.get(id).ok_or(DropReason::IcmpUnused)?;
+        let is_ours = match &entry.flow {
+            Flow::Connecting(connecting) => connecting.has_sent(seq),
+            Flow::Open(_) | Flow::HalfOpen(_) | Flow::TimeWait(_) => false,
+        };
+        let is_hard = match error.kind {
+            IcmpErrorKind::ProtocolUnreachable | IcmpErrorKind::PortUnreachable => true,
+            IcmpErrorKind::NetUnreachable
+            | IcmpErrorKind::HostUnreachable
+            | IcmpErrorKind::FragmentationNeeded { .. }
+            | IcmpErrorKind::SourceRouteFailed
+            | IcmpErrorKind::AdministrativelyProhibited
+            | IcmpErrorKind::TimeExceeded
+            | IcmpErrorKind::ParameterProblem => false,
+        };
+        if !is_ours {
+            return Err(DropReason::IcmpQuote);
+        }
+        if is_hard {
+            self.end_connecting(now, id, Some(error.kind.socket_error()), observer);
+        } else {
+            self.note_soft_error(id, error.kind.socket_error());
+        }
+        Ok(())
+    }
+}
+
+/// The segment in a datagram, and between whom it goes.
+fn parse(datagram: &Datagram) -> Result<(FourTuple, Segment), DropReason> {
+    let (source, destination) = (datagram.source, datagram.destination);
+    // To a broadcast or a group nobody answers, not even by an RST (RFC 9293 §3.9.2.3, MUST-57).
+    if datagram.cast != Cast::Unicast {
+        return Err(DropReason::TcpAddress);
+    }
+    let octets = &datagram.payload;
+    let view = TcpHeader::parse(octets).map_err(|error| match error {
+        ParseError::Truncated => DropReason::Truncated,
+        ParseError::BadLength | ParseError::Version | ParseError::Checksum => DropReason::BadLength,
+    })?;
+    if !TcpHeader::checksum_is_valid(source, destination, octets) {
+        return Err(DropReason::TransportChecksum);
+    }
+    let header = view.header;
+    if header.source_port == 0 || header.destination_port == 0 {
+        return Err(DropReason::PortZero);
+    }
+    let options = TcpOptions::parse(view.options).map_err(|_| DropReason::TcpOption)?;
+    let tuple = FourTuple {
+        local: Endpoint::new(destination.into(), header.destination_port),
+        remote: Endpoint::new(source.into(), header.source_port),
+    };
+    let payload = datagram.payload.slice(view.header_len..);
+    Ok((tuple, Segment::new(&header, options, payload)))
+}
+
+/// Whether nobody needs to hear that such a flow has ended: it was never established.
+pub(super) fn is_handshake(state: TcpState) -> bool {
+    matches!(state, TcpState::SynSent | TcpState::SynReceived)
+}
