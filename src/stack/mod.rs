@@ -1,6 +1,8 @@
 //! Composes the layers: the public sans-IO object.
 
 mod calls;
+#[cfg(any(test, feature = "sim"))]
+mod check;
 mod connections;
 mod datagrams;
 mod deadlines;
@@ -361,3 +363,7 @@ fn report_state(now: Instant, entry: &mut FlowEntry, observer: &mut dyn Observer
         observer.on_event(now, &Event::StateChanged { flow, from, to });
     }
 }
+
+#[cfg(test)]
+#[path = "tests/exchange.rs"]
+mod tests;

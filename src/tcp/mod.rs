@@ -30,6 +30,7 @@
 
 mod ack;
 mod assembler;
+#[cfg(any(test, feature = "sim"))]
 mod check;
 mod config;
 mod congestion;

@@ -1,0 +1,149 @@
+//! Two stacks that hand their packets to each other without a link between.
+
+use super::*;
+use crate::error::SocketError;
+use crate::time::Duration;
+
+const CLIENT: &str = "10.0.0.1/24";
+const SERVER: &str = "10.0.0.2/24";
+
+struct Pair {
+    now: Instant,
+    client: Stack,
+    server: Stack,
+}
+
+fn stack(address: &str, seed: u64) -> Stack {
+    Stack::new(StackConfig::new(address.parse().unwrap()), Seed::from_number(seed)).unwrap()
+}
+
+impl Pair {
+    fn new(seed: u64) -> Self {
+        Self { now: Instant::ZERO, client: stack(CLIENT, seed), server: stack(SERVER, seed + 1) }
+    }
+
+    /// Carries packets until both are silent.
+    fn exchange(&mut self) {
+        loop {
+            let mut is_silent = true;
+            while let Some(packet) = self.client.transmit(self.now, &mut ()) {
+                self.server.receive(self.now, packet.to_frame(), &mut ());
+                is_silent = false;
+            }
+            while let Some(packet) = self.server.transmit(self.now, &mut ()) {
+                self.client.receive(self.now, packet.to_frame(), &mut ());
+                is_silent = false;
+            }
+            if is_silent {
+                break;
+            }
+        }
+        self.client.check();
+        self.server.check();
+    }
+
+    fn wait(&mut self, time: Duration) {
+        let end = self.now + time;
+        loop {
+            let next = self.client.next_timeout().into_iter().chain(self.server.next_timeout());
+            let Some(at) = next.min().filter(|at| *at <= end) else { break };
+            self.now = self.now.max(at);
+            self.client.on_timeout(self.now, &mut ());
+            self.server.on_timeout(self.now, &mut ());
+            self.exchange();
+        }
+        self.now = end;
+    }
+
+    fn connect(&mut self) -> (SocketId, SocketId) {
+        let listener = self.server.tcp_socket().unwrap();
+        self.server.bind(listener, "0.0.0.0:80".parse().unwrap()).unwrap();
+        self.server.listen(listener, 16).unwrap();
+        let socket = self.client.tcp_socket().unwrap();
+        let to = "10.0.0.2:80".parse().unwrap();
+        assert_eq!(self.client.connect(self.now, socket, to), Err(SocketError::InProgress));
+        self.exchange();
+        let (accepted, _) = self.server.accept(self.now, listener).unwrap();
+        (socket, accepted)
+    }
+}
+
+#[test]
+fn a_megabyte_arrives_as_it_was_written_and_all_memory_is_given_back() {
+    let mut pair = Pair::new(1);
+    let (socket, accepted) = pair.connect();
+    let octets: Vec<u8> = (0..1 << 20).map(|i: u32| (i % 251) as u8).collect();
+    let (mut written, mut read) = (0, Vec::new());
+    let mut buffer = [0; 10_000];
+    while read.len() < octets.len() {
+        match pair.client.write(pair.now, socket, &octets[written..]) {
+            Ok(n) => written += n,
+            Err(error) => assert_eq!(error, SocketError::WouldBlock),
+        }
+        pair.exchange();
+        match pair.server.read(pair.now, accepted, &mut buffer) {
+            Ok(n) => read.extend_from_slice(&buffer[..n]),
+            Err(error) => {
+                assert_eq!(error, SocketError::WouldBlock);
+                pair.wait(Duration::from_millis(1));
+            }
+        }
+        pair.exchange();
+    }
+    assert!(read == octets);
+    assert!(pair.now < Instant::from_millis(100), "it took {:?}", pair.now);
+    pair.wait(Duration::from_millis(100));
+    assert_eq!((pair.client.memory, pair.server.memory), (0, 0));
+}
+
+#[test]
+fn a_close_from_both_sides_leaves_one_time_wait_and_then_nothing() {
+    let mut pair = Pair::new(3);
+    let (socket, accepted) = pair.connect();
+    pair.client.close(pair.now, socket);
+    pair.exchange();
+    assert_eq!(pair.server.read(pair.now, accepted, &mut [0; 9]), Ok(0));
+    pair.server.close(pair.now, accepted);
+    pair.exchange();
+    assert_eq!((pair.client.flows.len(), pair.server.flows.len()), (1, 0));
+    assert_eq!(pair.client.connections()[0].state, TcpState::TimeWait);
+    pair.wait(Duration::from_secs(61));
+    assert_eq!(pair.client.flows.len(), 0);
+}
+
+#[test]
+fn a_port_without_listener_refuses() {
+    let mut pair = Pair::new(5);
+    let socket = pair.client.tcp_socket().unwrap();
+    let to = "10.0.0.2:81".parse().unwrap();
+    assert_eq!(pair.client.connect(pair.now, socket, to), Err(SocketError::InProgress));
+    pair.exchange();
+    assert!(pair.client.readiness(socket).contains(Readiness::WRITABLE));
+    assert_eq!(pair.client.take_error(socket), Ok(Some(SocketError::Refused)));
+    assert_eq!(pair.client.flows.len(), 0);
+}
+
+#[test]
+fn unread_data_at_close_resets_and_the_peer_hears_of_it_once() {
+    let mut pair = Pair::new(7);
+    let (socket, accepted) = pair.connect();
+    pair.client.write(pair.now, socket, b"unread").unwrap();
+    pair.exchange();
+    pair.server.close(pair.now, accepted);
+    pair.exchange();
+    let mut buffer = [0; 9];
+    assert_eq!(pair.client.read(pair.now, socket, &mut buffer), Err(SocketError::Reset));
+    assert_eq!(pair.client.read(pair.now, socket, &mut buffer), Ok(0));
+    assert_eq!(pair.client.write(pair.now, socket, b"x"), Err(SocketError::BrokenPipe));
+    assert_eq!((pair.client.flows.len(), pair.server.flows.len()), (0, 0));
+}
+
+#[test]
+fn an_end_without_listeners_resets_everything() {
+    let mut pair = Pair::new(9);
+    let (socket, accepted) = pair.connect();
+    pair.server.abort_all(pair.now, SocketError::NetworkDown);
+    assert_eq!(pair.server.read(pair.now, accepted, &mut [0; 9]), Err(SocketError::NetworkDown));
+    pair.exchange();
+    assert_eq!(pair.client.read(pair.now, socket, &mut [0; 9]), Err(SocketError::Reset));
+}
