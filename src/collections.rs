@@ -6,8 +6,8 @@
 
 use std::collections::VecDeque;
 
-pub use hashbrown::HashTable;
-pub use slotmap::{SecondaryMap, SlotMap, new_key_type};
+pub(crate) use hashbrown::HashTable;
+pub(crate) use slotmap::{SecondaryMap, SlotMap, new_key_type};
 
 /// A queue in which a member stands at most once.
 ///
@@ -15,7 +15,7 @@ pub use slotmap::{SecondaryMap, SlotMap, new_key_type};
 /// nothing and the queue never outgrows the number of members, even if nobody drains it. A member
 /// that has gone in the meantime stays as a stale handle until it is popped; whoever pops skips it.
 #[derive(Clone, Debug)]
-pub struct OnceQueue<K> {
+pub(crate) struct OnceQueue<K> {
     queue: VecDeque<K>,
 }
 
@@ -27,7 +27,7 @@ impl<K> Default for OnceQueue<K> {
 
 impl<K: Copy> OnceQueue<K> {
     /// Appends `member`, unless its bit says that it waits already.
-    pub fn join(&mut self, member: K, queued: &mut bool) {
+    pub(crate) fn join(&mut self, member: K, queued: &mut bool) {
         if !*queued {
             *queued = true;
             self.queue.push_back(member);
@@ -35,17 +35,12 @@ impl<K: Copy> OnceQueue<K> {
     }
 
     /// Takes the member that has waited longest; the caller clears its bit.
-    pub fn pop(&mut self) -> Option<K> {
+    pub(crate) fn pop(&mut self) -> Option<K> {
         self.queue.pop_front()
     }
 
-    /// How many wait, stale handles included.
-    pub fn len(&self) -> usize {
-        self.queue.len()
-    }
-
     /// Whether nobody waits.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
 }

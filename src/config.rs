@@ -6,10 +6,10 @@ use crate::tcp::TcpConfig;
 use crate::wire::Ipv4Cidr;
 
 /// Least MTU that every IPv4 host must take (RFC 791 §3.1).
-pub const MTU_MIN: u32 = 68;
+pub(crate) const MTU_MIN: u32 = 68;
 
 /// Largest MTU: the total length of an IPv4 packet has 16 bits.
-pub const MTU_MAX: u32 = 65_535;
+pub(crate) const MTU_MAX: u32 = 65_535;
 
 /// A whole stack: one interface, TCP, and limits.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 
 /// Room for the headers of one packet: IPv4 with all options (60) and TCP with all options (60).
-pub const HEAD_MAX: usize = 128;
+pub(crate) const HEAD_MAX: usize = 128;
 
 /// The headers of a packet that is to leave, written in place by `wire`.
 pub type Head = ArrayVec<u8, HEAD_MAX>;

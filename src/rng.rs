@@ -37,33 +37,33 @@ impl std::fmt::Debug for Seed {
 
 /// A generator that nobody can predict without its seed (ChaCha12).
 #[derive(Clone, Debug)]
-pub struct Rng(ChaCha12Rng);
+pub(crate) struct Rng(ChaCha12Rng);
 
 impl Rng {
     /// The generator that `seed` decides.
-    pub fn new(seed: &Seed) -> Self {
+    pub(crate) fn new(seed: &Seed) -> Self {
         Self(ChaCha12Rng::from_seed(seed.0))
     }
 
     /// 32 random bits.
-    pub fn next_u32(&mut self) -> u32 {
+    pub(crate) fn next_u32(&mut self) -> u32 {
         self.0.next_u32()
     }
 
     /// 64 random bits.
-    pub fn next_u64(&mut self) -> u64 {
+    pub(crate) fn next_u64(&mut self) -> u64 {
         self.0.next_u64()
     }
 
     /// A number in `0..bound`; 0 when `bound` is 0.
-    pub fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         // The high half of a 128-bit product: even to within bound / 2^64.
         let product = u128::from(self.next_u64()) * u128::from(bound);
         u64::try_from(product >> 64).unwrap_or(0)
     }
 
     /// `true` with a probability of `p`, which is from 0 to 1.
-    pub fn chance(&mut self, p: f64) -> bool {
+    pub(crate) fn chance(&mut self, p: f64) -> bool {
         // 53 random bits are a uniform number in [0, 1).
         #[expect(clippy::cast_precision_loss, reason = "53 bits fit a double exactly")]
         let uniform = (self.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
@@ -71,12 +71,12 @@ impl Rng {
     }
 
     /// A new key for [`KeyedHash`].
-    pub fn key(&mut self) -> KeyedHash {
+    pub(crate) fn key(&mut self) -> KeyedHash {
         KeyedHash { k0: self.next_u64(), k1: self.next_u64() }
     }
 
     /// A seed for another generator.
-    pub fn seed(&mut self) -> Seed {
+    pub(crate) fn seed(&mut self) -> Seed {
         let mut bytes = [0; 32];
         self.0.fill_bytes(&mut bytes);
         Seed(bytes)
@@ -85,7 +85,7 @@ impl Rng {
 
 /// SipHash-1-3 under a secret key: what a peer must not be able to compute or to collide.
 #[derive(Clone)]
-pub struct KeyedHash {
+pub(crate) struct KeyedHash {
     k0: u64,
     k1: u64,
 }
@@ -99,7 +99,7 @@ impl std::fmt::Debug for KeyedHash {
 
 impl KeyedHash {
     /// The hash of `value` under this key.
-    pub fn hash(&self, value: impl std::hash::Hash) -> u64 {
+    pub(crate) fn hash(&self, value: impl std::hash::Hash) -> u64 {
         let mut hasher = self.build_hasher();
         value.hash(&mut hasher);
         hasher.finish()

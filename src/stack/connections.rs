@@ -3,7 +3,6 @@
 use super::demux::FlowId;
 use super::flow::{Flow, Owner};
 use super::listeners::ListenerId;
-use super::segments::is_handshake;
 use super::socket::{Ended, Kind};
 use super::{ConnectionInfo, End, FlowEntry, Instant, Observer, SocketId, Stack, TcpState};
 use crate::error::SocketError;
@@ -154,10 +153,5 @@ impl Stack {
         }
         socket.error = Some(error);
         self.touch_socket(id);
-    }
-
-    /// Whether a flow is in the handshake.
-    pub(super) fn is_opening(&self, id: FlowId) -> bool {
-        self.flows.get(id).is_some_and(|entry| is_handshake(entry.tcp_state()))
     }
 }

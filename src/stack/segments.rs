@@ -3,7 +3,7 @@
 use super::demux::FlowId;
 use super::flow::{Flow, Owner};
 use super::listeners::ListenerId;
-use super::{DropReason, Event, Instant, Observer, Stack, TcpState};
+use super::{DropReason, Event, Instant, Observer, Stack};
 use crate::ip::{Cast, Datagram, IcmpError, IcmpErrorKind};
 use crate::tcp::{
     Connection, HalfOpen, HalfOpenVerdict, ListenerVerdict, Offer, Opened, Outcome, Segment,
@@ -305,9 +305,4 @@ fn parse(datagram: &Datagram) -> Result<(FourTuple, Segment), DropReason> {
     };
     let payload = datagram.payload.slice(view.header_len..);
     Ok((tuple, Segment::new(&header, options, payload)))
-}
-
-/// Whether nobody needs to hear that such a flow has ended: it was never established.
-pub(super) fn is_handshake(state: TcpState) -> bool {
-    matches!(state, TcpState::SynSent | TcpState::SynReceived)
 }

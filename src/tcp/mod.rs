@@ -54,6 +54,8 @@ mod send;
 mod send_buffer;
 mod seq;
 mod state;
+#[cfg(test)]
+mod tests;
 mod time_wait;
 
 pub use self::config::TcpConfig;

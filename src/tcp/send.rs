@@ -161,11 +161,6 @@ impl SendSide {
         self.fin.is_some_and(|fin| self.nxt.after(fin))
     }
 
-    /// Whether octets or a FIN wait to be sent for the first time.
-    pub(crate) fn has_unsent(&self) -> bool {
-        self.nxt.before(self.end_of_text()) || (self.fin.is_some() && !self.is_fin_sent())
-    }
-
     /// Switches Nagle's algorithm off or on.
     pub(crate) fn set_nodelay(&mut self, nodelay: bool) {
         self.nodelay = nodelay;
@@ -226,18 +221,15 @@ impl SendSide {
     }
 
     /// Takes SEG.WND over, unless an older segment brings it (RFC 9293 §3.10.7.4, fifth step,
-    /// with SND.WL1 and SND.WL2). Says whether the window has grown at its right edge.
-    pub(crate) fn update_window(&mut self, segment: &Segment, ack: SeqNumber) -> bool {
+    /// with SND.WL1 and SND.WL2).
+    pub(crate) fn update_window(&mut self, segment: &Segment, ack: SeqNumber) {
         let is_newer =
             self.wl1.before(segment.seq) || (self.wl1 == segment.seq && !ack.before(self.wl2));
-        if !is_newer {
-            return false;
+        if is_newer {
+            self.wnd = self.scaled(segment.window);
+            self.max_wnd = self.max_wnd.max(self.wnd);
+            (self.wl1, self.wl2) = (segment.seq, ack);
         }
-        let old_edge = self.wl2 + self.wnd;
-        self.wnd = self.scaled(segment.window);
-        self.max_wnd = self.max_wnd.max(self.wnd);
-        (self.wl1, self.wl2) = (segment.seq, ack);
-        (ack + self.wnd).after(old_edge)
     }
 
     fn scaled(&self, window: u16) -> u32 {

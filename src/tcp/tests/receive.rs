@@ -1,1 +1,213 @@
+//! What is acceptable, what is kept of it, and which windows are offered.
 
+use super::*;
+use crate::observe::DropReason::{AboveWindow, BelowWindow};
+use crate::tcp::tests::segment;
+
+const IRS: u32 = u32::MAX - 5; // The window wraps.
+const NXT: u32 = IRS + 1;
+const MSS: u16 = 1000;
+
+fn side_with(offered: u32, buffer: u32, shift: u8) -> ReceiveSide {
+    let agreed =
+        Negotiated { send_mss: MSS, receive_mss: MSS, send_shift: 0, receive_shift: shift };
+    ReceiveSide::new(SeqNumber(IRS), &agreed, offered, buffer)
+}
+
+fn side(offered: u32) -> ReceiveSide {
+    side_with(offered, 65_535, 0)
+}
+
+fn text(side: &mut ReceiveSide, offset: u32, octets: &[u8]) -> Taken {
+    arrive(side, "P.", offset, octets)
+}
+
+fn arrive(side: &mut ReceiveSide, flags: &str, offset: u32, octets: &[u8]) -> Taken {
+    let arrived = segment(flags, NXT.wrapping_add(offset), 1, 0, octets);
+    side.admit(&arrived).unwrap();
+    let taken = side.take(&arrived, true);
+    side.check();
+    taken
+}
+
+fn read(side: &mut ReceiveSide) -> Vec<u8> {
+    let mut buffer = vec![0; 100_000];
+    let len = side.read(&mut buffer);
+    buffer.truncate(len);
+    buffer
+}
+
+/// Offers a window as a segment that leaves does, and says how many octets it is.
+fn offer(side: &mut ReceiveSide) -> u32 {
+    let before = side.nxt() + side.wnd();
+    let (_, edge) = side.offer(true);
+    assert!(!edge.before(before), "SHLD-14: the edge moved left");
+    side.on_offered(edge);
+    side.check();
+    side.wnd()
+}
+
+#[test]
+fn the_four_cases_of_rfc_9293_table_6_and_the_fin_at_a_shut_window() {
+    let octets = [0; 100];
+    for (window, flags, offset, len, verdict) in [
+        (0, ".", 0, 0, Ok(())),
+        (0, ".", 1, 0, Err(AboveWindow)),
+        (0, ".", u32::MAX, 0, Err(BelowWindow)),
+        (0, ".", 0, 1, Err(AboveWindow)),
+        (0, "F.", 0, 0, Ok(())),
+        (0, "F.", 1, 0, Err(AboveWindow)),
+        (0, "F.", 0, 1, Err(AboveWindow)),
+        (10, ".", 9, 0, Ok(())),
+        (10, ".", 10, 0, Err(AboveWindow)),
+        (10, ".", u32::MAX, 0, Err(BelowWindow)),
+        (10, ".", u32::MAX, 1, Err(BelowWindow)),
+        (10, ".", u32::MAX, 2, Ok(())),
+        (10, ".", 9, 100, Ok(())),
+        (10, ".", 10, 1, Err(AboveWindow)),
+        (10, ".", u32::MAX - 9, 100, Ok(())),
+    ] {
+        let arrived = segment(flags, NXT.wrapping_add(offset), 1, 0, &octets[..len]);
+        assert_eq!(side(window).admit(&arrived), verdict, "{window} {flags} {offset} +{len}");
+    }
+}
+
+#[test]
+fn an_old_octet_is_trimmed_and_the_new_ones_are_kept() {
+    let mut side = side(100);
+    text(&mut side, 0, b"abc");
+    let taken = text(&mut side, 1, b"bcdef");
+    assert_eq!((taken.octets, taken.is_irregular), (3, true));
+    assert_eq!(read(&mut side), b"abcdef");
+}
+
+#[test]
+fn what_lies_past_the_window_is_cut_off_with_its_fin() {
+    let mut side = side(4);
+    let taken = arrive(&mut side, "FP.", 0, b"abcdef");
+    assert_eq!((taken.octets, taken.fin), (4, false));
+    assert_eq!((side.wnd(), read(&mut side)), (0, b"abcd".to_vec()));
+}
+
+#[test]
+fn shld_31_what_comes_early_waits_and_is_read_in_order() {
+    let mut side = side(100);
+    let early = text(&mut side, 3, b"def");
+    assert_eq!((early.octets, early.is_irregular), (0, true));
+    assert_eq!(read(&mut side), b"");
+    let filled = text(&mut side, 0, b"abc");
+    assert_eq!((filled.octets, filled.is_irregular), (6, true));
+    assert_eq!(read(&mut side), b"abcdef");
+}
+
+#[test]
+fn a_fin_waits_for_the_octets_before_it_and_nothing_follows_it() {
+    let mut side = side(100);
+    assert!(!arrive(&mut side, "F.", 3, b"def").fin);
+    assert!(!side.is_finished());
+    let taken = arrive(&mut side, "P.", 0, b"abcdefgh");
+    assert_eq!((taken.octets, taken.fin), (6, true));
+    assert!(side.is_finished());
+    assert_eq!(side.nxt(), SeqNumber(NXT) + 7);
+    assert_eq!(read(&mut side), b"abcdef");
+}
+
+#[test]
+fn a_second_fin_somewhere_else_is_ignored() {
+    let mut side = side(100);
+    arrive(&mut side, "F.", 3, b"def");
+    arrive(&mut side, "F.", 3, b"de");
+    assert_eq!(arrive(&mut side, ".", 0, b"abc").octets, 6);
+    assert_eq!(read(&mut side), b"abcdef");
+}
+
+#[test]
+fn without_memory_only_what_comes_in_order_is_taken() {
+    let mut side = side(100);
+    let early = segment(".", NXT.wrapping_add(3), 1, 0, b"def");
+    assert_eq!(side.take(&early, false).octets, 0);
+    assert_eq!(side.allocated(), 0);
+    let next = segment(".", NXT, 1, 0, b"abc");
+    assert_eq!(side.take(&next, false).octets, 3);
+}
+
+#[test]
+fn must_39_the_edge_moves_by_a_full_segment_or_not_at_all() {
+    let mut side = side(65_535);
+    text(&mut side, 0, &[7; 60_000]);
+    assert_eq!(offer(&mut side), 5535);
+    let mut octet = [0];
+    for _ in 0..999 {
+        side.read(&mut octet);
+        assert_eq!(offer(&mut side), 5535);
+        assert!(!side.is_update_due());
+    }
+    side.read(&mut octet);
+    assert_eq!(offer(&mut side), 6535);
+}
+
+#[test]
+fn a_small_buffer_reopens_when_half_of_it_is_free() {
+    let mut side = side_with(1000, 1000, 0);
+    text(&mut side, 0, &[7; 1000]);
+    assert_eq!(offer(&mut side), 0);
+    side.read(&mut [0; 499]);
+    assert!(!side.is_update_due());
+    side.read(&mut [0; 1]);
+    assert!(side.is_update_due());
+    assert_eq!(offer(&mut side), 500);
+}
+
+#[test]
+fn the_peer_hears_unasked_of_a_window_that_has_doubled() {
+    let mut side = side(65_535);
+    text(&mut side, 0, &[7; 60_000]);
+    offer(&mut side);
+    side.read(&mut vec![0; 5000]);
+    assert!(!side.is_update_due(), "5535 to 10535");
+    side.read(&mut vec![0; 535]);
+    assert!(side.is_update_due(), "5535 to 11070");
+}
+
+#[test]
+fn a_scaled_window_never_moves_its_edge_left_and_never_promises_what_is_not_there() {
+    for shift in [1, 3, 7, 14] {
+        let buffer = (65_535 << shift).min(4 << 20);
+        let mut side = side_with(65_535, buffer, shift);
+        let mut offset = 0;
+        for step in 0..2000u32 {
+            offer(&mut side);
+            let len = (step * 37 % 900).min(side.wnd());
+            if len > 0 {
+                text(&mut side, offset, &vec![1; len as usize]);
+                offset += len;
+            }
+            if step % 7 == 0 {
+                side.read(&mut vec![0; 5000]);
+            }
+        }
+    }
+}
+
+#[test]
+fn segments_of_one_octet_cannot_hold_a_scaled_window_open() {
+    let buffer = 256 << 10;
+    let mut side = side_with(65_535, buffer, 3);
+    let mut offset = 0;
+    while side.wnd() > 0 {
+        text(&mut side, offset, b"x");
+        offset += 1;
+        let (_, edge) = side.offer(true);
+        side.on_offered(edge);
+        side.check();
+        assert!(offset <= buffer + 8, "{offset} octets were taken");
+    }
+    assert!(offset >= buffer - 8, "{offset} octets were taken");
+}
+
+#[test]
+fn without_scaling_a_large_buffer_is_offered_as_65535_octets() {
+    let mut side = side_with(65_535, 256 << 10, 0);
+    assert!(!side.is_update_due());
+    assert_eq!(offer(&mut side), 65_535);
+}

@@ -1,1 +1,206 @@
+//! Fast retransmit, NewReno and timeouts, as RFC 5681 and RFC 6582 tell them.
 
+use super::*;
+
+const START: SeqNumber = SeqNumber(u32::MAX - 2500); // The sequence space wraps in between.
+const MSS: u32 = 1000;
+const RTO: Duration = Duration::from_secs(1);
+
+/// A sender with `segments` full segments in flight.
+struct Sender {
+    now: Instant,
+    una: u32,
+    nxt: u32,
+    recovery: Recovery,
+}
+
+impl Sender {
+    fn new(segments: u32) -> Self {
+        let mut sender =
+            Self { now: Instant::ZERO, una: 0, nxt: 0, recovery: Recovery::new(START) };
+        sender.send(segments);
+        sender
+    }
+
+    fn send(&mut self, segments: u32) {
+        for _ in 0..segments {
+            self.nxt += MSS;
+            let range = SeqRange { start: START + (self.nxt - MSS), end: START + self.nxt };
+            self.recovery.on_sent(self.now, range);
+        }
+        self.check();
+    }
+
+    fn out(&self) -> Outstanding {
+        Outstanding { una: START + self.una, nxt: START + self.nxt, mss: MSS }
+    }
+
+    fn check(&self) {
+        self.recovery.check(self.out());
+    }
+
+    fn wait(&mut self, millis: u64) {
+        self.now += Duration::from_millis(millis);
+    }
+
+    fn ack(&mut self, to: u32) -> Verdict {
+        let before = self.out();
+        let acked = Acked { octets: to - self.una, fin: false, is_duplicate: false };
+        self.una = to;
+        let verdict = self.recovery.on_ack(self.now, &acked, before, self.out());
+        self.check();
+        verdict
+    }
+
+    fn duplicate(&mut self) -> Verdict {
+        let acked = Acked { octets: 0, fin: false, is_duplicate: true };
+        let verdict = self.recovery.on_ack(self.now, &acked, self.out(), self.out());
+        self.check();
+        verdict
+    }
+
+    /// Octets counted from the start that are lost and not sent again.
+    fn lost(&self) -> Option<(i32, i32)> {
+        self.recovery.next_lost().map(|lost| (lost.start - START, lost.end - START))
+    }
+
+    /// Sends the first lost segment again.
+    fn send_again(&mut self) {
+        let lost = self.recovery.next_lost().unwrap();
+        let end = lost.start + MSS.min(lost.len());
+        self.recovery.on_sent_again(self.now, SeqRange { start: lost.start, end });
+        self.check();
+    }
+
+    fn in_flight(&self) -> u32 {
+        self.recovery.in_flight(self.out())
+    }
+}
+
+#[test]
+fn three_duplicates_and_not_two_tell_of_a_loss() {
+    let mut sender = Sender::new(10);
+    for flight in [9000, 8000] {
+        assert_eq!(sender.duplicate().congestion, None);
+        assert_eq!((sender.lost(), sender.in_flight()), (None, flight)); // Limited transmit.
+    }
+    assert_eq!(sender.duplicate().congestion, Some(Congestion::Loss));
+    assert_eq!(sender.lost(), Some((0, 1000)));
+    assert_eq!(sender.in_flight(), 6000); // Three have arrived, one is lost.
+    assert_eq!(sender.duplicate().congestion, None);
+    assert_eq!(sender.in_flight(), 5000);
+}
+
+#[test]
+fn a_partial_acknowledgment_names_the_next_hole_and_a_full_one_ends_the_recovery() {
+    let mut sender = Sender::new(10);
+    // Segments 1 and 5 are lost; 8 duplicates come.
+    for _ in 0..8 {
+        sender.duplicate();
+    }
+    sender.send_again();
+    assert_eq!(sender.lost(), None);
+    let partial = sender.ack(4000);
+    assert!(!partial.has_recovered && !partial.may_grow && partial.congestion.is_none());
+    assert_eq!(sender.lost(), Some((4000, 5000)));
+    // Of six outstanding one is lost and five are known to have arrived.
+    assert_eq!(sender.in_flight(), 0);
+    sender.send_again();
+    assert!(sender.ack(10_000).has_recovered);
+    assert_eq!((sender.lost(), sender.in_flight()), (None, 0));
+}
+
+#[test]
+fn duplicates_of_one_episode_start_no_second_one() {
+    let mut sender = Sender::new(10);
+    for _ in 0..3 {
+        sender.duplicate();
+    }
+    sender.send_again();
+    sender.ack(2000);
+    sender.send_again();
+    for _ in 0..5 {
+        assert_eq!(sender.duplicate().congestion, None);
+    }
+}
+
+#[test]
+fn more_duplicates_than_segments_do_not_empty_the_flight() {
+    let mut sender = Sender::new(10);
+    for _ in 0..1000 {
+        sender.duplicate();
+    }
+    sender.send_again();
+    assert_eq!(sender.in_flight(), 1000); // The retransmission itself.
+}
+
+#[test]
+fn a_timeout_loses_all_that_is_outstanding_and_sends_it_again_in_order() {
+    let mut sender = Sender::new(4);
+    assert_eq!(sender.recovery.deadline(RTO), Some(Instant::from_millis(1000)));
+    sender.wait(999);
+    assert!(!sender.recovery.on_timeout(sender.now, RTO, sender.out()));
+    sender.wait(1);
+    assert!(sender.recovery.on_timeout(sender.now, RTO, sender.out()));
+    assert_eq!((sender.lost(), sender.in_flight()), (Some((0, 4000)), 0));
+    sender.send_again();
+    assert_eq!((sender.lost(), sender.in_flight()), (Some((1000, 4000)), 1000));
+    // The peer had the rest: nothing more is sent again, and the window may grow.
+    let verdict = sender.ack(4000);
+    assert!(verdict.may_grow && !verdict.has_recovered);
+    assert_eq!((sender.lost(), sender.recovery.deadline(RTO)), (None, None));
+}
+
+#[test]
+fn duplicates_after_a_timeout_start_no_fast_recovery() {
+    let mut sender = Sender::new(6);
+    sender.wait(1000);
+    sender.recovery.on_timeout(sender.now, RTO, sender.out());
+    sender.send_again();
+    for _ in 0..5 {
+        assert_eq!(sender.duplicate().congestion, None);
+    }
+    assert!(sender.recovery.is_in_loss());
+    sender.ack(6000);
+    assert!(!sender.recovery.is_in_loss());
+}
+
+#[test]
+fn must_18_no_round_trip_is_measured_on_what_was_sent_twice() {
+    let mut sender = Sender::new(1);
+    sender.wait(1000);
+    sender.recovery.on_timeout(sender.now, RTO, sender.out());
+    sender.send_again();
+    sender.wait(50);
+    assert_eq!(sender.ack(1000).rtt, None);
+    sender.send(1);
+    sender.wait(70);
+    assert_eq!(sender.ack(2000).rtt, Some(Duration::from_millis(70)));
+}
+
+#[test]
+fn one_segment_a_round_trip_is_measured_once_all_of_it_is_covered() {
+    let mut sender = Sender::new(2);
+    sender.wait(30);
+    assert_eq!(sender.ack(500).rtt, None);
+    sender.wait(30);
+    assert_eq!(sender.ack(1000).rtt, Some(Duration::from_millis(60)));
+    assert_eq!(sender.ack(2000).rtt, None);
+}
+
+#[test]
+fn duplicates_do_not_put_the_timer_off_and_only_the_first_partial_does() {
+    let mut sender = Sender::new(10);
+    sender.wait(500);
+    for _ in 0..5 {
+        sender.duplicate();
+    }
+    assert_eq!(sender.recovery.deadline(RTO), Some(Instant::from_millis(1000)));
+    sender.send_again();
+    sender.ack(2000);
+    assert_eq!(sender.recovery.deadline(RTO), Some(Instant::from_millis(1500)));
+    sender.send_again();
+    sender.wait(200);
+    sender.ack(4000);
+    assert_eq!(sender.recovery.deadline(RTO), Some(Instant::from_millis(1500)));
+}
