@@ -39,4 +39,5 @@ pub use self::stack::{
 };
 pub use self::tcp::{TcpConfig, TcpInfo};
 pub use self::time::{Duration, Instant};
+pub use self::wire::display::describe;
 pub use self::wire::{Endpoint, FourTuple, Ipv4Cidr};

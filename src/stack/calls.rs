@@ -133,7 +133,8 @@ impl Stack {
     }
 
     /// accept(2): a socket for the connection that has waited longest, and its peer. The socket
-    /// inherits the options that the listener had when it began to listen.
+    /// inherits the listener's options; the sizes of its buffers are those of when it began to
+    /// listen, since the handshake has told them to the peer.
     ///
     /// # Errors
     ///
@@ -160,6 +161,11 @@ impl Stack {
         let entry = self.flows.get_mut(flow).ok_or(SocketError::WouldBlock)?;
         entry.owner = Owner::Socket(accepted);
         let remote = entry.tuple.remote.into();
+        // What the listener was told since it began to listen.
+        (entry.ttl, entry.tos) = (options.ttl, options.dscp());
+        if let Some(open) = entry.connection_mut() {
+            open.set_nodelay(options.nodelay);
+        }
         self.touch_socket(accepted);
         Ok((accepted, remote))
     }

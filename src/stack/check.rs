@@ -21,7 +21,7 @@ impl Stack {
             charged += entry.charged;
             if let Flow::Open(connection) = &entry.flow {
                 connection.check();
-                assert!(entry.charged >= connection.allocated(), "{}: not charged", entry.tuple);
+                assert_eq!(entry.charged, connection.allocated(), "{}: charged", entry.tuple);
             }
             if let Owner::Socket(socket) = entry.owner {
                 let kind = self.sockets.get(socket).map(|socket| &socket.kind);

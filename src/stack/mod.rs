@@ -17,7 +17,6 @@ mod segments;
 mod socket;
 
 use std::collections::VecDeque;
-use std::net::Ipv4Addr;
 
 use self::datagrams::EchoSockets;
 use self::deadlines::Deadlines;
@@ -189,6 +188,7 @@ impl Stack {
             let Some(plan) = entry.transmit(now, may_grow) else {
                 entry.is_ready = false;
                 self.ready.finish();
+                self.memory = recharge(self.memory, entry);
                 if let Some(at) = entry.deadline() {
                     self.deadlines.arm(id, at);
                 }
@@ -289,9 +289,7 @@ impl Stack {
     fn touch_flow(&mut self, id: FlowId) {
         if let Some(entry) = self.flows.get_mut(id) {
             self.ready.join(id, &mut entry.is_ready);
-            let allocated = entry.allocated();
-            self.memory = self.memory + allocated - entry.charged;
-            entry.charged = allocated;
+            self.memory = recharge(self.memory, entry);
         }
     }
 
@@ -348,11 +346,13 @@ impl Stack {
             self.departures.push_back(packet);
         }
     }
+}
 
-    /// The first of our addresses.
-    fn has_address(&self, addr: Ipv4Addr) -> bool {
-        self.ip.is_ours(addr)
-    }
+/// The memory in use, with what the buffers of `entry` hold now in the place of what they held.
+fn recharge(memory: usize, entry: &mut FlowEntry) -> usize {
+    let allocated = entry.allocated();
+    let held = std::mem::replace(&mut entry.charged, allocated);
+    memory - held + allocated
 }
 
 /// Tells the observer when a flow's state is another than it last heard of.

@@ -63,8 +63,10 @@ impl Stack {
                 }
                 TimeWaitVerdict::Drop(reason) => Err(reason),
                 TimeWaitVerdict::Reopen { floor } => {
-                    let is_ours = tuple.local.ipv4().is_some_and(|addr| self.has_address(addr));
+                    let is_ours = tuple.local.ipv4().is_some_and(|addr| self.ip.is_ours(addr));
                     if self.listeners.find(tuple.local, is_ours).is_none() {
+                        time_wait.owe_ack();
+                        self.touch_flow(id);
                         return Err(DropReason::NoTcpSocket);
                     }
                     self.remove_flow(now, id, observer);

@@ -133,6 +133,8 @@ impl Connection {
         let mut send = SendSide::new(iss, &agreed, window, window_from, settings.send_buffer);
         send.set_nodelay(settings.nodelay);
         let mss = u32::from(agreed.send_mss);
+        // RFC 5681 §3.1: after the loss of a SYN the initial window is one segment.
+        let initial_window = if rtt.is_some() { config.initial_window } else { 1 };
         Self {
             state: State::Established,
             agreed,
@@ -141,7 +143,7 @@ impl Connection {
             acks: AckScheduler::new(config.ack_delay),
             rtt: estimator,
             recovery: Recovery::new(iss + 1),
-            congestion: Algorithm::reno(mss, config.initial_window.saturating_mul(mss)),
+            congestion: Algorithm::reno(mss, initial_window.saturating_mul(mss)),
             persist: Persist::default(),
             lifetime: Lifetime::new(config),
             reader: Reader::Socket,

@@ -78,6 +78,11 @@ impl TimeWait {
         Verdict::Acknowledge
     }
 
+    /// A SYN found nobody to open for: it is acknowledged like any other segment.
+    pub(crate) fn owe_ack(&mut self) {
+        self.owes_ack = true;
+    }
+
     /// The acknowledgment that is owed.
     pub(crate) fn transmit(&mut self) -> Option<SegmentPlan> {
         std::mem::take(&mut self.owes_ack).then(|| {

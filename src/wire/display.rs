@@ -17,9 +17,9 @@ use super::udp::UdpHeader;
 /// ```
 ///
 /// Sequence numbers are those on the wire, and of TCP options those are named that
-/// [`TcpOptions`] knows. A wrong checksum is told at the end: `bad cksum` of the transport, `bad
+/// the stack knows. A wrong checksum is told at the end: `bad cksum` of the transport, `bad
 /// IP cksum` of the IPv4 header. What cannot be read is `malformed (…)`.
-pub(crate) fn describe(octets: &[u8]) -> impl Display {
+pub fn describe(octets: &[u8]) -> impl Display {
     fmt::from_fn(move |f| write_packet(f, octets))
 }
 
