@@ -127,11 +127,7 @@ fn a_buffer_agrees_with_a_flat_vector() {
             }
             assert_eq!(buffer.len() as usize, in_order.len(), "seed {seed}");
             let is_unused = in_order.is_empty() && early.iter().all(Option::is_none);
-            assert_eq!(
-                buffer.allocated() == 0,
-                is_unused,
-                "seed {seed} step {step}"
-            );
+            assert_eq!(buffer.allocated() == 0, is_unused, "seed {seed} step {step}");
         }
     }
 }

@@ -14,10 +14,7 @@ fn no_more_is_taken_than_there_is_room_for() {
     let mut buffer = SendBuffer::default();
     assert_eq!(buffer.write(b"abcdef", 4), 4);
     assert_eq!(buffer.write(b"x", 0), 0);
-    assert_eq!(
-        (buffer.len(), octets(&buffer.slice(0, 4))),
-        (4, b"abcd".to_vec())
-    );
+    assert_eq!((buffer.len(), octets(&buffer.slice(0, 4))), (4, b"abcd".to_vec()));
 }
 
 #[test]
@@ -65,10 +62,7 @@ fn many_pieces_become_one() {
     assert_eq!(buffer.slice(0, 8 * 1024).len(), 8);
     let whole = buffer.slice(0, 8 * 1024 + 1);
     assert_eq!(whole.len(), 1);
-    assert_eq!(
-        octets(&whole)[7 * 1024..][..1025],
-        [[7; 1024].as_slice(), &[8]].concat()
-    );
+    assert_eq!(octets(&whole)[7 * 1024..][..1025], [[7; 1024].as_slice(), &[8]].concat());
 }
 
 #[test]
@@ -81,10 +75,7 @@ fn an_acknowledged_buffer_owns_nothing() {
     buffer.acknowledge(199_999);
     assert!((1..=(64 << 10) + 4096).contains(&buffer.allocated()));
     buffer.acknowledge(1);
-    assert_eq!(
-        (buffer.allocated(), buffer.len(), buffer.slice(0, 0).len()),
-        (0, 0, 0)
-    );
+    assert_eq!((buffer.allocated(), buffer.len(), buffer.slice(0, 0).len()), (0, 0, 0));
 }
 
 /// Each octet leaves in a segment of its own, as keystrokes do without Nagle's algorithm.
@@ -115,9 +106,8 @@ fn a_buffer_agrees_with_a_flat_queue() {
         let mut model: VecDeque<u8> = VecDeque::new();
         for step in 0..400u32 {
             let len = [8, 300, 9000, 100_000][pick(4)];
-            let written: Vec<u8> = (0..pick(len))
-                .map(|n| (n + step as usize).to_le_bytes()[0])
-                .collect();
+            let written: Vec<u8> =
+                (0..pick(len)).map(|n| (n + step as usize).to_le_bytes()[0]).collect();
             let room = ROOM - buffer.len();
             match pick(6) {
                 0 | 1 => {
@@ -145,11 +135,7 @@ fn a_buffer_agrees_with_a_flat_queue() {
                 }
             }
             assert_eq!(buffer.len() as usize, model.len(), "seed {seed}");
-            assert_eq!(
-                buffer.allocated() == 0,
-                model.is_empty(),
-                "seed {seed} step {step}"
-            );
+            assert_eq!(buffer.allocated() == 0, model.is_empty(), "seed {seed} step {step}");
         }
     }
 }
