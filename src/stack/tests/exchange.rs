@@ -147,3 +147,8 @@ fn an_end_without_listeners_resets_everything() {
     pair.exchange();
     assert_eq!(pair.client.read(pair.now, socket, &mut [0; 9]), Err(SocketError::Reset));
 }
+
+#[test]
+fn a_flow_costs_its_record_a_handle_and_a_deadline() {
+    assert_eq!(size_of::<FlowEntry>(), 112);
+}

@@ -29,3 +29,19 @@ pub(super) fn segment(flags: &str, seq: u32, ack: u32, window: u16, text: &[u8])
     };
     Segment::new(&header, TcpOptions::default(), Bytes::copy_from_slice(text))
 }
+
+/// What an open connection costs before it holds a single octet. Idle connections are most of
+/// what a server has, so a part that grows is a decision.
+#[test]
+fn the_parts_of_a_connection_have_the_sizes_that_were_decided() {
+    for (part, size, decided) in [
+        ("SendSide", size_of::<super::send::SendSide>(), 144),
+        ("ReceiveSide", size_of::<super::receive::ReceiveSide>(), 128),
+        ("Recovery", size_of::<super::recovery::Recovery>(), 96),
+        ("Connection", size_of::<super::Connection>(), 600),
+        ("HalfOpen", size_of::<super::HalfOpen>(), 40),
+        ("TimeWait", size_of::<super::TimeWait>(), 40),
+    ] {
+        assert_eq!(size, decided, "{part}");
+    }
+}
