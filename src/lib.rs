@@ -17,6 +17,8 @@ mod ip;
 mod observe;
 mod packet;
 mod rng;
+mod runtime;
+mod socket;
 mod stack;
 mod tcp;
 mod time;
@@ -34,6 +36,9 @@ pub use self::observe::{
 };
 pub use self::packet::{Frame, FramePool, Head, Outgoing, Payload};
 pub use self::rng::Seed;
+#[cfg(feature = "tokio")]
+pub use self::runtime::Driver;
+pub use self::runtime::Net;
 pub use self::stack::{
     ConnectionInfo, EchoReply, Readiness, Shutdown, SocketId, SocketOptions, Stack,
 };
@@ -41,3 +46,19 @@ pub use self::tcp::{TcpConfig, TcpInfo};
 pub use self::time::{Duration, Instant};
 pub use self::wire::display::describe;
 pub use self::wire::{Endpoint, FourTuple, Ipv4Cidr};
+
+/// Sockets whose calls block, as those of [`std::net`] do; made by a [`Net`].
+pub mod net {
+    pub use crate::socket::blocking::{EchoSocket, Incoming, TcpListener, TcpStream, UdpSocket};
+}
+
+/// Sockets for tasks, as those of `tokio::net`; made by a [`Net`].
+#[cfg(feature = "tokio")]
+pub mod tokio {
+    #[cfg(feature = "hyper")]
+    pub use crate::socket::tokio::{Connecting, Connector};
+    pub use crate::socket::tokio::{
+        EchoSocket, OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, TcpListener, TcpSocket,
+        TcpStream, UdpSocket, WriteHalf,
+    };
+}

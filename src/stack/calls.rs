@@ -323,9 +323,8 @@ impl Stack {
         id: SocketId,
         how: Shutdown,
     ) -> Result<(), SocketError> {
-        let kind = match &self.socket(id)?.kind {
-            Kind::Connected(flow) => Some(*flow),
-            Kind::Ended(_) => None,
+        let flow = match &self.socket(id)?.kind {
+            Kind::Connected(flow) => *flow,
             Kind::Listening(listener) => {
                 let listener = *listener;
                 if how != Shutdown::Write {
@@ -338,7 +337,7 @@ impl Stack {
                 }
                 return Ok(());
             }
-            Kind::Fresh | Kind::Connecting(_) | Kind::Udp(_) | Kind::Echo(_) => {
+            Kind::Fresh | Kind::Connecting(_) | Kind::Ended(_) | Kind::Udp(_) | Kind::Echo(_) => {
                 return Err(SocketError::NotConnected);
             }
         };
@@ -346,7 +345,6 @@ impl Stack {
             self.socket_mut(id)?.is_read_shut = true;
         }
         if how != Shutdown::Read
-            && let Some(flow) = kind
             && let Some(open) = self.flows.get_mut(flow).and_then(|entry| entry.connection_mut())
         {
             open.shutdown_write();

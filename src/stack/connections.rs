@@ -127,11 +127,17 @@ impl Stack {
         }
     }
 
-    /// The end of a stack: every connection is reset, every socket gets `error`.
+    /// The end of a stack: every connection is reset, every socket gets `error`; what has
+    /// arrived can still be read.
     pub fn abort_all(&mut self, now: Instant, error: SocketError) {
         let flows: Vec<_> = self.flows.iter().map(|(id, _)| id).collect();
         for id in flows {
-            self.abort_flow(now, id);
+            let reset = self.flows.get(id).and_then(FlowEntry::abort);
+            let Some(entry) = self.remove_flow(now, id, &mut ()) else { continue };
+            if let Some(reset) = reset {
+                self.depart(&entry, reset);
+            }
+            self.leave_to_owner(id, entry, Some(error));
         }
         for id in self.listeners.ids() {
             self.close_listener(now, id);

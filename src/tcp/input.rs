@@ -96,7 +96,10 @@ impl Connection {
             self.rtt.sample(rtt);
         }
         if let Some(cause) = verdict.congestion {
-            self.congestion.on_congestion(cause, verdict.prior_in_flight.max(after.mss));
+            // FlightSize (RFC 5681 §3.1, Eq. 4) without what limited transmit has added to it
+            // (§3.2, step 2): before that it filled the congestion window at most.
+            let flight = before.len().min(self.congestion.window());
+            self.congestion.on_congestion(cause, flight.max(after.mss));
         }
         if verdict.has_recovered {
             self.congestion.on_recovered();

@@ -43,7 +43,9 @@ impl Connection {
                 Some(self.commit(now, choice, stamp))
             }
             Err(blocked) => {
-                self.recovery.on_burst_end(blocked == Blocked::Congestion);
+                // What is to be sent again waits for nothing else than the congestion window.
+                let is_limited = blocked == Blocked::Congestion || self.lost_text().is_some();
+                self.recovery.on_burst_end(is_limited);
                 self.settle(now);
                 None
             }
@@ -73,10 +75,14 @@ impl Connection {
     /// What may be sent again. The first hole may always: its retransmission is what ends the
     /// episode (RFC 5681 §3.2, step 3); all else needs room in the congestion window.
     fn permit_again(&self, room: u32) -> Option<NewText> {
-        let lost = self.recovery.next_lost()?;
-        let again = self.send.next_again(lost)?;
-        let is_first = lost.start == self.send.una();
+        let again = self.lost_text()?;
+        let is_first = again.range.start == self.send.una();
         (is_first || again.range.len() <= room).then_some(again)
+    }
+
+    /// What is to be sent again first, if the peer's window allows it.
+    fn lost_text(&self) -> Option<NewText> {
+        self.send.next_again(self.recovery.next_lost()?)
     }
 
     /// Acknowledgment and window: each segment carries the newest.
@@ -100,6 +106,7 @@ impl Connection {
                     self.congestion.on_idle(idle, self.rtt.rto());
                 }
                 self.recovery.on_sent(now, sequence_of(&text));
+                self.persist.update(now, false); // It has an answer to wait for now.
                 self.send.on_sent(&text);
                 plan_text(reason, &text, payload, stamp)
             }

@@ -21,6 +21,8 @@ pub(crate) struct ReceiveSide {
     /// The right edge that we have offered, RCV.NXT + RCV.WND: it never moves left (RFC 9293
     /// §3.8.6, SHLD-14).
     edge: SeqNumber,
+    /// Room in the buffer when a window was last offered, octets.
+    room_offered: u32,
     /// Where the peer's FIN stands, once it has been seen; RCV.NXT is past it once it counts.
     fin: Option<SeqNumber>,
     /// Rcv.Wind.Shift (RFC 7323 §2.3).
@@ -54,6 +56,7 @@ impl ReceiveSide {
         Self {
             nxt: irs + 1,
             edge: irs + 1 + offered,
+            room_offered: buffer_max,
             fin: None,
             shift: agreed.receive_shift,
             mss: u32::from(agreed.receive_mss),
@@ -204,10 +207,13 @@ impl ReceiveSide {
 
     /// Whether the reader has freed so much that the peer should hear of it unasked: the window
     /// would grow by a worthwhile amount and at least to twice its size. The second bound, which
-    /// Linux has too, spares a bulk transfer an update for every segment read.
+    /// Linux has too, spares a bulk transfer an update for every segment read. What the SYN's 16
+    /// bits could not offer is no reason: the next acknowledgment tells of it.
     pub(crate) fn is_update_due(&self) -> bool {
         let (wnd, target) = (self.wnd(), self.target());
+        let freed = self.room().saturating_sub(self.room_offered);
         !self.is_finished()
+            && freed >= self.worthwhile()
             && target.saturating_sub(wnd) >= self.worthwhile()
             && target >= wnd.saturating_mul(2)
     }
@@ -216,6 +222,7 @@ impl ReceiveSide {
     pub(crate) fn on_offered(&mut self, edge: SeqNumber) {
         debug_assert!(!edge.before(self.edge), "the window shrank");
         self.edge = edge;
+        self.room_offered = self.room();
     }
 
     /// Octets right of RCV.NXT for which the buffer has room.

@@ -308,7 +308,7 @@ impl SendSide {
         if lost.is_empty() || !(is_inside || lost.start == self.una) {
             return None;
         }
-        let push = range.end == self.end_of_text();
+        let push = !range.is_empty() && range.end == self.end_of_text();
         Some(NewText { range, fin: fin == Some(range.end), push })
     }
 

@@ -48,7 +48,8 @@ pub(crate) struct Outstanding {
 }
 
 impl Outstanding {
-    fn len(self) -> u32 {
+    /// Octets of it.
+    pub(crate) fn len(self) -> u32 {
         SeqRange { start: self.una, end: self.nxt }.len()
     }
 
@@ -65,8 +66,6 @@ pub(crate) struct Verdict {
     pub(crate) rtt: Option<Duration>,
     /// An episode of loss began.
     pub(crate) congestion: Option<Congestion>,
-    /// Octets in flight before the acknowledgment.
-    pub(crate) prior_in_flight: u32,
     /// Whether the congestion window may grow by it: not during fast recovery.
     pub(crate) may_grow: bool,
     /// Whether a fast recovery has come to its end.
@@ -168,9 +167,7 @@ impl Recovery {
         before: Outstanding,
         after: Outstanding,
     ) -> Verdict {
-        let prior_in_flight = self.in_flight(before);
         let mut verdict = Verdict {
-            prior_in_flight,
             may_grow: !matches!(self.episode, Episode::FastRecovery { .. }),
             ..Verdict::default()
         };

@@ -1,0 +1,436 @@
+//! One stack with its device: what happens in a turn of the loop, and after an application's call.
+//!
+//! Everything here runs under the shard's lock. What may run foreign code, waking and dropping,
+//! is put into [`Deferred`] and done after unlocking.
+
+use std::collections::VecDeque;
+use std::io;
+use std::task::Waker;
+use std::thread::{self, ThreadId};
+
+use smallvec::SmallVec;
+
+use crate::device::Device;
+use crate::error::SocketError;
+use crate::observe::{Counters, LogObserver, TcpState};
+use crate::packet::{Frame, Outgoing};
+use crate::runtime::waiters::Waiters;
+use crate::stack::Stack;
+use crate::time::{Duration, Instant};
+
+/// Most packets that one turn takes in, so that timers and calls get their turn in a flood; and
+/// most that go to the device in one burst.
+const BURST: usize = 64;
+
+/// Most packets that an application's call sends itself; the loop sends the rest. What most
+/// requests and answers need, and little enough for others not to wait long for the lock.
+const CALL_BURST: usize = 4;
+
+/// How long the loop lingers for closing connections when nobody holds the stack any more.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// How often an ending stack looks whether its connections have finished.
+const ENDING_CHECK: Duration = Duration::from_millis(10);
+
+/// What the driver has to do after a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Packets may still wait: have another turn at once.
+    Again,
+    /// Wait for the device or a kick, at most until the moment given.
+    Sleep(Option<Instant>),
+    /// The stack has ended.
+    Over,
+}
+
+/// Where the stack is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Running,
+    /// Waits until `until` for connections to finish; looks for them at `check`.
+    Ending {
+        awaited: Awaited,
+        until: Instant,
+        check: Instant,
+    },
+    Over,
+}
+
+/// What an ending stack waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Awaited {
+    /// Connections that nobody holds and that still have something to send.
+    Orphans,
+    /// All connections.
+    Connections,
+}
+
+/// How to reach whoever runs the turns.
+#[derive(Debug, Default)]
+struct Seat {
+    /// Ends the driver's sleep.
+    kick: Option<Waker>,
+    /// Where the driver last ran, if it is a task that shares its thread with others.
+    thread: Option<ThreadId>,
+    sleep: Sleep,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Sleep {
+    /// Running, kicked, or not yet started: it will have a turn without being asked.
+    #[default]
+    Awake,
+    Until(Instant),
+    Forever,
+}
+
+impl Sleep {
+    /// Whether a sleeper must get up for something to do at `due`.
+    fn is_past(self, due: Option<Instant>) -> bool {
+        match (self, due) {
+            (Self::Awake, _) | (_, None) => false,
+            (Self::Forever, Some(_)) => true,
+            (Self::Until(end), Some(due)) => due < end,
+        }
+    }
+}
+
+/// What may run foreign code, and so waits until the lock is free.
+#[derive(Default)]
+pub(crate) struct Deferred {
+    /// To be woken.
+    pub(crate) wake: SmallVec<[Waker; 4]>,
+    /// To be dropped: a waker may own a task, which may own sockets.
+    pub(crate) discard: SmallVec<[Waker; 2]>,
+    /// To be dropped: taking down an interface can take a while.
+    device: Option<Box<dyn Device>>,
+}
+
+impl Deferred {
+    /// Does it. The device goes first, so that whoever is woken by the end finds it gone.
+    pub(crate) fn run(self) {
+        drop(self.device);
+        for waker in self.wake {
+            waker.wake();
+        }
+    }
+}
+
+/// A stack, its device, and who waits for its sockets.
+pub(crate) struct Shard {
+    pub(crate) stack: Stack,
+    pub(crate) waiters: Waiters,
+    pub(crate) deferred: Deferred,
+    observer: (Counters, LogObserver),
+    /// `None` once the stack has ended.
+    device: Option<Box<dyn Device>>,
+    /// Both empty between turns; kept for their memory.
+    arrived: VecDeque<Frame>,
+    leaving: VecDeque<Outgoing>,
+    phase: Phase,
+    seat: Seat,
+    /// Why the device is gone; acted on by the next turn.
+    failure: Option<io::Error>,
+}
+
+impl Shard {
+    pub(crate) fn new(stack: Stack, device: Box<dyn Device>) -> Self {
+        Self {
+            stack,
+            waiters: Waiters::default(),
+            deferred: Deferred::default(),
+            observer: (Counters::default(), LogObserver),
+            device: Some(device),
+            arrived: VecDeque::new(),
+            leaving: VecDeque::new(),
+            phase: Phase::Running,
+            seat: Seat::default(),
+            failure: None,
+        }
+    }
+
+    /// Takes in a burst, runs what is due, sends until nothing is left, and collects the wakers.
+    ///
+    /// `may_receive`: the device's descriptor is readable, or may be.
+    pub(crate) fn turn(&mut self, now: Instant, may_receive: bool) -> Turn {
+        if self.is_over() {
+            return Turn::Over;
+        }
+        self.seat.sleep = Sleep::Awake;
+        let is_more = match self.exchange(now, may_receive) {
+            Ok(is_more) => is_more,
+            Err(error) => {
+                self.fail(now, error);
+                return Turn::Over;
+            }
+        };
+        if self.has_finished(now) {
+            self.finish(now);
+            return Turn::Over;
+        }
+        self.collect_wakes();
+        if is_more {
+            return Turn::Again;
+        }
+        let deadline = self.deadline();
+        self.seat.sleep = deadline.map_or(Sleep::Forever, Sleep::Until);
+        Turn::Sleep(deadline)
+    }
+
+    /// Sends what an application's call left to send, a few packets at most, and kicks the
+    /// driver if its sleep has become too long.
+    pub(crate) fn settle(&mut self, now: Instant) {
+        self.collect_wakes();
+        if self.is_over() {
+            return;
+        }
+        // A driver on this very thread runs as soon as its tasks have: what they have to say
+        // leaves in one burst at the end of its turn.
+        let is_left = if self.seat.is_here() {
+            true
+        } else {
+            self.transmit(now, CALL_BURST).unwrap_or_else(|error| {
+                self.failure = Some(error);
+                true
+            })
+        };
+        if self.seat.sleep == Sleep::Awake {
+            return;
+        }
+        let due = if is_left { Some(Instant::ZERO) } else { self.deadline() };
+        if self.seat.sleep.is_past(due) {
+            self.kick();
+        }
+    }
+
+    /// Ends the driver's sleep.
+    pub(crate) fn kick(&mut self) {
+        self.seat.sleep = Sleep::Awake;
+        self.deferred.wake.extend(self.seat.kick.clone());
+    }
+
+    /// `kick` is how the driver wants to be woken; `thread` is where it runs, if it shares that
+    /// thread with tasks that make calls.
+    pub(crate) fn take_seat(&mut self, kick: &Waker, thread: Option<ThreadId>) {
+        self.seat.thread = thread;
+        if !(self.seat.kick.as_ref()).is_some_and(|old| old.will_wake(kick)) {
+            let old = self.seat.kick.replace(kick.clone());
+            self.deferred.discard.extend(old);
+        }
+    }
+
+    /// Nobody can make a call any more.
+    pub(crate) fn leave(&mut self, now: Instant) {
+        if self.phase == Phase::Running {
+            self.phase =
+                Phase::Ending { awaited: Awaited::Orphans, until: now + LINGER, check: now };
+            self.kick();
+        }
+    }
+
+    /// Takes no new connections, and ends when the old ones have, or after `timeout`.
+    pub(crate) fn shut_down(&mut self, now: Instant, timeout: Duration) {
+        let asked = now + timeout;
+        let until = match self.phase {
+            Phase::Running => asked,
+            // Whoever asks for less time wins.
+            Phase::Ending { until, .. } => until.min(asked),
+            Phase::Over => return,
+        };
+        self.stack.stop_listening(now);
+        self.phase = Phase::Ending { awaited: Awaited::Connections, until, check: now };
+        self.collect_wakes();
+        self.kick();
+    }
+
+    /// The stack, for a call that makes no sense once it has ended.
+    pub(crate) fn running(&mut self) -> Result<&mut Stack, SocketError> {
+        if self.is_over() {
+            return Err(SocketError::NetworkDown);
+        }
+        Ok(&mut self.stack)
+    }
+
+    /// Whether the stack has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.phase == Phase::Over
+    }
+
+    /// What has been counted so far.
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.observer.0
+    }
+
+    /// Why the stack ended, if not because it was asked to.
+    pub(crate) fn take_failure(&mut self) -> Option<io::Error> {
+        self.failure.take()
+    }
+
+    /// Resets what is left, says so to the peers, and gives up the device.
+    pub(crate) fn finish(&mut self, now: Instant) {
+        self.stack.abort_all(now, SocketError::Aborted);
+        let sent = self.transmit(now, usize::MAX).map(drop);
+        let flushed = self.device.as_mut().map_or(Ok(()), Device::flush);
+        self.failure = sent.and(flushed).err();
+        self.end();
+    }
+
+    /// Ends without a word to the stack, which may be broken, or to the peers.
+    pub(crate) fn abandon(&mut self, error: io::Error) {
+        if !self.is_over() {
+            self.failure = Some(error);
+            self.end();
+        }
+    }
+
+    /// The device is gone: so is everything that depends on it.
+    fn fail(&mut self, now: Instant, error: io::Error) {
+        self.stack.abort_all(now, SocketError::NetworkDown);
+        self.failure = Some(error);
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.phase = Phase::Over;
+        self.deferred.device = self.device.take();
+        self.waiters.take_all(&mut self.deferred.wake);
+    }
+
+    /// The packets of a turn; whether more may wait to be received.
+    fn exchange(&mut self, now: Instant, may_receive: bool) -> io::Result<bool> {
+        if let Some(error) = self.failure.take() {
+            return Err(error);
+        }
+        let Some(device) = self.device.as_mut() else {
+            return Ok(false);
+        };
+        // A device that holds packets back has something to do, though no descriptor says so.
+        let is_device_due = device.deadline().is_some_and(|due| due <= now);
+        let mut count = 0;
+        if may_receive || is_device_due {
+            count = device.receive_burst(now, &mut self.arrived, BURST)?;
+            for frame in self.arrived.drain(..) {
+                self.stack.receive(now, frame, &mut self.observer);
+            }
+        }
+        if self.stack.next_timeout().is_some_and(|due| due <= now) {
+            self.stack.on_timeout(now, &mut self.observer);
+        }
+        if is_device_due {
+            device.transmit_burst(now, &mut self.leaving)?;
+        }
+        self.transmit(now, usize::MAX)?;
+        Ok(count >= BURST)
+    }
+
+    /// Sends until nothing is left, or `max` packets; whether something may be left.
+    fn transmit(&mut self, now: Instant, max: usize) -> io::Result<bool> {
+        let Some(device) = self.device.as_mut() else {
+            return Ok(false);
+        };
+        let mut room = max;
+        while room > 0 {
+            let burst = room.min(BURST);
+            while self.leaving.len() < burst {
+                match self.stack.transmit(now, &mut self.observer) {
+                    Some(packet) => self.leaving.push_back(packet),
+                    None => break,
+                }
+            }
+            let count = self.leaving.len();
+            if count > 0 {
+                device.transmit_burst(now, &mut self.leaving)?;
+            }
+            if count < burst {
+                return Ok(false);
+            }
+            room -= count;
+        }
+        Ok(true)
+    }
+
+    /// Asks the stack whose readiness has changed, and finds who waits for that.
+    fn collect_wakes(&mut self) {
+        while let Some(socket) = self.stack.poll_event() {
+            let readiness = self.stack.readiness(socket);
+            self.waiters.take_ready(socket, readiness, &mut self.deferred.wake);
+        }
+    }
+
+    /// When the next turn is due though nothing arrives.
+    fn deadline(&mut self) -> Option<Instant> {
+        let device = self.device.as_ref().and_then(Device::deadline);
+        let phase = match self.phase {
+            Phase::Running | Phase::Over => None,
+            Phase::Ending { until, check, .. } => Some(until.min(check)),
+        };
+        [self.stack.next_timeout(), device, phase].into_iter().flatten().min()
+    }
+
+    /// Whether an ending stack has nothing more to wait for. It looks at all connections, so it
+    /// does that now and then, and not in every turn.
+    fn has_finished(&mut self, now: Instant) -> bool {
+        let Phase::Ending { awaited, until, check } = self.phase else {
+            return self.is_over();
+        };
+        if now >= until {
+            return true;
+        }
+        if now < check {
+            return false;
+        }
+        self.phase = Phase::Ending { awaited, until, check: now + ENDING_CHECK };
+        let is_awaited = match awaited {
+            Awaited::Orphans => self.stack.orphans() > 0,
+            Awaited::Connections => self.is_connected(),
+        };
+        // A device that holds packets back has their last ones.
+        let device = self.device.as_ref().and_then(Device::deadline);
+        !is_awaited && device.is_none()
+    }
+
+    /// Whether any connection still has something to do.
+    fn is_connected(&self) -> bool {
+        let connections = self.stack.connections();
+        connections.iter().any(|connection| match connection.state {
+            TcpState::SynSent
+            | TcpState::Established
+            | TcpState::FinWait1
+            | TcpState::FinWait2
+            | TcpState::CloseWait
+            | TcpState::Closing
+            | TcpState::LastAck => true,
+            TcpState::Listen | TcpState::SynReceived | TcpState::TimeWait | TcpState::Closed => {
+                false
+            }
+        })
+    }
+}
+
+impl Seat {
+    /// Whether the driver shares the caller's thread.
+    fn is_here(&self) -> bool {
+        self.thread.is_some_and(|driver| driver == thread::current().id())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sleeper_is_kicked_only_for_what_is_due_before_it_wakes() {
+        let [early, late] = [1, 2].map(Instant::from_millis);
+        for (sleep, due, is_kicked) in [
+            (Sleep::Awake, Some(early), false),
+            (Sleep::Forever, None, false),
+            (Sleep::Forever, Some(late), true),
+            (Sleep::Until(late), None, false),
+            (Sleep::Until(late), Some(early), true),
+            (Sleep::Until(late), Some(late), false),
+            (Sleep::Until(early), Some(late), false),
+        ] {
+            assert_eq!(sleep.is_past(due), is_kicked, "{sleep:?} {due:?}");
+        }
+    }
+}

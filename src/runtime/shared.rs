@@ -1,0 +1,217 @@
+//! The shard behind its lock, and the stack's end: what handles and the driver share.
+
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::thread::{self, JoinHandle, ThreadId};
+
+use crate::runtime::clock::Clock;
+use crate::runtime::shard::{Shard, Turn};
+use crate::time::Instant;
+
+/// What handles and the driver share.
+pub(crate) struct Shared {
+    clock: Clock,
+    shard: Mutex<Shard>,
+    /// The driver waits for the lock. The lock is not fair: without this, a thread that makes
+    /// one call after the other could keep the driver waiting for long.
+    driver_waits: AtomicBool,
+    end: Mutex<End>,
+    ended: Condvar,
+    /// The driver's own thread, if it has one and nobody has joined it.
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// The stack's end, and who waits for it.
+#[derive(Debug, Default)]
+struct End {
+    result: Option<Result<(), Failure>>,
+    wakers: Vec<Waker>,
+}
+
+/// An error that can be told more than once, as `io::Error` cannot.
+#[derive(Clone, Debug)]
+enum Failure {
+    Number(i32),
+    Other(io::ErrorKind, String),
+}
+
+impl Failure {
+    fn new(error: &io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(number) => Self::Number(number),
+            None => Self::Other(error.kind(), error.to_string()),
+        }
+    }
+
+    fn to_error(&self) -> io::Error {
+        match self {
+            Self::Number(number) => io::Error::from_raw_os_error(*number),
+            Self::Other(kind, text) => io::Error::new(*kind, text.clone()),
+        }
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(shard: Shard) -> Self {
+        Self {
+            clock: Clock::new(),
+            shard: Mutex::new(shard),
+            driver_waits: AtomicBool::new(false),
+            end: Mutex::default(),
+            ended: Condvar::new(),
+            thread: Mutex::default(),
+        }
+    }
+
+    /// The time now.
+    pub(crate) fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    /// Does what sends nothing.
+    pub(crate) fn ask<T>(&self, act: impl FnOnce(&mut Shard, Instant) -> T) -> T {
+        if self.driver_waits.load(Ordering::Relaxed) {
+            thread::yield_now();
+        }
+        self.locked(act)
+    }
+
+    /// Does what may have something to send, and sends it.
+    pub(crate) fn call<T>(&self, act: impl FnOnce(&mut Shard, Instant) -> T) -> T {
+        self.ask(|shard, now| {
+            let result = act(shard, now);
+            shard.settle(now);
+            result
+        })
+    }
+
+    /// A turn of the driver, which sits at `kick` and on `thread` ([`Shard::take_seat`]).
+    pub(crate) fn turn(&self, may_receive: bool, kick: &Waker, thread: Option<ThreadId>) -> Turn {
+        self.driver_waits.store(true, Ordering::Relaxed);
+        let turn = self.locked(|shard, now| {
+            self.driver_waits.store(false, Ordering::Relaxed);
+            shard.take_seat(kick, thread);
+            shard.turn(now, may_receive)
+        });
+        if turn == Turn::Over {
+            self.announce_end();
+        }
+        turn
+    }
+
+    /// Ends at once: the driver cannot go on, because of `error`.
+    pub(crate) fn abandon(&self, error: io::Error) {
+        self.locked(|shard, _| shard.abandon(error));
+        self.announce_end();
+    }
+
+    /// Ends at once, since nobody will run another turn; peers are told.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn dismiss(&self) {
+        self.locked(|shard, now| {
+            if !shard.is_over() {
+                shard.finish(now);
+            }
+        });
+        self.announce_end();
+    }
+
+    /// Keeps the driver's thread for [`Shared::wait`] to join.
+    pub(crate) fn set_thread(&self, thread: JoinHandle<()>) {
+        *lock(&self.thread) = Some(thread);
+    }
+
+    /// Blocks until the stack has ended and its thread is gone; tells why it ended.
+    pub(crate) fn wait(&self) -> io::Result<()> {
+        let end = lock(&self.end);
+        let end = self
+            .ended
+            .wait_while(end, |end| end.result.is_none())
+            .unwrap_or_else(PoisonError::into_inner);
+        let result = end.result();
+        drop(end);
+        let thread = lock(&self.thread).take();
+        // A waker may run anything, so the driver's own thread may come by here.
+        if let Some(thread) = thread.filter(|it| it.thread().id() != thread::current().id()) {
+            // A panic of the driver is in `result` already.
+            let _ = thread.join();
+        }
+        result.unwrap_or(Ok(()))
+    }
+
+    /// As [`Shared::wait`], for a task.
+    pub(crate) fn poll_wait(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        let mut end = lock(&self.end);
+        if let Some(result) = end.result() {
+            return Poll::Ready(result);
+        }
+        if !end.wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
+            end.wakers.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    fn announce_end(&self) {
+        let failure = self.locked(|shard, _| shard.take_failure());
+        let mut end = lock(&self.end);
+        if end.result.is_none() {
+            end.result = Some(match &failure {
+                None => Ok(()),
+                Some(error) => Err(Failure::new(error)),
+            });
+        }
+        let wakers = std::mem::take(&mut end.wakers);
+        drop(end);
+        self.ended.notify_all();
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Reads the clock *inside* the lock, so that the stack never sees time run backwards.
+    fn locked<T>(&self, act: impl FnOnce(&mut Shard, Instant) -> T) -> T {
+        let mut shard = lock(&self.shard);
+        let now = self.clock.now();
+        let result = act(&mut shard, now);
+        let deferred = std::mem::take(&mut shard.deferred);
+        drop(shard);
+        deferred.run();
+        result
+    }
+}
+
+impl End {
+    fn result(&self) -> Option<io::Result<()>> {
+        let result = self.result.as_ref()?;
+        Some(result.as_ref().copied().map_err(Failure::to_error))
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+/// A panic elsewhere does not take this thread with it: what it broke, if anything, it broke in
+/// its own call, and the driver's panic ends the stack ([`Shared::abandon`]).
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_told_twice_with_its_number_or_its_words() {
+        let number = Failure::new(&io::Error::from_raw_os_error(libc::ENETDOWN));
+        let words = Failure::new(&io::Error::new(io::ErrorKind::NotFound, "the link is cut"));
+        for _ in 0..2 {
+            assert_eq!(number.to_error().raw_os_error(), Some(libc::ENETDOWN));
+            assert_eq!(words.to_error().kind(), io::ErrorKind::NotFound);
+            assert_eq!(words.to_error().to_string(), "the link is cut");
+        }
+    }
+}

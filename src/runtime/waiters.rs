@@ -1,0 +1,337 @@
+//! Who waits for which socket: tasks that poll, futures, and parked threads, in one registry.
+//!
+//! A direction of a socket has one *poll waker*, the last that asked, as `AsyncRead` and
+//! `AsyncWrite` mean it; and any number of *keyed* waiters, each a future or a blocked thread
+//! that takes its entry out when it is dropped or satisfied.
+
+use std::task::Waker;
+
+use crate::collections::SecondaryMap;
+use crate::stack::{Readiness, SocketId};
+
+/// What a waiter waits for. An error or a closed direction ends every wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Interest(Readiness);
+
+impl Interest {
+    /// Something to read or accept, or nothing ever again.
+    pub(crate) const READ: Self =
+        Self(Readiness::READABLE.with(Readiness::READ_CLOSED).with(Readiness::ERROR));
+    /// Room to write, a finished connect, or no use in waiting.
+    pub(crate) const WRITE: Self =
+        Self(Readiness::WRITABLE.with(Readiness::WRITE_CLOSED).with(Readiness::ERROR));
+    /// Whatever comes first.
+    #[cfg(any(test, feature = "tokio"))]
+    pub(crate) const BOTH: Self = Self(Self::READ.0.with(Self::WRITE.0));
+
+    /// Whether `readiness` ends this wait.
+    pub(crate) const fn is_met(self, readiness: Readiness) -> bool {
+        readiness.intersects(self.0)
+    }
+}
+
+/// Which poll waker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// Of the reading half.
+    Read,
+    /// Of the writing half.
+    Write,
+}
+
+impl Direction {
+    /// What ends a wait in this direction.
+    pub(crate) const fn interest(self) -> Interest {
+        match self {
+            Self::Read => Interest::READ,
+            Self::Write => Interest::WRITE,
+        }
+    }
+}
+
+/// Names one keyed waiter; never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Key(u64);
+
+/// The registry. It neither wakes nor drops a waker: both may run foreign code, even code that
+/// closes a socket, so they are handed out for the caller to do without the lock.
+#[derive(Debug, Default)]
+pub(crate) struct Waiters {
+    sockets: SecondaryMap<SocketId, Waiting>,
+    key_last: u64,
+}
+
+/// Who waits for one socket.
+#[derive(Debug, Default)]
+struct Waiting {
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+    keyed: Vec<Keyed>,
+}
+
+#[derive(Debug)]
+struct Keyed {
+    key: Key,
+    interest: Interest,
+    waker: Waker,
+}
+
+impl Waiters {
+    /// Makes `waker` the poll waker of `direction`; returns the one that it displaces.
+    #[cfg(any(test, feature = "tokio"))]
+    #[must_use]
+    pub(crate) fn set_poll_waker(
+        &mut self,
+        socket: SocketId,
+        direction: Direction,
+        waker: &Waker,
+    ) -> Option<Waker> {
+        let waiting = self.sockets.entry(socket)?.or_default();
+        let place = match direction {
+            Direction::Read => &mut waiting.reader,
+            Direction::Write => &mut waiting.writer,
+        };
+        match place {
+            Some(old) if old.will_wake(waker) => None,
+            Some(_) | None => place.replace(waker.clone()),
+        }
+    }
+
+    /// Registers `waker` under `key`, or under a new key if that is `None` or has been woken;
+    /// returns the waker that it displaces.
+    #[must_use]
+    pub(crate) fn register(
+        &mut self,
+        socket: SocketId,
+        interest: Interest,
+        key: &mut Option<Key>,
+        waker: &Waker,
+    ) -> Option<Waker> {
+        let waiting = self.sockets.entry(socket)?.or_default();
+        let known = waiting.keyed.iter_mut().find(|it| Some(it.key) == *key);
+        if let Some(known) = known {
+            if known.waker.will_wake(waker) {
+                return None;
+            }
+            return Some(std::mem::replace(&mut known.waker, waker.clone()));
+        }
+        self.key_last += 1;
+        let new = Key(self.key_last);
+        waiting.keyed.push(Keyed { key: new, interest, waker: waker.clone() });
+        *key = Some(new);
+        None
+    }
+
+    /// Takes out the waiter `key`, unless it has been woken.
+    #[must_use]
+    pub(crate) fn remove(&mut self, socket: SocketId, key: Key) -> Option<Waker> {
+        let keyed = &mut self.sockets.get_mut(socket)?.keyed;
+        let place = keyed.iter().position(|it| it.key == key)?;
+        Some(keyed.swap_remove(place).waker)
+    }
+
+    /// Moves everybody whose wait `readiness` ends to `into`, longest wait first.
+    pub(crate) fn take_ready(
+        &mut self,
+        socket: SocketId,
+        readiness: Readiness,
+        into: &mut impl Extend<Waker>,
+    ) {
+        let Some(waiting) = self.sockets.get_mut(socket) else {
+            return;
+        };
+        if Interest::READ.is_met(readiness) {
+            into.extend(waiting.reader.take());
+        }
+        if Interest::WRITE.is_met(readiness) {
+            into.extend(waiting.writer.take());
+        }
+        let ready = waiting.keyed.extract_if(.., |it| it.interest.is_met(readiness));
+        into.extend(ready.map(|it| it.waker));
+    }
+
+    /// Forgets a socket; whoever waited for it is moved to `into`, and finds it closed.
+    pub(crate) fn take_socket(&mut self, socket: SocketId, into: &mut impl Extend<Waker>) {
+        if let Some(waiting) = self.sockets.remove(socket) {
+            into.extend(waiting.into_wakers());
+        }
+    }
+
+    /// Moves everybody to `into`: the end of the stack.
+    pub(crate) fn take_all(&mut self, into: &mut impl Extend<Waker>) {
+        for (_, waiting) in self.sockets.drain() {
+            into.extend(waiting.into_wakers());
+        }
+    }
+}
+
+impl Waiting {
+    fn into_wakers(self) -> impl Iterator<Item = Waker> {
+        let polls = self.reader.into_iter().chain(self.writer);
+        polls.chain(self.keyed.into_iter().map(|it| it.waker))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+    use crate::collections::SlotMap;
+
+    #[derive(Default)]
+    struct Bell(AtomicU32);
+
+    impl Wake for Bell {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A registry, a socket, and three wakers with the bells that they ring.
+    struct Fixture {
+        waiters: Waiters,
+        sockets: SlotMap<SocketId, ()>,
+        socket: SocketId,
+        bells: [Arc<Bell>; 3],
+    }
+
+    impl Fixture {
+        fn new() -> Self {
+            let mut sockets = SlotMap::with_key();
+            let socket = sockets.insert(());
+            Self { waiters: Waiters::default(), sockets, socket, bells: Default::default() }
+        }
+
+        fn waker(&self, n: usize) -> Waker {
+            Waker::from(self.bells[n].clone())
+        }
+
+        /// Wakes whoever `readiness` ends the wait of; how often each bell has rung so far.
+        fn ready(&mut self, readiness: Readiness) -> [u32; 3] {
+            let mut woken = Vec::new();
+            self.waiters.take_ready(self.socket, readiness, &mut woken);
+            self.rung(woken)
+        }
+
+        fn rung(&self, woken: Vec<Waker>) -> [u32; 3] {
+            woken.into_iter().for_each(Waker::wake);
+            [0, 1, 2].map(|n| self.bells[n].0.load(Ordering::Relaxed))
+        }
+    }
+
+    #[test]
+    fn the_last_poll_waker_of_a_direction_wins_and_is_woken_once() {
+        let mut fixture = Fixture::new();
+        let socket = fixture.socket;
+        for (n, direction) in
+            [Direction::Read, Direction::Read, Direction::Write].into_iter().enumerate()
+        {
+            let waker = fixture.waker(n);
+            let displaced = fixture.waiters.set_poll_waker(socket, direction, &waker);
+            assert_eq!(displaced.is_some(), n == 1);
+        }
+        assert_eq!(fixture.ready(Readiness::READABLE), [0, 1, 0]);
+        assert_eq!(fixture.ready(Readiness::READABLE), [0, 1, 0]);
+        assert_eq!(fixture.ready(Readiness::WRITABLE), [0, 1, 1]);
+    }
+
+    #[test]
+    fn an_error_and_an_end_wake_the_direction_that_they_end() {
+        for (readiness, woken) in [
+            (Readiness::READABLE, [1, 0, 1]),
+            (Readiness::READ_CLOSED, [1, 0, 1]),
+            (Readiness::WRITABLE, [0, 1, 1]),
+            (Readiness::WRITE_CLOSED, [0, 1, 1]),
+            (Readiness::ERROR, [1, 1, 1]),
+            (Readiness::default(), [0, 0, 0]),
+        ] {
+            let mut fixture = Fixture::new();
+            let interests = [Interest::READ, Interest::WRITE, Interest::BOTH];
+            for (n, interest) in interests.into_iter().enumerate() {
+                let waker = fixture.waker(n);
+                let displaced =
+                    fixture.waiters.register(fixture.socket, interest, &mut None, &waker);
+                assert!(displaced.is_none());
+            }
+            assert_eq!(fixture.ready(readiness), woken, "{readiness:?}");
+        }
+    }
+
+    #[test]
+    fn several_keyed_waiters_are_all_woken_and_a_removed_one_is_not() {
+        let mut fixture = Fixture::new();
+        let mut keys = [None; 3];
+        for (n, key) in keys.iter_mut().enumerate() {
+            let waker = fixture.waker(n);
+            let socket = fixture.socket;
+            let displaced = fixture.waiters.register(socket, Interest::READ, key, &waker);
+            assert!(displaced.is_none());
+        }
+        let key = keys[1].unwrap();
+        assert!(fixture.waiters.remove(fixture.socket, key).is_some());
+        assert!(fixture.waiters.remove(fixture.socket, key).is_none());
+        assert_eq!(fixture.ready(Readiness::READABLE), [1, 0, 1]);
+        // A key that has been woken is stale: removing it takes nobody else out.
+        assert!(fixture.waiters.remove(fixture.socket, keys[0].unwrap()).is_none());
+    }
+
+    #[test]
+    fn registering_again_replaces_the_waker_and_after_a_wake_takes_a_new_key() {
+        let mut fixture = Fixture::new();
+        let (socket, mut key) = (fixture.socket, None);
+        let wakers = [fixture.waker(0), fixture.waker(1)];
+        let waiters = &mut fixture.waiters;
+        let mut register = |waker: &Waker| {
+            let displaced = waiters.register(socket, Interest::READ, &mut key, waker);
+            (displaced.is_some(), key)
+        };
+        let (was_displaced, first) = register(&wakers[0]);
+        assert!(!was_displaced);
+        assert_eq!(register(&wakers[0]), (false, first));
+        assert_eq!(register(&wakers[1]), (true, first));
+        assert_eq!(fixture.ready(Readiness::READABLE), [0, 1, 0]);
+        let displaced = fixture.waiters.register(socket, Interest::READ, &mut key, &wakers[0]);
+        assert!(displaced.is_none());
+        assert_ne!(key, first);
+    }
+
+    #[test]
+    fn the_end_of_a_socket_and_of_the_stack_wake_everybody() {
+        let mut fixture = Fixture::new();
+        let other = fixture.sockets.insert(());
+        let wakers = [0, 1, 2].map(|n| fixture.waker(n));
+        let waiters = &mut fixture.waiters;
+        let set = [
+            waiters.set_poll_waker(fixture.socket, Direction::Read, &wakers[0]),
+            waiters.register(fixture.socket, Interest::WRITE, &mut None, &wakers[1]),
+            waiters.set_poll_waker(other, Direction::Write, &wakers[2]),
+        ];
+        assert!(set.iter().all(Option::is_none));
+        let mut woken = Vec::new();
+        waiters.take_socket(fixture.socket, &mut woken);
+        assert_eq!(fixture.rung(woken), [1, 1, 0]);
+        let mut woken = Vec::new();
+        fixture.waiters.take_all(&mut woken);
+        assert_eq!(fixture.rung(woken), [1, 1, 1]);
+    }
+
+    #[test]
+    fn a_closed_socket_takes_no_waiters() {
+        let mut fixture = Fixture::new();
+        let old = fixture.socket;
+        fixture.sockets.remove(old);
+        let new = fixture.sockets.insert(()); // The same place, one generation later.
+        let wakers = [fixture.waker(0), fixture.waker(1)];
+        let waiters = &mut fixture.waiters;
+        let displaced = [
+            waiters.set_poll_waker(new, Direction::Read, &wakers[0]),
+            waiters.set_poll_waker(old, Direction::Read, &wakers[1]),
+        ];
+        assert!(displaced.iter().all(Option::is_none));
+        fixture.socket = new;
+        assert_eq!(fixture.ready(Readiness::READABLE), [1, 0, 0]);
+    }
+}

@@ -1,0 +1,278 @@
+//! A TCP connection, as `std::net::TcpStream`.
+
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+
+use crate::error::SocketError;
+use crate::runtime::{Direction, Net};
+use crate::socket::{SocketCore, each_addr, invalid};
+use crate::stack::Stack;
+use crate::tcp::TcpInfo;
+use crate::time::Duration;
+
+/// A TCP connection whose calls block, as [`std::net::TcpStream`].
+///
+/// What the peer sent before it closed or reset the connection stays readable; then comes the
+/// error, once, then end of file.
+///
+/// The connection is closed when the last clone is dropped, which does not block: what was
+/// written is still delivered, unless there was something left to read. Then the peer gets a
+/// reset, since it could not know that nobody will read what it sent.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::io::{Read, Write};
+/// use wharf::net::TcpStream;
+///
+/// # fn example(net: &wharf::Net) -> std::io::Result<()> {
+/// let mut stream = TcpStream::connect(net, "10.7.0.1:7")?;
+/// stream.write_all(b"hello")?;
+/// stream.shutdown(std::net::Shutdown::Write)?;
+/// let mut echo = Vec::new();
+/// stream.read_to_end(&mut echo)?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct TcpStream {
+    core: Arc<SocketCore>,
+}
+
+impl TcpStream {
+    /// Connects to the first of the addresses that lets us.
+    ///
+    /// # Errors
+    ///
+    /// Of the last address tried: `ConnectionRefused`, `TimedOut` (after the stack's own
+    /// time-out, minutes), `HostUnreachable`, `NetworkUnreachable`, and for an address that is
+    /// not IPv4 EAFNOSUPPORT.
+    pub fn connect(net: &Net, addr: impl ToSocketAddrs) -> io::Result<Self> {
+        each_addr(addr, |addr| {
+            let stream = Self::start_connect(net, addr)?;
+            stream.finish_connect(None)?;
+            Ok(stream)
+        })
+    }
+
+    /// Connects to `addr`, and gives up after `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`TcpStream::connect`]; `TimedOut` after `timeout`; `InvalidInput` if that is zero.
+    pub fn connect_timeout(net: &Net, addr: &SocketAddr, timeout: Duration) -> io::Result<Self> {
+        if timeout.is_zero() {
+            return Err(invalid("cannot set a 0 duration timeout"));
+        }
+        let stream = Self::start_connect(net, *addr)?;
+        stream.finish_connect(Some(timeout))?;
+        Ok(stream)
+    }
+
+    fn start_connect(net: &Net, addr: SocketAddr) -> io::Result<Self> {
+        let core = SocketCore::open(net, Stack::tcp_socket)?;
+        core.start_connect(addr)?;
+        Ok(Self::new(Arc::new(core)))
+    }
+
+    fn finish_connect(&self, limit: Option<Duration>) -> io::Result<()> {
+        let result = self
+            .core
+            .block_for(Direction::Write, limit, |shard, _| self.core.connected(&mut shard.stack));
+        match result {
+            Err(SocketError::WouldBlock) => {
+                Err(io::Error::new(io::ErrorKind::TimedOut, "connection timed out"))
+            }
+            result => Ok(result?),
+        }
+    }
+
+    pub(crate) fn new(core: Arc<SocketCore>) -> Self {
+        Self { core }
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(crate) fn into_core(self) -> Arc<SocketCore> {
+        self.core
+    }
+
+    /// The peer's address.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.core.peer_addr()
+    }
+
+    /// Our address.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.core.local_addr()
+    }
+
+    /// Closes one direction or both; returns at once. After `Write` the peer gets what was
+    /// written and then end of file, and reading goes on; after `Read`, reads return what has
+    /// arrived and then end of file.
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected` if the connection is over.
+    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.core.shutdown(how)
+    }
+
+    /// Another handle to the same connection; options, timeouts and mode are shared.
+    ///
+    /// # Errors
+    ///
+    /// None; a `Result` since std's is one.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self::new(self.core.clone()))
+    }
+
+    /// How long a read waits before it fails as `WouldBlock`; `None`, for ever, at first.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for a time of zero.
+    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.core.set_timeout(Direction::Read, timeout)
+    }
+
+    /// How long a write waits before it fails as `WouldBlock`; `None`, for ever, at first.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for a time of zero.
+    pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.core.set_timeout(Direction::Write, timeout)
+    }
+
+    /// How long a read waits.
+    pub fn read_timeout(&self) -> io::Result<Option<Duration>> {
+        Ok(self.core.timeout(Direction::Read))
+    }
+
+    /// How long a write waits.
+    pub fn write_timeout(&self) -> io::Result<Option<Duration>> {
+        Ok(self.core.timeout(Direction::Write))
+    }
+
+    /// Reads without taking: the next read finds the same octets.
+    ///
+    /// # Errors
+    ///
+    /// As reading.
+    pub fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let id = self.core.id();
+        self.core.block(Direction::Read, |shard, _| shard.stack.peek(id, buffer))
+    }
+
+    /// SO_LINGER. `Some(ZERO)` makes the drop reset the connection and throw away what has not
+    /// been delivered. A longer time changes nothing: no drop blocks, and the stack goes on
+    /// delivering in the background. `None` at first.
+    pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
+        self.core.set_option(|options| options.linger = linger)
+    }
+
+    /// SO_LINGER.
+    pub fn linger(&self) -> io::Result<Option<Duration>> {
+        self.core.option(|options| options.linger)
+    }
+
+    /// TCP_NODELAY: sends small segments at once (Nagle's algorithm off). Off at first.
+    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
+        self.core.set_option(|options| options.nodelay = nodelay)
+    }
+
+    /// TCP_NODELAY.
+    pub fn nodelay(&self) -> io::Result<bool> {
+        self.core.option(|options| options.nodelay)
+    }
+
+    /// IP_TTL of the packets that we send; 64 at first.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` unless it is from 1 to 255.
+    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        self.core.set_ttl(ttl)
+    }
+
+    /// IP_TTL.
+    pub fn ttl(&self) -> io::Result<u32> {
+        self.core.option(|options| options.ttl.into())
+    }
+
+    /// The error that waits to be told (SO_ERROR), and clears it.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.core.take_error()
+    }
+
+    /// Whether calls that would wait fail as `WouldBlock` instead; off at first.
+    ///
+    /// # Errors
+    ///
+    /// None; a `Result` since std's is one.
+    pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        self.core.set_nonblocking(nonblocking);
+        Ok(())
+    }
+
+    /// What TCP knows about the connection, as `ss -ti` shows it.
+    pub fn info(&self) -> io::Result<TcpInfo> {
+        self.core.info()
+    }
+}
+
+impl Read for &TcpStream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let id = self.core.id();
+        self.core.block(Direction::Read, |shard, now| shard.stack.read(now, id, buffer))
+    }
+
+    fn read_vectored(&mut self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        self.core.block(Direction::Read, |shard, now| {
+            self.core.read_vectored(&mut shard.stack, now, buffers)
+        })
+    }
+}
+
+impl Write for &TcpStream {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        let id = self.core.id();
+        self.core.block(Direction::Write, |shard, now| shard.stack.write(now, id, octets))
+    }
+
+    fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.core.block(Direction::Write, |shard, now| {
+            self.core.write_vectored(&mut shard.stack, now, buffers)
+        })
+    }
+
+    /// Nothing to do: what is written is on its way.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Read for TcpStream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        (&*self).read(buffer)
+    }
+
+    fn read_vectored(&mut self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        (&*self).read_vectored(buffers)
+    }
+}
+
+impl Write for TcpStream {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        (&*self).write(octets)
+    }
+
+    fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        (&*self).write_vectored(buffers)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

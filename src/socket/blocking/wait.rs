@@ -1,0 +1,76 @@
+//! Waiting for a socket with a thread.
+
+use std::io;
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+use std::thread::{self, Thread};
+
+use crate::error::SocketError;
+use crate::runtime::{Direction, Shard};
+use crate::socket::SocketCore;
+use crate::socket::core::attempt;
+use crate::time::{Duration, Instant};
+
+/// A thread that is parked until its socket is ready.
+struct Parked(Thread);
+
+impl Wake for Parked {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+thread_local! {
+    /// This thread as a waker; a thread waits for one socket at a time.
+    static WAKER: Waker = Waker::from(Arc::new(Parked(thread::current())));
+}
+
+impl SocketCore {
+    /// Repeats `act` until it does not have to wait, as the socket's mode and timeouts allow:
+    /// `WouldBlock` when they have run out.
+    pub(crate) fn block<T>(
+        &self,
+        direction: Direction,
+        act: impl FnMut(&mut Shard, Instant) -> Result<T, SocketError>,
+    ) -> io::Result<T> {
+        let limit =
+            if self.is_nonblocking() { Some(Duration::ZERO) } else { self.timeout(direction) };
+        Ok(self.block_for(direction, limit, act)?)
+    }
+
+    /// Repeats `act` until it does not have to wait: `WouldBlock` after `limit`.
+    pub(crate) fn block_for<T>(
+        &self,
+        direction: Direction,
+        limit: Option<Duration>,
+        mut act: impl FnMut(&mut Shard, Instant) -> Result<T, SocketError>,
+    ) -> Result<T, SocketError> {
+        let shared = self.net().shared();
+        let interest = direction.interest();
+        let mut end = None;
+        let mut key = None;
+        loop {
+            let (result, now) = shared.call(|shard, now| {
+                let end = *end.get_or_insert_with(|| limit.map(|limit| now + limit));
+                let result = attempt(shard, now, &mut act);
+                if matches!(result, Err(SocketError::WouldBlock)) && end.is_none_or(|end| now < end)
+                {
+                    let displaced = WAKER.with(|waker| {
+                        (shard.waiters).register(self.id(), interest, &mut key, waker)
+                    });
+                    shard.deferred.discard.extend(displaced);
+                    return (None, now);
+                }
+                let gone = key.and_then(|key| shard.waiters.remove(self.id(), key));
+                shard.deferred.discard.extend(gone);
+                (Some(result), now)
+            });
+            match (result, end.flatten()) {
+                (Some(result), _) => return result,
+                // A wake-up that means something else only costs another look.
+                (None, Some(end)) => thread::park_timeout(end - now),
+                (None, None) => thread::park(),
+            }
+        }
+    }
+}

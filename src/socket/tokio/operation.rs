@@ -1,0 +1,161 @@
+//! Waiting for a socket with a task.
+//!
+//! Every wait takes part in tokio's cooperative scheduling: a task whose socket is always ready
+//! yields now and then, as with tokio's own sockets.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{Interest as TokioInterest, Ready};
+use tokio::task::coop::poll_proceed;
+
+use crate::error::SocketError;
+use crate::runtime::{Direction, Interest, Key, Shard};
+use crate::socket::SocketCore;
+use crate::socket::core::attempt;
+use crate::socket::invalid;
+use crate::stack::Readiness;
+use crate::time::Instant;
+
+/// A call that is repeated until it does not have to wait.
+///
+/// Cancel-safe: the call happens in one poll, whose result is the future's; dropping the future
+/// before that takes it out of the registry and changes nothing else.
+#[must_use = "futures do nothing unless polled"]
+pub(crate) struct Operation<'a, F> {
+    core: &'a SocketCore,
+    interest: Interest,
+    key: Option<Key>,
+    act: F,
+}
+
+impl<T, F> Future for Operation<'_, F>
+where
+    F: FnMut(&mut Shard, Instant) -> Result<T, SocketError> + Unpin,
+{
+    type Output = io::Result<T>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        let this = self.get_mut();
+        let budget = ready!(poll_proceed(cx));
+        let (core, interest, key) = (this.core, this.interest, &mut this.key);
+        let act = &mut this.act;
+        let result = core.net().shared().call(|shard, now| {
+            let result = attempt(shard, now, act);
+            let displaced = if matches!(result, Err(SocketError::WouldBlock)) {
+                (shard.waiters).register(core.id(), interest, key, cx.waker())
+            } else {
+                key.take().and_then(|key| shard.waiters.remove(core.id(), key))
+            };
+            shard.deferred.discard.extend(displaced);
+            result
+        });
+        match result {
+            Err(SocketError::WouldBlock) => Poll::Pending,
+            result => {
+                budget.made_progress();
+                Poll::Ready(result.map_err(io::Error::from))
+            }
+        }
+    }
+}
+
+impl<F> Drop for Operation<'_, F> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            self.core.net().shared().ask(|shard, _| {
+                let gone = shard.waiters.remove(self.core.id(), key);
+                shard.deferred.discard.extend(gone);
+            });
+        }
+    }
+}
+
+impl SocketCore {
+    /// Repeats `act` until it does not have to wait.
+    pub(crate) fn operation<T, F>(&self, direction: Direction, act: F) -> Operation<'_, F>
+    where
+        F: FnMut(&mut Shard, Instant) -> Result<T, SocketError> + Unpin,
+    {
+        Operation { core: self, interest: direction.interest(), key: None, act }
+    }
+
+    /// Tries `act` once, and leaves the task's waker if it has to wait: the last waker in a
+    /// direction is the one that is woken.
+    pub(crate) fn poll_operation<T>(
+        &self,
+        direction: Direction,
+        cx: &mut Context<'_>,
+        act: impl FnOnce(&mut Shard, Instant) -> Result<T, SocketError>,
+    ) -> Poll<io::Result<T>> {
+        let budget = ready!(poll_proceed(cx));
+        let result = self.net().shared().call(|shard, now| {
+            let result = attempt(shard, now, act);
+            if matches!(result, Err(SocketError::WouldBlock)) {
+                let displaced = (shard.waiters).set_poll_waker(self.id(), direction, cx.waker());
+                shard.deferred.discard.extend(displaced);
+            }
+            result
+        });
+        match result {
+            Err(SocketError::WouldBlock) => Poll::Pending,
+            result => {
+                budget.made_progress();
+                Poll::Ready(result.map_err(io::Error::from))
+            }
+        }
+    }
+
+    /// Waits until the socket is ready for any of what `interest` names.
+    pub(crate) async fn ready(&self, interest: TokioInterest) -> io::Result<Ready> {
+        let (ours, mask) = match (interest.is_readable(), interest.is_writable()) {
+            (true, true) => (Interest::BOTH, Ready::ALL),
+            (true, false) => (Interest::READ, Ready::READABLE | Ready::READ_CLOSED),
+            (false, true) => (Interest::WRITE, Ready::WRITABLE | Ready::WRITE_CLOSED),
+            (false, false) => return Err(invalid("a socket is readable or writable")),
+        };
+        let is_ready = |shard: &mut Shard, _: Instant| {
+            let readiness = shard.stack.readiness(self.id());
+            if shard.is_over() {
+                Ok(to_tokio(readiness) | Ready::ERROR)
+            } else if ours.is_met(readiness) {
+                Ok(to_tokio(readiness))
+            } else {
+                Err(SocketError::WouldBlock)
+            }
+        };
+        let wait = Operation { core: self, interest: ours, key: None, act: is_ready };
+        Ok(wait.await? & (mask | Ready::ERROR))
+    }
+
+    /// As the `poll_*_ready` of tokio's sockets.
+    pub(crate) fn poll_ready(
+        &self,
+        direction: Direction,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.poll_operation(direction, cx, |shard, _| {
+            let readiness = shard.stack.readiness(self.id());
+            if direction.interest().is_met(readiness) || shard.is_over() {
+                Ok(())
+            } else {
+                Err(SocketError::WouldBlock)
+            }
+        })
+    }
+}
+
+/// A readiness in tokio's words.
+fn to_tokio(readiness: Readiness) -> Ready {
+    let words = [
+        (Readiness::READABLE, Ready::READABLE),
+        (Readiness::WRITABLE, Ready::WRITABLE),
+        (Readiness::READ_CLOSED, Ready::READ_CLOSED),
+        (Readiness::WRITE_CLOSED, Ready::WRITE_CLOSED),
+        (Readiness::ERROR, Ready::ERROR),
+    ];
+    let present = words.iter().filter(|(ours, _)| readiness.contains(*ours));
+    present.fold(Ready::EMPTY, |all, (_, word)| all | *word)
+}

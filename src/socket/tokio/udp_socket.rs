@@ -1,0 +1,246 @@
+//! A UDP socket, as `tokio::net::UdpSocket`.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{Interest, ReadBuf, Ready};
+use tokio::net::{ToSocketAddrs, lookup_host};
+
+use crate::runtime::{Direction, Net};
+use crate::socket::{SocketCore, no_addresses};
+
+/// A UDP socket for tasks, as [`tokio::net::UdpSocket`](::tokio::net::UdpSocket).
+///
+/// Every call takes `&self`, so that an `Arc` of one serves any number of tasks. All are
+/// cancel-safe: a future that is dropped before it is ready has received or sent nothing.
+///
+/// # Examples
+///
+/// ```no_run
+/// use wharf::tokio::UdpSocket;
+///
+/// # async fn example(net: &wharf::Net) -> std::io::Result<()> {
+/// let socket = UdpSocket::bind(net, "0.0.0.0:7").await?;
+/// let mut buffer = [0; 1500];
+/// loop {
+///     let (len, peer) = socket.recv_from(&mut buffer).await?;
+///     socket.send_to(&buffer[..len], peer).await?;
+/// }
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct UdpSocket {
+    core: Arc<SocketCore>,
+}
+
+impl UdpSocket {
+    /// Binds to the first of the addresses that can be had; port 0 takes a free one.
+    ///
+    /// # Errors
+    ///
+    /// `AddrInUse`; `AddrNotAvailable` if the address is not ours.
+    pub async fn bind(net: &Net, addr: impl ToSocketAddrs) -> io::Result<Self> {
+        let addrs: Vec<SocketAddr> = lookup_host(addr).await?.collect();
+        if addrs.is_empty() {
+            return Err(no_addresses());
+        }
+        crate::net::UdpSocket::bind(net, addrs.as_slice()).map(Self::from)
+    }
+
+    /// Waits for a datagram; how many octets of it are in `buffer`, and who sent it. What does
+    /// not fit is lost.
+    ///
+    /// # Errors
+    ///
+    /// An ICMP error that came back for what a connected socket sent, once.
+    pub async fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        let id = self.core.id();
+        self.core.operation(Direction::Read, |shard, _| shard.stack.recv_from(id, buffer)).await
+    }
+
+    /// As [`UdpSocket::recv_from`]; only the last task that polled is woken.
+    pub fn poll_recv_from(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<SocketAddr>> {
+        let id = self.core.id();
+        let unfilled = buffer.initialize_unfilled();
+        let (len, peer) = ready!(self.core.poll_operation(Direction::Read, cx, |shard, _| {
+            shard.stack.recv_from(id, unfilled)
+        }))?;
+        buffer.advance(len);
+        Poll::Ready(Ok(peer))
+    }
+
+    /// As [`UdpSocket::recv_from`], and leaves the datagram for the next call.
+    pub async fn peek_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        let id = self.core.id();
+        self.core.operation(Direction::Read, |shard, _| shard.stack.peek_from(id, buffer)).await
+    }
+
+    /// Receives a datagram if one waits.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if none does.
+    pub fn try_recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        let id = self.core.id();
+        self.core.call(|shard, _| shard.stack.recv_from(id, buffer))
+    }
+
+    /// As [`UdpSocket::try_recv_from`], without the sender.
+    pub fn try_recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.try_recv_from(buffer).map(|(len, _)| len)
+    }
+
+    /// Sends a datagram to the first of the addresses.
+    ///
+    /// # Errors
+    ///
+    /// EMSGSIZE if it does not fit into one packet; EACCES to a broadcast address unless
+    /// [`UdpSocket::set_broadcast`] allows it; `HostUnreachable`, `NetworkUnreachable`.
+    pub async fn send_to(&self, octets: &[u8], addr: impl ToSocketAddrs) -> io::Result<usize> {
+        let addr = lookup_host(addr).await?.next().ok_or_else(no_addresses)?;
+        self.send_datagram(octets, Some(addr)).await
+    }
+
+    async fn send_datagram(&self, octets: &[u8], to: Option<SocketAddr>) -> io::Result<usize> {
+        let id = self.core.id();
+        self.core
+            .operation(Direction::Write, |shard, now| shard.running()?.send_to(now, id, octets, to))
+            .await
+    }
+
+    /// As [`UdpSocket::send_to`]; only the last task that polled is woken.
+    pub fn poll_send_to(
+        &self,
+        cx: &mut Context<'_>,
+        octets: &[u8],
+        to: SocketAddr,
+    ) -> Poll<io::Result<usize>> {
+        let id = self.core.id();
+        self.core.poll_operation(Direction::Write, cx, |shard, now| {
+            shard.running()?.send_to(now, id, octets, Some(to))
+        })
+    }
+
+    /// Sends a datagram if there is room for it.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if there is none; else as [`UdpSocket::send_to`].
+    pub fn try_send_to(&self, octets: &[u8], to: SocketAddr) -> io::Result<usize> {
+        let id = self.core.id();
+        self.core.call(|shard, now| shard.running()?.send_to(now, id, octets, Some(to)))
+    }
+
+    /// Sets the peer: [`UdpSocket::send`] sends to it, and datagrams of others are not received.
+    ///
+    /// # Errors
+    ///
+    /// Of the last address tried.
+    pub async fn connect(&self, addr: impl ToSocketAddrs) -> io::Result<()> {
+        let mut last = None;
+        for addr in lookup_host(addr).await? {
+            match self.core.start_connect(addr) {
+                Ok(()) => return Ok(()),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(no_addresses))
+    }
+
+    /// Sends a datagram to the peer.
+    ///
+    /// # Errors
+    ///
+    /// As [`UdpSocket::send_to`], and if there is no peer.
+    pub async fn send(&self, octets: &[u8]) -> io::Result<usize> {
+        self.send_datagram(octets, None).await
+    }
+
+    /// Waits for a datagram of the peer's.
+    ///
+    /// # Errors
+    ///
+    /// As [`UdpSocket::recv_from`].
+    pub async fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.recv_from(buffer).await.map(|(len, _)| len)
+    }
+
+    /// Waits until the socket is ready for any of what `interest` names, and tells for what.
+    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        self.core.ready(interest).await
+    }
+
+    /// Waits until a datagram or an error waits.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.ready(Interest::READABLE).await.map(drop)
+    }
+
+    /// Waits until there is room for a datagram.
+    pub async fn writable(&self) -> io::Result<()> {
+        self.ready(Interest::WRITABLE).await.map(drop)
+    }
+
+    /// The peer that [`UdpSocket::connect`] set.
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected` if it set none.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.core.peer_addr()
+    }
+
+    /// Our address.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.core.local_addr()
+    }
+
+    /// SO_BROADCAST: whether datagrams may go to broadcast addresses. Off at first.
+    pub fn set_broadcast(&self, broadcast: bool) -> io::Result<()> {
+        self.core.set_option(|options| options.broadcast = broadcast)
+    }
+
+    /// SO_BROADCAST.
+    pub fn broadcast(&self) -> io::Result<bool> {
+        self.core.option(|options| options.broadcast)
+    }
+
+    /// IP_TTL of the datagrams that we send; 64 at first.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` unless it is from 1 to 255.
+    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        self.core.set_ttl(ttl)
+    }
+
+    /// IP_TTL.
+    pub fn ttl(&self) -> io::Result<u32> {
+        self.core.option(|options| options.ttl.into())
+    }
+
+    /// The error that waits to be told (SO_ERROR), and clears it.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.core.take_error()
+    }
+}
+
+/// The same socket, for tasks.
+impl From<crate::net::UdpSocket> for UdpSocket {
+    fn from(socket: crate::net::UdpSocket) -> Self {
+        let core = socket.into_core();
+        Self { core }
+    }
+}
+
+/// The same socket, for blocking calls.
+impl From<UdpSocket> for crate::net::UdpSocket {
+    fn from(socket: UdpSocket) -> Self {
+        Self::from_core(socket.core)
+    }
+}

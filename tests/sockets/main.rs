@@ -1,0 +1,17 @@
+//! Blocking and tokio sockets of two stacks in this process, over a link in memory: the
+//! semantics of std, cancellation, ends.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "these tests run in real time, with threads, and a helper's panic fails its test"
+)]
+
+mod blocking;
+mod ends;
+mod lifecycle;
+mod support;
+#[cfg(feature = "tokio")]
+mod tokio;
+mod udp;
+#[cfg(all(feature = "axum", feature = "hyper", feature = "cli"))]
+mod web;

@@ -1,0 +1,511 @@
+//! `wharf::tokio`: what `tokio::net` promises, with a thread or a task as the driver.
+
+use std::future::{Future, poll_fn};
+use std::io::{ErrorKind, IoSlice};
+use std::net::Shutdown;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest, ReadBuf};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use wharf::tokio::{EchoSocket, TcpListener, TcpSocket, TcpStream, UdpSocket};
+use wharf::{Link, Net};
+
+use super::support::{
+    Cable, End, FAR, LIMIT, NEAR, NOBODY, Pair, at, config, errno, eventually, pattern,
+};
+
+/// Two stacks that run as tasks of the test's own runtime.
+struct Tasks {
+    near: Net,
+    far: Net,
+    cable: Cable,
+    drivers: [JoinHandle<std::io::Result<()>>; 2],
+}
+
+impl Tasks {
+    fn new() -> Self {
+        let (near, far) = Link::pair(1500);
+        let (near, cable) = End::new(near);
+        let (near, near_driver) = Net::driver(near, config(NEAR)).unwrap();
+        let (far, far_driver) = Net::driver(far, config(FAR)).unwrap();
+        let drivers = [tokio::spawn(near_driver), tokio::spawn(far_driver)];
+        Self { near, far, cable, drivers }
+    }
+}
+
+/// Fails if `future` hangs.
+async fn limited<T>(future: impl Future<Output = T>) -> T {
+    timeout(LIMIT, future).await.expect("the test hangs")
+}
+
+async fn connect(near: &Net, far: &Net) -> (TcpStream, TcpStream) {
+    limited(async {
+        let listener = TcpListener::bind(far, (FAR, 0)).await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let near = TcpStream::connect(near, addr).await.unwrap();
+        let (far, peer) = listener.accept().await.unwrap();
+        assert_eq!(peer, near.local_addr().unwrap());
+        assert_eq!(near.peer_addr().unwrap(), far.local_addr().unwrap());
+        (near, far)
+    })
+    .await
+}
+
+/// Polls once, with a waker that does nothing.
+fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    std::pin::Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Sends two million octets through an echo server and back.
+async fn echo_much(near: &Net, far: &Net) {
+    let (near, mut far) = connect(near, far).await;
+    let echoing = tokio::spawn(async move {
+        let (mut read, mut write) = far.split();
+        tokio::io::copy(&mut read, &mut write).await.unwrap();
+        write.shutdown().await.unwrap();
+    });
+    let (mut read, mut write) = near.into_split();
+    let sent = Arc::new(pattern(2_000_000));
+    let writing = tokio::spawn({
+        let sent = sent.clone();
+        async move {
+            write.write_all(&sent).await.unwrap();
+            // Dropping the half says that this is all.
+        }
+    });
+    let mut got = Vec::new();
+    limited(read.read_to_end(&mut got)).await.unwrap();
+    assert!(got == *sent, "{} octets of {}", got.len(), sent.len());
+    writing.await.unwrap();
+    echoing.await.unwrap();
+}
+
+#[tokio::test]
+async fn octets_come_back_when_driver_and_tasks_share_a_thread() {
+    let tasks = Tasks::new();
+    echo_much(&tasks.near, &tasks.far).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn octets_come_back_when_driver_and_tasks_move_between_threads() {
+    let tasks = Tasks::new();
+    echo_much(&tasks.near, &tasks.far).await;
+}
+
+#[tokio::test]
+async fn octets_come_back_when_the_drivers_have_threads_of_their_own() {
+    let pair = Pair::new();
+    echo_much(&pair.near, &pair.far).await;
+}
+
+#[tokio::test]
+async fn many_tasks_are_served_at_once() {
+    let tasks = Tasks::new();
+    let listener = TcpListener::bind(&tasks.far, (FAR, 80)).await.unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let (mut read, mut write) = stream.split();
+                drop(tokio::io::copy(&mut read, &mut write).await);
+            });
+        }
+    });
+    let clients: Vec<_> = (0..300u32)
+        .map(|n| {
+            let net = tasks.near.clone();
+            tokio::spawn(async move {
+                let mut stream = TcpStream::connect(&net, (FAR, 80)).await.unwrap();
+                for round in 0..5 {
+                    stream.write_u32(n + round).await.unwrap();
+                    assert_eq!(stream.read_u32().await.unwrap(), n + round);
+                }
+            })
+        })
+        .collect();
+    for client in clients {
+        limited(client).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_dropped_accept_loses_no_connection() {
+    let pair = Pair::new();
+    let listener = TcpListener::bind(&pair.far, (FAR, 80)).await.unwrap();
+    let mut streams = Vec::new();
+    for n in 0..50 {
+        {
+            let mut dropped = Box::pin(listener.accept());
+            assert!(poll_once(&mut dropped).is_pending());
+            let connecting = TcpStream::connect(&pair.near, (FAR, 80));
+            streams.push(limited(connecting).await.unwrap());
+            if n % 2 == 0 {
+                // By now it would be ready, and has woken somebody who does not come.
+                tokio::task::yield_now().await;
+            }
+        }
+        let (_, peer) = limited(listener.accept()).await.unwrap();
+        assert_eq!(peer, streams[n].local_addr().unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_dropped_accept_does_not_take_the_wake_up_of_another() {
+    let pair = Pair::new();
+    let listener = Arc::new(TcpListener::bind(&pair.far, (FAR, 80)).await.unwrap());
+    let waiting = tokio::spawn({
+        let listener = listener.clone();
+        async move { listener.accept().await.unwrap().1 }
+    });
+    tokio::task::yield_now().await;
+    let mut dropped = Box::pin(listener.accept());
+    assert!(poll_once(&mut dropped).is_pending());
+    let near = limited(TcpStream::connect(&pair.near, (FAR, 80))).await.unwrap();
+    drop(dropped);
+    assert_eq!(limited(waiting).await.unwrap(), near.local_addr().unwrap());
+}
+
+#[tokio::test]
+async fn poll_accept_wakes_its_last_task() {
+    let pair = Pair::new();
+    let listener = TcpListener::bind(&pair.far, (FAR, 80)).await.unwrap();
+    let accepting = tokio::spawn(async move { poll_fn(|cx| listener.poll_accept(cx)).await });
+    tokio::task::yield_now().await;
+    let near = limited(TcpStream::connect(&pair.near, (FAR, 80))).await.unwrap();
+    let (_, peer) = limited(accepting).await.unwrap().unwrap();
+    assert_eq!(peer, near.local_addr().unwrap());
+}
+
+#[tokio::test]
+async fn a_dropped_read_has_read_nothing() {
+    let pair = Pair::new();
+    let (mut near, mut far) = connect(&pair.near, &pair.far).await;
+    let mut lost = [0; 8];
+    {
+        let mut dropped = Box::pin(near.read(&mut lost));
+        assert!(poll_once(&mut dropped).is_pending());
+        far.write_all(b"all of it").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(lost, [0; 8]);
+    let mut got = [0; 9];
+    limited(near.read_exact(&mut got)).await.unwrap();
+    assert_eq!(&got, b"all of it");
+}
+
+#[tokio::test]
+async fn a_dropped_connect_gives_up() {
+    let pair = Pair::new();
+    let connecting = TcpStream::connect(&pair.near, (NOBODY, 80));
+    assert!(timeout(Duration::from_millis(50), connecting).await.is_err());
+    eventually("the attempt is forgotten", || pair.near.connections().is_empty());
+}
+
+#[tokio::test]
+async fn errors_of_a_connect_are_the_kernels() {
+    let tasks = Tasks::new();
+    let error = limited(TcpStream::connect(&tasks.near, (FAR, 9))).await.unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::ECONNREFUSED));
+    let error = limited(TcpStream::connect(&tasks.near, "[::1]:9")).await.unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::EAFNOSUPPORT));
+    let none: &[std::net::SocketAddr] = &[];
+    let error = TcpStream::connect(&tasks.near, none).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    // The last address that works is taken.
+    let listener = TcpListener::bind(&tasks.far, (FAR, 80)).await.unwrap();
+    let addrs = [at(FAR, 9), at(FAR, 80)];
+    limited(TcpStream::connect(&tasks.near, &addrs[..])).await.unwrap();
+    limited(listener.accept()).await.unwrap();
+}
+
+#[tokio::test]
+async fn readiness_is_waited_for_and_tried() {
+    let pair = Pair::new();
+    let (near, far) = connect(&pair.near, &pair.far).await;
+    assert_eq!(errno(near.try_read(&mut [0; 8])), Some(libc::EAGAIN));
+    let mut waiting = Box::pin(near.readable());
+    assert!(poll_once(&mut waiting).is_pending());
+    limited(far.writable()).await.unwrap();
+    assert_eq!(far.try_write(b"x").unwrap(), 1);
+    limited(waiting).await.unwrap();
+    limited(near.readable()).await.unwrap();
+    let both = limited(near.ready(Interest::READABLE | Interest::WRITABLE)).await.unwrap();
+    assert!(both.is_readable() && both.is_writable() && !both.is_read_closed());
+    let ready = limited(near.ready(Interest::READABLE)).await.unwrap();
+    assert!(ready.is_readable() && !ready.is_writable());
+    assert_eq!(near.try_read(&mut [0; 8]).unwrap(), 1);
+    assert_eq!(errno(near.try_read(&mut [0; 8])), Some(libc::EAGAIN));
+    limited(poll_fn(|cx| near.poll_write_ready(cx))).await.unwrap();
+    drop(far);
+    let ready = limited(near.ready(Interest::READABLE)).await.unwrap();
+    assert!(ready.is_readable() && ready.is_read_closed());
+    limited(poll_fn(|cx| near.poll_read_ready(cx))).await.unwrap();
+    assert_eq!(near.try_read(&mut [0; 8]).unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_full_buffer_becomes_writable_when_the_peer_reads() {
+    let tasks = Tasks::new();
+    let (near, mut far) = connect(&tasks.near, &tasks.far).await;
+    let mut sent = 0;
+    while let Ok(Ok(())) = timeout(Duration::from_millis(100), near.writable()).await {
+        if let Ok(len) = near.try_write(&[5; 10_000]) {
+            sent += len;
+        }
+    }
+    let writable = tokio::spawn(async move {
+        near.writable().await.unwrap();
+        near
+    });
+    let mut got = vec![0; sent];
+    limited(far.read_exact(&mut got)).await.unwrap();
+    let near = limited(writable).await.unwrap();
+    assert!(near.try_write(b"more").unwrap() == 4);
+}
+
+#[tokio::test]
+async fn several_buffers_are_written_in_one_call() {
+    let pair = Pair::new();
+    let (mut near, far) = connect(&pair.near, &pair.far).await;
+    assert!(tokio::io::AsyncWrite::is_write_vectored(&near));
+    let slices = [b"ab".as_slice(), b"", b"cde"].map(IoSlice::new);
+    assert_eq!(limited(near.write_vectored(&slices)).await.unwrap(), 5);
+    assert_eq!(near.try_write_vectored(&slices).unwrap(), 5);
+    let mut got = [0; 16];
+    eventually("all has arrived", || far.try_read(&mut []).is_ok() && peeked(&far, &mut got) == 10);
+    assert_eq!(&got[..10], b"abcdeabcde");
+}
+
+/// How many octets wait, by a poll that must not have to wait.
+fn peeked(stream: &TcpStream, buffer: &mut [u8]) -> usize {
+    let mut buffer = ReadBuf::new(buffer);
+    match stream.poll_peek(&mut Context::from_waker(Waker::noop()), &mut buffer) {
+        Poll::Ready(len) => len.unwrap(),
+        Poll::Pending => 0,
+    }
+}
+
+#[tokio::test]
+async fn a_peek_leaves_what_it_sees() {
+    let pair = Pair::new();
+    let (near, mut far) = connect(&pair.near, &pair.far).await;
+    let mut buffer = [0; 8];
+    let mut peek = pin!(near.peek(&mut buffer));
+    assert!(poll_once(&mut peek).is_pending());
+    far.write_all(b"x").await.unwrap();
+    assert_eq!(limited(peek).await.unwrap(), 1);
+    assert_eq!(peeked(&near, &mut [0; 8]), 1);
+    assert_eq!(near.try_read(&mut [0; 8]).unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_dropped_write_half_ends_the_stream_and_reading_goes_on() {
+    let tasks = Tasks::new();
+    let (near, mut far) = connect(&tasks.near, &tasks.far).await;
+    let (mut read, mut write) = near.into_split();
+    write.write_all(b"question").await.unwrap();
+    drop(write);
+    let mut question = Vec::new();
+    limited(far.read_to_end(&mut question)).await.unwrap();
+    assert_eq!(question, b"question");
+    far.write_all(b"answer").await.unwrap();
+    drop(far);
+    let mut answer = Vec::new();
+    limited(read.read_to_end(&mut answer)).await.unwrap();
+    assert_eq!(answer, b"answer");
+}
+
+#[tokio::test]
+async fn halves_are_reunited_with_their_own_and_with_no_other() {
+    let pair = Pair::new();
+    let (near, mut far) = connect(&pair.near, &pair.far).await;
+    let (other, _other_far) = connect(&pair.near, &pair.far).await;
+    let (read, write) = near.into_split();
+    let (other_read, _other_write) = other.into_split();
+    let error = other_read.reunite(write).unwrap_err();
+    let (_, write) = (error.0, error.1);
+    let mut near = read.reunite(write).unwrap();
+    near.write_all(b"whole").await.unwrap();
+    let mut got = [0; 5];
+    limited(far.read_exact(&mut got)).await.unwrap();
+    // A half that is forgotten leaves its direction open.
+    let (_read, write) = near.into_split();
+    write.forget();
+    let more = timeout(Duration::from_millis(50), far.read(&mut got)).await;
+    assert!(more.is_err(), "no end of file");
+}
+
+#[tokio::test]
+async fn a_shutdown_twice_and_after_the_end_is_no_error() {
+    let tasks = Tasks::new();
+    let (mut near, mut far) = connect(&tasks.near, &tasks.far).await;
+    near.shutdown().await.unwrap();
+    near.shutdown().await.unwrap();
+    assert_eq!(limited(far.read(&mut [0; 8])).await.unwrap(), 0);
+    far.set_zero_linger().unwrap();
+    drop(far);
+    let _ = limited(near.read(&mut [0; 8])).await;
+    near.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_socket_is_set_up_before_it_connects_or_listens() {
+    let pair = Pair::new();
+    let socket = TcpSocket::new_v4(&pair.far).unwrap();
+    assert!(!socket.reuseaddr().unwrap());
+    socket.set_reuseaddr(true).unwrap();
+    socket.set_nodelay(true).unwrap();
+    socket.set_recv_buffer_size(100_000).unwrap();
+    socket.set_send_buffer_size(200_000).unwrap();
+    socket.bind(at(FAR, 80)).unwrap();
+    assert_eq!(socket.local_addr().unwrap(), at(FAR, 80));
+    let listener = socket.listen(16).unwrap();
+
+    let socket = TcpSocket::new_v4(&pair.near).unwrap();
+    socket.set_tos_v4(0x10).unwrap();
+    socket.bind(at(NEAR, 5000)).unwrap();
+    let near = limited(socket.connect(at(FAR, 80))).await.unwrap();
+    assert_eq!(near.local_addr().unwrap(), at(NEAR, 5000));
+    let (far, peer) = limited(listener.accept()).await.unwrap();
+    assert_eq!(peer, at(NEAR, 5000));
+    assert!(far.nodelay().unwrap());
+
+    let socket = TcpSocket::new_v4(&pair.near).unwrap();
+    assert_eq!(errno(socket.set_recv_buffer_size(1)), Some(libc::EINVAL));
+    assert_eq!(errno(socket.bind(at(NOBODY, 1))), Some(libc::EADDRNOTAVAIL));
+    assert!(!socket.nodelay().unwrap());
+    assert_eq!(socket.recv_buffer_size().unwrap(), 256 << 10);
+}
+
+#[tokio::test]
+async fn sockets_change_between_blocking_and_tasks() {
+    let pair = Pair::new();
+    let (near, mut far) = connect(&pair.near, &pair.far).await;
+    let blocking = wharf::net::TcpStream::from(near);
+    std::io::Write::write_all(&mut &blocking, b"blocking").unwrap();
+    let mut got = [0; 8];
+    limited(far.read_exact(&mut got)).await.unwrap();
+    assert_eq!(&got, b"blocking");
+    blocking.shutdown(Shutdown::Write).unwrap();
+    let mut near = TcpStream::from(blocking);
+    assert_eq!(limited(far.read(&mut got)).await.unwrap(), 0);
+    far.write_all(b"x").await.unwrap();
+    assert_eq!(limited(near.read_u8()).await.unwrap(), b'x');
+}
+
+#[tokio::test]
+async fn datagrams_and_pings_are_exchanged() {
+    let tasks = Tasks::new();
+    let near = UdpSocket::bind(&tasks.near, (NEAR, 0)).await.unwrap();
+    let far = UdpSocket::bind(&tasks.far, "0.0.0.0:7000").await.unwrap();
+    assert_eq!(errno(far.try_recv_from(&mut [0; 8])), Some(libc::EAGAIN));
+    let mut buffer = [0; 8];
+    {
+        let mut dropped = Box::pin(far.recv_from(&mut buffer));
+        assert!(poll_once(&mut dropped).is_pending());
+    }
+    limited(near.send_to(b"ping", (FAR, 7000))).await.unwrap();
+    limited(far.readable()).await.unwrap();
+    let (len, peer) = limited(far.recv_from(&mut buffer)).await.unwrap();
+    assert_eq!((&buffer[..len], peer), (&b"ping"[..], near.local_addr().unwrap()));
+    limited(near.connect((FAR, 7000))).await.unwrap();
+    far.try_send_to(b"pong!", peer).unwrap();
+    assert_eq!(limited(near.recv(&mut buffer)).await.unwrap(), 5);
+    limited(near.send(b"x")).await.unwrap();
+    assert_eq!(limited(far.peek_from(&mut buffer)).await.unwrap().0, 1);
+    let error = limited(near.send_to(&[0; 1473], (FAR, 7000))).await.unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::EMSGSIZE));
+
+    let echo = EchoSocket::open(&tasks.near).unwrap();
+    limited(echo.send_to(FAR.into(), 7, b"12345678")).await.unwrap();
+    let reply = limited(echo.recv()).await.unwrap();
+    assert_eq!((reply.sequence, reply.len), (7, 8));
+}
+
+#[tokio::test]
+async fn a_driver_ends_with_its_last_handle() {
+    let Tasks { near, far, cable, drivers: [near_driver, far_driver] } = Tasks::new();
+    let (stream, far_stream) = connect(&near, &far).await;
+    drop(near);
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert!(!cable.is_dropped(), "a socket keeps its stack");
+    drop(stream);
+    drop(far_stream);
+    drop(far);
+    limited(near_driver).await.unwrap().unwrap();
+    limited(far_driver).await.unwrap().unwrap();
+    assert!(cable.is_dropped());
+}
+
+#[tokio::test]
+async fn a_shutdown_ends_the_driver_of_the_same_thread() {
+    let Tasks { near, far, cable, drivers: [driver, _far_driver] } = Tasks::new();
+    let (mut stream, mut far_stream) = connect(&near, &far).await;
+    stream.write_all(b"bye").await.unwrap();
+    limited(near.shutdown_async(Duration::from_millis(50))).await.unwrap();
+    limited(driver).await.unwrap().unwrap();
+    assert!(cable.is_dropped());
+    let mut got = [0; 3];
+    limited(far_stream.read_exact(&mut got)).await.unwrap();
+    let error = limited(far_stream.read(&mut got)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    let error = TcpListener::bind(&near, (NEAR, 80)).await.unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::ENETDOWN));
+}
+
+#[tokio::test]
+async fn a_vanished_device_ends_every_wait_and_the_driver() {
+    let Tasks { near, far, cable, drivers: [driver, _far_driver] } = Tasks::new();
+    let (mut stream, _far_stream) = connect(&near, &far).await;
+    let listener = TcpListener::bind(&near, (NEAR, 80)).await.unwrap();
+    let udp = UdpSocket::bind(&near, (NEAR, 80)).await.unwrap();
+    let reading = tokio::spawn(async move { errno(stream.read(&mut [0; 8]).await) });
+    let accepting = tokio::spawn(async move { errno(listener.accept().await) });
+    let receiving = tokio::spawn(async move { errno(udp.recv(&mut [0; 8]).await) });
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    cable.unplug();
+    for wait in [reading, accepting, receiving] {
+        assert_eq!(limited(wait).await.unwrap(), Some(libc::ENETDOWN));
+    }
+    assert_eq!(errno(limited(driver).await.unwrap()), Some(libc::ENODEV));
+    assert_eq!(errno(limited(near.wait_async()).await), Some(libc::ENODEV));
+}
+
+#[tokio::test]
+async fn a_dropped_driver_resets_and_leaves_nobody_waiting() {
+    let Tasks { near, far, cable, drivers: [driver, _far_driver] } = Tasks::new();
+    let (stream, mut far_stream) = connect(&near, &far).await;
+    let reading = tokio::spawn(async move { stream.readable().await });
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    driver.abort();
+    limited(reading).await.unwrap().unwrap();
+    assert!(cable.is_dropped());
+    let error = limited(far_stream.read(&mut [0; 8])).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    limited(near.wait_async()).await.unwrap();
+}
+
+#[test]
+fn calls_of_other_threads_reach_a_driver_that_sleeps() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let tasks = runtime.block_on(async { Tasks::new() });
+    let calling = std::thread::spawn({
+        let (near, far) = (tasks.near.clone(), tasks.far.clone());
+        move || {
+            let listener = wharf::net::TcpListener::bind(&far, (FAR, 80)).unwrap();
+            let near = wharf::net::TcpStream::connect(&near, (FAR, 80)).unwrap();
+            let (far, _) = listener.accept().unwrap();
+            std::io::Write::write_all(&mut &near, &pattern(100_000)).unwrap();
+            super::support::read_exactly(&far, 100_000)
+        }
+    });
+    runtime.block_on(limited(async {
+        while !calling.is_finished() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }));
+    assert!(calling.join().unwrap() == pattern(100_000));
+}
