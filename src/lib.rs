@@ -9,6 +9,11 @@
 //! `transmit` until it returns nothing, then wait until `next_timeout` or the next input. Equal
 //! configuration, seed and inputs with their times give equal octets out.
 
+#[cfg(feature = "cli")]
+pub mod app;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod cli;
 mod collections;
 mod config;
 mod device;

@@ -1,1 +1,7 @@
-fn main() {}
+//! The command `wharf`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    wharf::cli::main()
+}

@@ -1,0 +1,156 @@
+//! The HTTP server: what `wharf serve` answers.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, Request};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Body as _;
+use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
+
+use super::bytes::Pattern;
+use super::chat::Chat;
+use super::dashboard::{self, Status};
+use super::server::HEADER_TIMEOUT;
+use super::stop::Stop;
+use super::websocket;
+
+/// Largest N of `GET /bytes/N`: 1 TiB. More is answered by 400.
+pub const BYTES_MAX: u64 = 1 << 40;
+
+/// Octets that a request's body may have; more is answered by 413. 64 KiB. `/sink` and `/echo`,
+/// which hold no more of a body than one frame, take a body of any length.
+pub const BODY_OCTETS_MAX: usize = 64 << 10;
+
+const OCTETS: [(header::HeaderName, &str); 1] =
+    [(header::CONTENT_TYPE, "application/octet-stream")];
+
+/// What the routes share; clones are the same site.
+#[derive(Clone)]
+pub struct Site {
+    /// What the live page shows of the stack.
+    pub(super) status: Arc<dyn Status>,
+    /// Tells the WebSockets to close.
+    pub(super) stop: Stop,
+    /// The room of `/ws/chat`.
+    pub(super) chat: Chat,
+    started: Instant,
+}
+
+impl Site {
+    /// A site that shows `status`, and whose WebSockets close when `stop` begins.
+    pub fn new(status: Arc<dyn Status>, stop: Stop) -> Self {
+        Self { status, stop, chat: Chat::new(), started: Instant::now() }
+    }
+
+    /// Seconds since the site was made.
+    pub(super) fn uptime(&self) -> u64 {
+        self.started.elapsed().as_secs()
+    }
+}
+
+impl std::fmt::Debug for Site {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Site").finish_non_exhaustive()
+    }
+}
+
+/// All routes.
+pub fn router(site: Site) -> Router {
+    let streaming = Router::new().route("/sink", post(sink)).route("/echo", post(echo));
+    dashboard::routes()
+        .route("/hello", get(hello))
+        .route("/bytes/{len}", get(bytes))
+        .route("/ws/echo", get(websocket::echo))
+        .route("/ws/chat", get(super::chat::join))
+        .fallback(|| async { (StatusCode::NOT_FOUND, "There is no such page.\n") })
+        .layer(middleware::from_fn(limit_body))
+        .merge(streaming)
+        .with_state(site)
+}
+
+async fn hello() -> &'static str {
+    "Hello, World!"
+}
+
+async fn bytes(Path(len): Path<String>) -> Response {
+    match len.parse::<u64>() {
+        Ok(len) if len <= BYTES_MAX => (OCTETS, Body::new(Pattern::new(len))).into_response(),
+        Ok(_) | Err(_) => {
+            let sentence = format!("Ask for 0 to {BYTES_MAX} octets.\n");
+            (StatusCode::BAD_REQUEST, sentence).into_response()
+        }
+    }
+}
+
+/// Reads all and keeps nothing but the count and the hash.
+async fn sink(request: Request) -> Response {
+    let mut body = request.into_body();
+    let mut hash = Sha256::new();
+    let mut octets = 0;
+    while let Some(frame) = body.frame().await {
+        match frame.map(hyper::body::Frame::into_data) {
+            Ok(Ok(data)) => {
+                octets += data.len() as u64;
+                hash.update(&data);
+            }
+            Ok(Err(_trailers)) => {}
+            Err(error) => {
+                let sentence = format!("The body ended early: {error}.\n");
+                return (StatusCode::BAD_REQUEST, sentence).into_response();
+            }
+        }
+    }
+    let mut sha256 = String::with_capacity(64);
+    for octet in hash.finalize() {
+        // Writing to a String cannot fail.
+        let _ = write!(sha256, "{octet:02x}");
+    }
+    json(&serde_json::json!({ "octets": octets, "sha256": sha256 }))
+}
+
+/// The request's body is the response's: each frame goes back as it comes, and a client that
+/// does not read its answer is not read from either.
+async fn echo(request: Request) -> Response {
+    (OCTETS, request.into_body()).into_response()
+}
+
+/// A response of JSON.
+pub(super) fn json(value: &serde_json::Value) -> Response {
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+    (headers, value.to_string()).into_response()
+}
+
+/// Reads the body of a request whose handler has no use for one, so that the connection stays in
+/// step, and refuses what is too long or takes longer than a header may.
+async fn limit_body(request: Request, next: Next) -> Response {
+    if request.body().is_end_stream() {
+        return next.run(request).await;
+    }
+    let announced = request.body().size_hint().lower();
+    if announced > BODY_OCTETS_MAX as u64 {
+        return too_long();
+    }
+    let (parts, body) = request.into_parts();
+    let body = Limited::new(body, BODY_OCTETS_MAX).collect();
+    match tokio::time::timeout(HEADER_TIMEOUT, body).await {
+        Ok(Ok(_)) => next.run(Request::from_parts(parts, Body::empty())).await,
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => too_long(),
+        Ok(Err(_)) => StatusCode::BAD_REQUEST.into_response(),
+        Err(_) => (StatusCode::REQUEST_TIMEOUT, [(header::CONNECTION, "close")]).into_response(),
+    }
+}
+
+/// What is left of the body is not worth reading: the connection ends with the answer.
+fn too_long() -> Response {
+    let sentence = format!("A body here has at most {BODY_OCTETS_MAX} octets.\n");
+    let headers = [(header::CONNECTION, "close")];
+    (StatusCode::PAYLOAD_TOO_LARGE, headers, sentence).into_response()
+}

@@ -1,0 +1,127 @@
+//! How a server stops: it asks its tasks to finish, waits for them, then ends what is left.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+/// How far the stop has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    /// Nobody has asked for a stop.
+    Running,
+    /// Finish what is open, start nothing new.
+    Finishing,
+    /// Drop everything.
+    Over,
+}
+
+/// The switch that stops a server; clones are the same switch.
+#[derive(Clone, Debug)]
+pub struct Stop {
+    phase: watch::Sender<Phase>,
+}
+
+impl Default for Stop {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Stop {
+    /// A switch that nobody has pressed.
+    pub fn new() -> Self {
+        Self { phase: watch::Sender::new(Phase::Running) }
+    }
+
+    /// What a task holds for as long as the stop shall wait for it.
+    pub fn guard(&self) -> Guard {
+        Guard { phase: self.phase.subscribe() }
+    }
+
+    /// Asks every task to finish; returns at once. Asking twice changes nothing.
+    pub fn begin(&self) {
+        self.phase.send_if_modified(|phase| {
+            let is_running = *phase == Phase::Running;
+            if is_running {
+                *phase = Phase::Finishing;
+            }
+            is_running
+        });
+    }
+
+    /// Asks every task to finish and waits up to `grace` for them; then ends the others. True if
+    /// none had to be ended.
+    pub async fn finish(&self, grace: Duration) -> bool {
+        self.begin();
+        let is_done = tokio::time::timeout(grace, self.phase.closed()).await.is_ok();
+        self.phase.send_replace(Phase::Over);
+        // What is left drops its connection as soon as it is polled, which takes no peer.
+        self.phase.closed().await;
+        is_done
+    }
+}
+
+/// Held by a task that a stop waits for, and tells that task how far the stop has come.
+#[derive(Clone, Debug)]
+pub struct Guard {
+    phase: watch::Receiver<Phase>,
+}
+
+impl Guard {
+    /// Returns once the stop has begun. Cancel safe.
+    pub async fn begun(&mut self) {
+        self.reached(Phase::Finishing).await;
+    }
+
+    /// Runs `work` to its end, or until the time to finish is over: then `None`.
+    pub async fn run<F: Future>(mut self, work: F) -> Option<F::Output> {
+        tokio::select! {
+            output = work => Some(output),
+            () = self.reached(Phase::Over) => None,
+        }
+    }
+
+    /// A switch that is gone was never pressed, and can no longer be.
+    async fn reached(&mut self, phase: Phase) {
+        if self.phase.wait_for(|&now| now >= phase).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_finishes_in_time_is_not_ended() {
+        let stop = Stop::new();
+        let mut guard = stop.guard();
+        let task = tokio::spawn(async move {
+            guard.begun().await;
+            guard.run(tokio::time::sleep(Duration::from_secs(4))).await
+        });
+        tokio::task::yield_now().await;
+        assert!(stop.finish(Duration::from_secs(5)).await);
+        assert_eq!(task.await.unwrap(), Some(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_never_finishes_is_ended_when_the_time_is_over() {
+        let stop = Stop::new();
+        let task = tokio::spawn(stop.guard().run(std::future::pending::<()>()));
+        tokio::task::yield_now().await;
+        let begun = tokio::time::Instant::now();
+        assert!(!stop.finish(Duration::from_secs(5)).await);
+        assert_eq!(begun.elapsed(), Duration::from_secs(5));
+        assert_eq!(task.await.unwrap(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_with_nothing_open_takes_no_time() {
+        let stop = Stop::new();
+        let begun = tokio::time::Instant::now();
+        assert!(stop.finish(Duration::from_secs(5)).await);
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+    }
+}
