@@ -17,6 +17,8 @@ pub(crate) struct AckScheduler {
     is_due: bool,
     /// An acknowledgment is owed by then, unless a segment carries it before.
     due_at: Option<Instant>,
+    /// How many segments that came early wait for a duplicate acknowledgment each.
+    duplicates: u32,
     /// Octets received since the last acknowledgment.
     unacknowledged: u32,
     /// The largest segment seen: what "full-sized" means to this peer.
@@ -32,6 +34,7 @@ impl AckScheduler {
             delay_max,
             is_due: false,
             due_at: None,
+            duplicates: 0,
             unacknowledged: 0,
             largest: 0,
             challenged_at: None,
@@ -47,10 +50,19 @@ impl AckScheduler {
     ///
     /// At least every second full-sized segment is acknowledged (SHLD-19), counted across bursts;
     /// but since nothing is sent while a burst is taken in, a burst costs one acknowledgment
-    /// however long it is (MUST-58, MUST-59 come before SHLD-19).
+    /// however long it is (MUST-58, MUST-59 come before SHLD-19). Segments that come early are the
+    /// exception: a peer without SACK counts an acknowledgment for each of them before it sends
+    /// the missing one again (RFC 5681 §3.2), and would wait for its timeout if a burst of them
+    /// had but one.
     pub(crate) fn on_taken(&mut self, now: Instant, taken: &Taken, text_len: u32) {
         self.largest = self.largest.max(text_len);
         self.unacknowledged = self.unacknowledged.saturating_add(taken.octets);
+        if taken.octets > 0 {
+            // The point that they would have repeated has moved on.
+            self.duplicates = 0;
+        } else if taken.is_irregular {
+            self.duplicates = self.duplicates.saturating_add(1);
+        }
         if taken.is_irregular || taken.fin {
             self.is_due = true;
         } else if taken.octets > 0 {
@@ -74,7 +86,8 @@ impl AckScheduler {
 
     /// A segment with our acknowledgment left.
     pub(crate) fn on_sent(&mut self) {
-        self.is_due = false;
+        self.duplicates = self.duplicates.saturating_sub(1);
+        self.is_due = self.duplicates > 0;
         self.due_at = None;
         self.unacknowledged = 0;
     }
@@ -142,6 +155,27 @@ mod tests {
             acks.on_taken(Instant::ZERO, &taken, 0);
             assert!(acks.is_due(), "{taken:?}");
         }
+    }
+
+    #[test]
+    fn each_segment_that_came_early_is_acknowledged_until_the_hole_is_filled() {
+        let early = Taken { is_irregular: true, ..Taken::default() };
+        let sent_after = |burst: &[Taken]| {
+            let mut acks = AckScheduler::new(DELAY);
+            for taken in burst {
+                acks.on_taken(Instant::ZERO, taken, 536);
+            }
+            let mut sent = 0;
+            while acks.is_due() {
+                acks.on_sent();
+                sent += 1;
+            }
+            sent
+        };
+        assert_eq!(sent_after(&[early; 1]), 1);
+        assert_eq!(sent_after(&[early; 5]), 5);
+        let filled = Taken { octets: 3 * 536, is_irregular: true, fin: false };
+        assert_eq!(sent_after(&[early, early, filled]), 1);
     }
 
     #[test]
