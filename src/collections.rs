@@ -38,11 +38,6 @@ impl<K: Copy> OnceQueue<K> {
     pub(crate) fn pop(&mut self) -> Option<K> {
         self.queue.pop_front()
     }
-
-    /// Whether nobody waits.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
-    }
 }
 
 #[cfg(test)]

@@ -111,6 +111,7 @@ pub(super) fn check_existing(name: &str, index: u32) -> Result<(), TunError> {
     }
 }
 
+/// The error that says how the device does not fit.
 pub(super) fn unfit(name: &str, misfit: Misfit) -> TunError {
     let name = name.to_owned();
     TunError::Unfit { name, misfit }

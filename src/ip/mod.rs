@@ -27,7 +27,7 @@ use bytes::Bytes;
 use self::icmp::ErrorBudget;
 pub(crate) use self::icmp::{IcmpError, IcmpErrorKind};
 use self::ident::Idents;
-pub(crate) use self::output::{Packet, SendError};
+pub(crate) use self::output::Packet;
 use crate::config::InterfaceConfig;
 use crate::observe::DropReason;
 use crate::packet::{Frame, Outgoing};

@@ -41,10 +41,12 @@ impl Stack {
         }))
     }
 
+    /// The socket.
     pub(super) fn socket(&self, id: SocketId) -> Result<&Socket, SocketError> {
         self.sockets.get(id).ok_or(SocketError::BadHandle)
     }
 
+    /// The socket.
     pub(super) fn socket_mut(&mut self, id: SocketId) -> Result<&mut Socket, SocketError> {
         self.sockets.get_mut(id).ok_or(SocketError::BadHandle)
     }

@@ -6,6 +6,7 @@ use super::listeners::ListenerId;
 use super::socket::{Ended, Kind};
 use super::{ConnectionInfo, End, FlowEntry, Instant, Observer, SocketId, Stack, TcpState};
 use crate::error::SocketError;
+use crate::tcp::Connection;
 
 impl Stack {
     /// A connection is over, or is a record in TIME-WAIT from now on.
@@ -104,7 +105,7 @@ impl Stack {
             local: entry.tuple.local.into(),
             remote: entry.tuple.remote.into(),
             state: entry.tcp_state(),
-            info: entry.connection().map(super::super::tcp::Connection::info),
+            info: entry.connection().map(Connection::info),
         };
         self.flows.iter().map(|(_, entry)| info(entry)).collect()
     }
@@ -112,7 +113,7 @@ impl Stack {
     /// How many connections still have something to say though no socket holds them. TIME-WAIT
     /// does not count. It looks at every connection: for the end of a stack.
     pub fn orphans(&self) -> usize {
-        let is_orphan = |entry: &FlowEntry| entry.connection().is_some_and(|open| open.is_orphan());
+        let is_orphan = |entry: &FlowEntry| entry.connection().is_some_and(Connection::is_orphan);
         self.flows.iter().filter(|(_, entry)| is_orphan(entry)).count()
     }
 

@@ -282,6 +282,7 @@ impl Stack {
         }
     }
 
+    /// connect(2) of a UDP socket: from now on it hears only of this peer.
     pub(super) fn connect_udp(&mut self, udp: UdpId, to: SocketAddr) -> Result<(), SocketError> {
         let IpAddr::V4(addr) = to.ip() else { return Err(SocketError::InvalidAddress) };
         let source = self.ip.source_for(addr).ok_or(SocketError::NetworkUnreachable)?;
@@ -305,6 +306,7 @@ impl Stack {
         }
     }
 
+    /// Hands a UDP socket those of its options that UDP knows.
     pub(super) fn set_udp_options(
         &mut self,
         udp: UdpId,
@@ -321,6 +323,7 @@ impl Stack {
         )
     }
 
+    /// Adds to `ready` what a UDP socket is ready for.
     pub(super) fn udp_readiness(&self, udp: UdpId, ready: Readiness) -> Readiness {
         let has_error = self.udp.has_error(udp);
         ready

@@ -74,3 +74,7 @@ impl Flows {
         self.entries.iter()
     }
 }
+
+#[cfg(test)]
+#[path = "tests/demux.rs"]
+mod tests;

@@ -155,3 +155,7 @@ impl Listeners {
         self.entries.keys().collect()
     }
 }
+
+#[cfg(test)]
+#[path = "tests/listeners.rs"]
+mod tests;

@@ -96,6 +96,7 @@ impl Stack {
     /// # Errors
     ///
     /// [`ConfigError`] names the setting that cannot be.
+    #[expect(clippy::needless_pass_by_value, reason = "two stacks of one seed share secrets")]
     pub fn new(config: StackConfig, seed: Seed) -> Result<Self, ConfigError> {
         config.validate()?;
         let mut rng = Rng::new(&seed);

@@ -38,22 +38,13 @@ impl Stack {
             None => self.ip.source_for(peer).ok_or(SocketError::NetworkUnreachable)?,
         };
         let tuple_from = |port| FourTuple { local: Endpoint::new(addr.into(), port), remote };
-        let tuple = match bound {
-            Some(bound) => {
-                let tuple = tuple_from(bound.port());
-                if self.flows.find(&tuple).is_some() {
-                    return Err(SocketError::AddressNotAvailable);
-                }
-                tuple
-            }
-            None => {
-                let (flows, listeners) = (&self.flows, &self.listeners);
-                let is_free =
-                    |port| !listeners.is_bound(port) && flows.find(&tuple_from(port)).is_none();
-                let port = self.ports.choose(is_free);
-                tuple_from(port.ok_or(SocketError::AddressNotAvailable)?)
-            }
+        let (flows, listeners) = (&self.flows, &self.listeners);
+        let is_free = |port| flows.find(&tuple_from(port)).is_none();
+        let port = match bound {
+            Some(bound) => Some(bound.port()).filter(|&port| is_free(port)),
+            None => self.ports.choose(|port| !listeners.is_bound(port) && is_free(port)),
         };
+        let tuple = tuple_from(port.ok_or(SocketError::AddressNotAvailable)?);
         let iss = self.isn.isn(now, &tuple);
         let mtu = self.config.interface.mtu;
         let offer = Offer::new(&self.config.tcp, mtu, options.receive_buffer);

@@ -51,11 +51,6 @@ impl Outbox {
     pub(crate) fn pop(&mut self) -> Option<Outgoing> {
         self.queue.pop_front()
     }
-
-    /// Whether nothing waits.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
-    }
 }
 
 #[cfg(test)]
@@ -88,7 +83,7 @@ mod tests {
         for number in 0..3 {
             assert_eq!(outbox.pop().unwrap().head[..], packet(number).head[..]);
         }
-        assert!(outbox.is_empty() && outbox.pop().is_none());
+        assert!(outbox.pop().is_none());
     }
 
     #[test]

@@ -125,7 +125,7 @@ impl Stack {
         let receive_buffer = entry.settings.receive_buffer;
         let offer = Offer::new(&self.config.tcp, self.config.interface.mtu, receive_buffer);
         let retries = self.config.tcp.syn_ack_retries;
-        let half_open = HalfOpen::new(now, syn, iss, &offer, receive_buffer, retries);
+        let half_open = HalfOpen::new(now, syn, iss, offer, receive_buffer, retries);
         entry.listener.on_half_open();
         let (ttl, tos) = (entry.ttl, entry.tos);
         self.insert_flow(tuple, Flow::HalfOpen(half_open), Owner::Listener(id), ttl, tos);

@@ -73,6 +73,7 @@ pub enum Shutdown {
 /// of a listener count for the connections that it accepts from then on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option that is on or off by itself")]
 pub struct SocketOptions {
     /// TCP_NODELAY: small segments do not wait for the ones before them. Off.
     pub nodelay: bool,

@@ -54,7 +54,7 @@ impl AckScheduler {
     /// exception: a peer without SACK counts an acknowledgment for each of them before it sends
     /// the missing one again (RFC 5681 §3.2), and would wait for its timeout if a burst of them
     /// had but one.
-    pub(crate) fn on_taken(&mut self, now: Instant, taken: &Taken, text_len: u32) {
+    pub(crate) fn on_taken(&mut self, now: Instant, taken: Taken, text_len: u32) {
         self.largest = self.largest.max(text_len);
         self.unacknowledged = self.unacknowledged.saturating_add(taken.octets);
         if taken.octets > 0 {
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn shld_18_a_lone_segment_is_acknowledged_after_the_delay_and_not_before() {
         let mut acks = AckScheduler::new(DELAY);
-        acks.on_taken(Instant::ZERO, &in_order(100), 100);
+        acks.on_taken(Instant::ZERO, in_order(100), 100);
         assert!(!acks.is_due());
         assert_eq!(acks.deadline(), Some(Instant::ZERO + DELAY));
         acks.on_timeout(Instant::from_nanos(39_999_999));
@@ -136,9 +136,9 @@ mod tests {
     fn shld_19_every_second_full_segment_is_acknowledged_at_once() {
         let mut acks = AckScheduler::new(DELAY);
         for _ in 0..3 {
-            acks.on_taken(Instant::ZERO, &in_order(536), 536);
+            acks.on_taken(Instant::ZERO, in_order(536), 536);
             assert!(!acks.is_due());
-            acks.on_taken(Instant::ZERO, &in_order(536), 536);
+            acks.on_taken(Instant::ZERO, in_order(536), 536);
             assert!(acks.is_due());
             acks.on_sent();
             assert!(!acks.is_due() && acks.deadline().is_none());
@@ -152,7 +152,7 @@ mod tests {
             Taken { fin: true, ..Taken::default() },
         ] {
             let mut acks = AckScheduler::new(DELAY);
-            acks.on_taken(Instant::ZERO, &taken, 0);
+            acks.on_taken(Instant::ZERO, taken, 0);
             assert!(acks.is_due(), "{taken:?}");
         }
     }
@@ -162,7 +162,7 @@ mod tests {
         let early = Taken { is_irregular: true, ..Taken::default() };
         let sent_after = |burst: &[Taken]| {
             let mut acks = AckScheduler::new(DELAY);
-            for taken in burst {
+            for &taken in burst {
                 acks.on_taken(Instant::ZERO, taken, 536);
             }
             let mut sent = 0;

@@ -5,7 +5,7 @@ use super::connection::Opened;
 use super::negotiated::{Negotiated, Offer};
 use super::reset::reset_for;
 use super::segment::{Segment, SegmentPlan};
-use super::seq::SeqNumber;
+use super::seq::{SeqNumber, SeqRange};
 use crate::observe::{DropReason, SendReason, TcpState};
 use crate::time::{Duration, Instant};
 use crate::wire::tcp::TcpFlags;
@@ -15,7 +15,7 @@ use crate::wire::tcp_options::TcpOptions;
 const RTO_INITIAL: Duration = Duration::from_secs(1);
 
 /// Longest wait between two SYNs.
-const RTO_MAX: Duration = Duration::from_secs(60);
+const RTO_MAX: Duration = Duration::from_mins(1);
 
 /// An active open that is not through the handshake.
 #[derive(Clone, Debug)]
@@ -147,7 +147,7 @@ impl Connecting {
         match (segment.syn, segment.ack) {
             (false, _) => Verdict::Drop(DropReason::NoAck),
             (true, Some(ack)) => {
-                let agreed = Negotiated::agree(&self.offer, &segment.options);
+                let agreed = Negotiated::agree(self.offer, &segment.options);
                 // The window of a SYN is not scaled.
                 let window = u32::from(segment.window);
                 Verdict::Opened(self.opened(now, segment.seq, agreed, window, (segment.seq, ack)))
@@ -173,15 +173,21 @@ impl Connecting {
         crossed: &Crossed,
     ) -> Verdict {
         let nxt = crossed.irs + 1;
+        let is_in_window = SeqRange::at(nxt, u32::from(self.window)).contains(segment.seq);
         if segment.rst {
-            // The user opened: it is told (MUST-11).
+            // The user opened: it is told (MUST-11). Only an RST at RCV.NXT counts (RFC 5961 §3).
             return if segment.seq == nxt {
                 Verdict::Refused
+            } else if is_in_window {
+                self.owed = Owed::Ack;
+                Verdict::Stay
+            } else if segment.seq.before(nxt) {
+                Verdict::Drop(DropReason::BelowWindow)
             } else {
-                Verdict::Drop(DropReason::ResetNotExact)
+                Verdict::Drop(DropReason::AboveWindow)
             };
         }
-        let agreed = Negotiated::agree(&self.offer, &crossed.options);
+        let agreed = Negotiated::agree(self.offer, &crossed.options);
         let is_ack_of_syn = segment.ack == Some(self.iss + 1);
         if segment.syn && segment.seq == crossed.irs {
             // Their SYN again, usually as SYN-ACK: with our SYN acknowledged that is all we need.
@@ -193,8 +199,6 @@ impl Connecting {
             self.owed = Owed::Syn;
             return Verdict::Stay;
         }
-        let is_in_window =
-            !segment.seq.before(nxt) && !segment.seq.after(nxt + u32::from(self.window));
         if segment.syn || !is_in_window {
             self.owed = Owed::Ack;
             return Verdict::Stay;
@@ -238,6 +242,10 @@ impl Connecting {
         match std::mem::replace(&mut self.owed, Owed::Nothing) {
             Owed::Nothing => None,
             Owed::Ack => {
+                // Only the window of a SYN is not scaled.
+                let crossed = self.crossed.as_ref()?;
+                let window =
+                    window >> Negotiated::agree(self.offer, &crossed.options).receive_shift;
                 let (reason, seq) = (SendReason::Ack, self.iss + 1);
                 Some(SegmentPlan::bare(reason, seq, ack, TcpFlags::NONE, window))
             }
@@ -259,3 +267,7 @@ impl Connecting {
         Some(SegmentPlan::bare(SendReason::Reset, self.iss + 1, ack, TcpFlags::RST, 0))
     }
 }
+
+#[cfg(test)]
+#[path = "tests/connect.rs"]
+mod tests;

@@ -108,6 +108,7 @@ pub(crate) enum End {
 
 /// What became of an input.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "any of them may come with any other")]
 pub(crate) struct Outcome {
     /// There is more to read, or the end of the file.
     pub(crate) readable: bool,
@@ -130,7 +131,7 @@ impl Connection {
             Some(rtt) => estimator.sample(rtt),
             None => estimator.on_syn_timeout(), // RFC 6298 (5.7): our SYN had to be sent again.
         }
-        let mut send = SendSide::new(iss, &agreed, window, window_from, settings.send_buffer);
+        let mut send = SendSide::new(iss, agreed, window, window_from, settings.send_buffer);
         send.set_nodelay(settings.nodelay);
         let mss = u32::from(agreed.send_mss);
         // RFC 5681 §3.1: after the loss of a SYN the initial window is one segment.
@@ -139,7 +140,7 @@ impl Connection {
             state: State::Established,
             agreed,
             send,
-            receive: ReceiveSide::new(irs, &agreed, offered, settings.receive_buffer),
+            receive: ReceiveSide::new(irs, agreed, offered, settings.receive_buffer),
             acks: AckScheduler::new(config.ack_delay),
             rtt: estimator,
             recovery: Recovery::new(iss + 1),

@@ -60,7 +60,7 @@ impl Connection {
         if segment.seq.before(self.receive.nxt()) {
             return Err(DropReason::BelowWindow);
         }
-        if !segment.seq.before(self.receive.nxt() + self.receive.wnd()) {
+        if segment.seq.at_or_after(self.receive.nxt() + self.receive.wnd()) {
             return Err(DropReason::AboveWindow);
         }
         self.acks.challenge(now);
@@ -91,7 +91,7 @@ impl Connection {
         let acked = self.send.acknowledge(segment, ack);
         self.send.update_window(segment, ack);
         let after = self.outstanding();
-        let verdict = self.recovery.on_ack(now, &acked, before, after);
+        let verdict = self.recovery.on_ack(now, acked, before, after);
         if let Some(rtt) = verdict.rtt {
             self.rtt.sample(rtt);
         }
@@ -104,7 +104,7 @@ impl Connection {
         if verdict.has_recovered {
             self.congestion.on_recovered();
         } else if acked.octets > 0 && verdict.may_grow {
-            self.congestion.on_ack(&AckSample {
+            self.congestion.on_ack(AckSample {
                 delivered: acked.octets,
                 was_window_limited: self.recovery.is_window_limited(),
             });
@@ -137,7 +137,7 @@ impl Connection {
             return;
         }
         let taken = self.receive.take(segment, may_hold);
-        self.acks.on_taken(now, &taken, segment.text_len());
+        self.acks.on_taken(now, taken, segment.text_len());
         outcome.readable = taken.octets > 0 || taken.fin;
         if taken.fin {
             outcome.end = self.move_to(now, self.state.on_fin());

@@ -37,10 +37,10 @@ impl Lifetime {
 
     /// Tells whether octets, a FIN or a probe of ours wait for an answer.
     pub(crate) fn update(&mut self, now: Instant, is_waiting: bool) {
-        if !is_waiting {
-            self.waiting_since = None;
-        } else {
+        if is_waiting {
             self.waiting_since.get_or_insert(now);
+        } else {
+            self.waiting_since = None;
         }
     }
 

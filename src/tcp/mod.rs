@@ -4,11 +4,11 @@
 //! |---|---|---|---|
 //! | `Negotiated` | MSS both ways, window shifts | both SYNs, once | copied to whoever needs it |
 //! | `State` | where the two FINs are | CLOSE, FIN, ACK of our FIN | the next state |
-//! | `SendSide` | SND.*, our FIN, `SendBuffer` | SEG.ACK, SEG.WND, `write` | `Acked`; what may leave |
-//! | `ReceiveSide` | RCV.*, the peer's FIN, `ReceiveBuffer`, `Assembler` | segments, `read` | `Taken`; the window to offer |
+//! | `SendSide` | SND.*, our FIN, octets written | SEG.ACK, SEG.WND, writes | what may leave |
+//! | `ReceiveSide` | RCV.*, their FIN, octets to read | segments, reads | the window to offer |
 //! | `AckScheduler` | is an ACK owed, by when | `Taken`, refusals | must one leave now |
 //! | `RttEstimator` | SRTT, RTTVAR | samples | RTO |
-//! | `Recovery` | what is lost, duplicates, the retransmission timer | ACKs, time | what to send again |
+//! | `Recovery` | what is lost, the retransmission timer | ACKs, time | what to send again |
 //! | `Algorithm` | cwnd, ssthresh | `AckSample`, `Congestion` | the window |
 //! | `Persist` | probe backoff | "data waits for window" | is a probe due |
 //! | `Lifetime` | since when we wait | progress, time | give up |

@@ -37,13 +37,13 @@ impl Offer {
     }
 
     /// The options of a SYN that opens (RFC 9293 §3.7.1: MUST-14, SHLD-5, MAY-3).
-    pub(crate) fn options(&self) -> TcpOptions {
+    pub(crate) fn options(self) -> TcpOptions {
         TcpOptions { mss: Some(self.mss), window_scale: self.window_scale, ..TcpOptions::default() }
     }
 
     /// The options of a SYN that answers another: only what that one offered too
     /// (RFC 7323 §2.2).
-    pub(crate) fn answer_options(&self, theirs: &TcpOptions) -> TcpOptions {
+    pub(crate) fn answer_options(self, theirs: &TcpOptions) -> TcpOptions {
         TcpOptions {
             mss: Some(self.mss),
             window_scale: theirs.window_scale.and(self.window_scale),
@@ -73,7 +73,7 @@ pub(crate) struct Negotiated {
 
 impl Negotiated {
     /// What follows from our SYN and theirs.
-    pub(crate) fn agree(ours: &Offer, theirs: &TcpOptions) -> Self {
+    pub(crate) fn agree(ours: Offer, theirs: &TcpOptions) -> Self {
         // Either both windows are scaled or neither is (RFC 7323 §2.2).
         let (send_shift, receive_shift) = match (ours.window_scale, theirs.window_scale) {
             (Some(ours), Some(theirs)) => (theirs.min(SHIFT_MAX), ours),
@@ -106,22 +106,22 @@ mod tests {
         for (theirs, ours) in
             [(None, 536), (Some(9000), 1460), (Some(1000), 1000), (Some(0), MSS_MIN)]
         {
-            assert_eq!(Negotiated::agree(&offer(), &syn(theirs, None)).send_mss, ours);
+            assert_eq!(Negotiated::agree(offer(), &syn(theirs, None)).send_mss, ours);
         }
     }
 
     #[test]
     fn windows_are_scaled_both_ways_or_not_at_all() {
-        let agreed = Negotiated::agree(&offer(), &syn(None, Some(7)));
+        let agreed = Negotiated::agree(offer(), &syn(None, Some(7)));
         assert_eq!((agreed.send_shift, agreed.receive_shift), (7, 3));
-        let agreed = Negotiated::agree(&offer(), &syn(None, None));
+        let agreed = Negotiated::agree(offer(), &syn(None, None));
         assert_eq!((agreed.send_shift, agreed.receive_shift), (0, 0));
         assert_eq!(offer().answer_options(&syn(None, None)).window_scale, None);
     }
 
     #[test]
     fn a_shift_above_14_counts_as_14() {
-        assert_eq!(Negotiated::agree(&offer(), &syn(None, Some(255))).send_shift, 14);
+        assert_eq!(Negotiated::agree(offer(), &syn(None, Some(255))).send_shift, 14);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::time::{Duration, Instant};
 
 /// Longest time between two probes: 60 s, the upper bound that RFC 6298 (2.5) allows a timer.
-const INTERVAL_MAX: Duration = Duration::from_secs(60);
+const INTERVAL_MAX: Duration = Duration::from_mins(1);
 
 /// Asks the peer for its window when ours is the only side that would ever speak.
 ///

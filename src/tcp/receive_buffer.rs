@@ -66,11 +66,6 @@ impl ReceiveBuffer {
         u32::try_from(self.end - self.read).expect("a receive window has at most 2^30 octets")
     }
 
-    /// Whether nothing waits for the application.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.read == self.end
-    }
-
     /// Moves octets in order into `buf`, as many as fit; says how many those were.
     pub(crate) fn read(&mut self, buf: &mut [u8]) -> usize {
         let octets = self.peek(buf);

@@ -56,7 +56,7 @@ pub(crate) struct Acked {
 
 impl Acked {
     /// Whether SND.UNA moved.
-    pub(crate) fn is_new(&self) -> bool {
+    pub(crate) fn is_new(self) -> bool {
         self.octets > 0 || self.fin
     }
 }
@@ -90,7 +90,7 @@ impl SendSide {
     /// After the handshake: our SYN is acknowledged, and the segment that did it had `window`.
     pub(crate) fn new(
         iss: SeqNumber,
-        agreed: &Negotiated,
+        agreed: Negotiated,
         window: u32,
         (wl1, wl2): (SeqNumber, SeqNumber),
         buffer_max: u32,
@@ -152,6 +152,7 @@ impl SendSide {
     }
 
     /// Whether our FIN has been acknowledged.
+    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn is_fin_acked(&self) -> bool {
         self.fin.is_some_and(|fin| self.una.after(fin))
     }
@@ -200,7 +201,7 @@ impl SendSide {
 
     /// SEG.ACK has been judged: drops what it covers.
     pub(crate) fn acknowledge(&mut self, segment: &Segment, ack: SeqNumber) -> Acked {
-        if !ack.after(self.una) {
+        if ack.at_or_before(self.una) {
             return Acked { is_duplicate: self.is_duplicate(segment, ack), ..Acked::default() };
         }
         let fin = self.fin.is_some_and(|fin| ack.after(fin));
@@ -224,7 +225,7 @@ impl SendSide {
     /// with SND.WL1 and SND.WL2).
     pub(crate) fn update_window(&mut self, segment: &Segment, ack: SeqNumber) {
         let is_newer =
-            self.wl1.before(segment.seq) || (self.wl1 == segment.seq && !ack.before(self.wl2));
+            self.wl1.before(segment.seq) || (self.wl1 == segment.seq && ack.at_or_after(self.wl2));
         if is_newer {
             self.wnd = self.scaled(segment.window);
             self.max_wnd = self.max_wnd.max(self.wnd);
@@ -249,7 +250,7 @@ impl SendSide {
         let is_fin_due = self.fin.is_some() && !self.is_fin_sent();
         if unsent == 0 {
             // A FIN alone takes no window: a peer with a shut window must learn of it too.
-            let range = SeqRange { start: self.nxt, end: self.nxt };
+            let range = SeqRange::at(self.nxt, 0);
             let fin_only = NewText { range, fin: true, push: false };
             return if is_fin_due { Ok(fin_only) } else { Err(Blocked::Nothing) };
         }
@@ -262,7 +263,7 @@ impl SendSide {
         }
         let len = unsent.min(usable).min(self.mss);
         self.is_worth_sending(len, unsent, is_fin_due, is_overdue)?;
-        let range = SeqRange { start: self.nxt, end: self.nxt + len };
+        let range = SeqRange::at(self.nxt, len);
         let is_last = len == unsent;
         Ok(NewText { range, fin: is_last && is_fin_due, push: is_last })
     }
@@ -303,8 +304,8 @@ impl SendSide {
         let fin = self.fin.filter(|&fin| self.is_fin_sent() && lost.end.after(fin));
         let text_end = fin.unwrap_or(lost.end);
         let len = SeqRange { start: lost.start, end: text_end }.len().min(self.mss);
-        let range = SeqRange { start: lost.start, end: lost.start + len };
-        let is_inside = range.end - (self.una + self.wnd) <= 0;
+        let range = SeqRange::at(lost.start, len);
+        let is_inside = range.end.at_or_before(self.una + self.wnd);
         if lost.is_empty() || !(is_inside || lost.start == self.una) {
             return None;
         }
@@ -319,17 +320,18 @@ impl SendSide {
     }
 
     /// Invariants between the variables (called by `check`).
+    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn check(&self) {
-        assert!(!self.nxt.before(self.una), "SND.UNA is past SND.NXT");
+        assert!(self.nxt.at_or_after(self.una), "SND.UNA is past SND.NXT");
         if let Some(fin) = self.fin {
-            assert!(!self.nxt.after(fin + 1), "something was sent behind the FIN");
+            assert!(self.nxt.at_or_before(fin + 1), "something was sent behind the FIN");
             assert!(
                 self.is_fin_acked() || self.una + self.buffer.len() == fin,
                 "the FIN does not stand behind the last octet"
             );
         }
         assert!(
-            self.is_fin_acked() || !self.nxt.after(self.end_of_text() + 1),
+            self.is_fin_acked() || self.nxt.at_or_before(self.end_of_text() + 1),
             "SND.NXT is past what was written"
         );
     }

@@ -74,21 +74,6 @@ impl SendBuffer {
         taken
     }
 
-    /// Appends `octets` without copying them, unless they are so few that a copy is cheaper than
-    /// to keep what they are a slice of. The caller has seen to it that there is room.
-    pub(crate) fn push_bytes(&mut self, octets: Bytes) {
-        if octets.len() < FREEZE_MIN {
-            self.write(&octets, u32::MAX);
-            return;
-        }
-        self.freeze_tail();
-        let charge = octets.len();
-        let start = self.end;
-        self.charged += charge;
-        self.end += charge as u64;
-        self.chunks.push_back(Chunk { start, octets, charge });
-    }
-
     /// How many octets are written and not acknowledged.
     pub(crate) fn len(&self) -> u32 {
         u32::try_from(self.end - self.una).expect("a send buffer has at most 2^30 octets")

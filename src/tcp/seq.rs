@@ -108,14 +108,6 @@ impl SeqRange {
     pub(crate) fn contains(self, seq: SeqNumber) -> bool {
         seq.at_or_after(self.start) && seq.before(self.end)
     }
-
-    /// The octets that are in both; empty if there is none.
-    pub(crate) fn intersect(self, other: Self) -> Self {
-        let start = SeqNumber::max_of(self.start, other.start);
-        let end = if self.end.before(other.end) { self.end } else { other.end };
-        // A range that ends before it starts would lend `contains` a meaning it must not have.
-        Self { start, end: SeqNumber::max_of(start, end) }
-    }
 }
 
 /// `start..end`.
@@ -182,24 +174,6 @@ mod tests {
             assert!(!range.contains(start + 10) && !range.contains(start - 1));
             let nothing = SeqRange::at(start, 0);
             assert!(nothing.is_empty() && !nothing.contains(start));
-        }
-    }
-
-    #[test]
-    fn an_intersection_has_the_octets_of_both_and_no_others() {
-        for base in EDGES.map(SeqNumber) {
-            let range = |start, end| SeqRange { start: base + start, end: base + end };
-            for (a, b, both) in [
-                ((0, 10), (5, 15), (5, 10)),
-                ((0, 10), (2, 4), (2, 4)),
-                ((0, 10), (10, 12), (10, 10)),
-                ((0, 10), (20, 30), (20, 20)),
-                ((0, 10), (0, 10), (0, 10)),
-            ] {
-                let (a, b, both) = (range(a.0, a.1), range(b.0, b.1), range(both.0, both.1));
-                assert_eq!(a.intersect(b), both);
-                assert_eq!(b.intersect(a), both);
-            }
         }
     }
 

@@ -98,7 +98,7 @@ mod tests {
     use crate::wire::tcp::TcpHeader;
     use crate::wire::tcp_options::TcpOptions;
 
-    const LENGTH: Duration = Duration::from_secs(60);
+    const LENGTH: Duration = Duration::from_mins(1);
 
     fn record() -> TimeWait {
         let mut record =

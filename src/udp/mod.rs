@@ -20,7 +20,6 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::ops::RangeInclusive;
 
-pub(crate) use self::output::Transmit;
 pub(crate) use self::socket::UdpOptions;
 use self::socket::UdpSocket;
 use crate::collections::{SlotMap, new_key_type};
@@ -128,11 +127,6 @@ impl Udp {
     pub(crate) fn peer_addr(&self, id: UdpId) -> Result<SocketAddr, SocketError> {
         let peer = self.socket(id)?.peer.ok_or(SocketError::NotConnected)?;
         Ok(peer.into())
-    }
-
-    /// The options of a socket.
-    pub(crate) fn options(&self, id: UdpId) -> Result<UdpOptions, SocketError> {
-        Ok(self.socket(id)?.options)
     }
 
     /// Changes the options of a socket. A smaller receive buffer takes nothing away that waits.

@@ -43,6 +43,7 @@ pub(super) struct UdpSocket {
     pub(super) peer: Option<SocketAddrV4>,
     /// Whether `peer` is a broadcast address.
     pub(super) peer_is_broadcast: bool,
+    /// What it has been told.
     pub(super) options: UdpOptions,
     /// What went wrong since the last call that could report it.
     pub(super) error: Option<SocketError>,

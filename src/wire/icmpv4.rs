@@ -164,18 +164,6 @@ impl<'a> Icmpv4Message<'a> {
         Sum::default().add(octets).is_valid()
     }
 
-    /// Whether RFC 1122 §3.2.2 counts it among the errors, about which none must be sent.
-    pub(crate) fn is_error(&self) -> bool {
-        match self {
-            Self::DestinationUnreachable { .. }
-            | Self::TimeExceeded { .. }
-            | Self::ParameterProblem { .. }
-            | Self::SourceQuench { .. }
-            | Self::Redirect { .. } => true,
-            Self::EchoRequest { .. } | Self::EchoReply { .. } | Self::Unknown { .. } => false,
-        }
-    }
-
     /// Appends the 8 octets of the header, with a checksum over them and the data or quote, which
     /// the caller sends as payload.
     ///

@@ -32,10 +32,6 @@ impl TcpFlags {
     pub(crate) const ACK: Self = Self(1 << 4);
     /// The urgent pointer means something.
     pub(crate) const URG: Self = Self(1 << 5);
-    /// ECN echo.
-    pub(crate) const ECE: Self = Self(1 << 6);
-    /// Congestion window reduced.
-    pub(crate) const CWR: Self = Self(1 << 7);
     /// No bit.
     pub(crate) const NONE: Self = Self(0);
 

@@ -6,6 +6,7 @@ mod output;
 
 use std::net::Ipv4Addr;
 
+use super::output::SendError;
 use super::*;
 use crate::rng::Seed;
 

@@ -42,15 +42,13 @@ pub(crate) enum Congestion {
 /// ssthresh at once, and what the duplicates deliver makes the room for new segments.
 pub(crate) trait CongestionControl {
     /// An acknowledgment arrived outside of recovery.
-    fn on_ack(&mut self, sample: &AckSample);
+    fn on_ack(&mut self, sample: AckSample);
     /// A new episode of congestion began, with `in_flight` octets outstanding.
     fn on_congestion(&mut self, cause: Congestion, in_flight: u32);
     /// An episode that began with a loss is over: all that was outstanding then is acknowledged.
     fn on_recovered(&mut self);
     /// Nothing was sent for `idle`, with a retransmission timeout of `rto`.
     fn on_idle(&mut self, idle: Duration, rto: Duration);
-    /// Segments carry `mss` octets from now on: the handshake is through, or the path has changed.
-    fn on_mss(&mut self, mss: u32);
     /// Octets that may be in flight.
     fn window(&self) -> u32;
     /// The window below which it grows by slow start, octets.
@@ -73,7 +71,7 @@ impl Algorithm {
 }
 
 impl CongestionControl for Algorithm {
-    fn on_ack(&mut self, sample: &AckSample) {
+    fn on_ack(&mut self, sample: AckSample) {
         match self {
             Self::Reno(reno) => reno.on_ack(sample),
         }
@@ -94,12 +92,6 @@ impl CongestionControl for Algorithm {
     fn on_idle(&mut self, idle: Duration, rto: Duration) {
         match self {
             Self::Reno(reno) => reno.on_idle(idle, rto),
-        }
-    }
-
-    fn on_mss(&mut self, mss: u32) {
-        match self {
-            Self::Reno(reno) => reno.on_mss(mss),
         }
     }
 

@@ -40,7 +40,7 @@ impl Reno {
 }
 
 impl CongestionControl for Reno {
-    fn on_ack(&mut self, sample: &AckSample) {
+    fn on_ack(&mut self, sample: AckSample) {
         if !sample.was_window_limited {
             return; // A window that nobody fills has not been tried.
         }
@@ -80,14 +80,6 @@ impl CongestionControl for Reno {
             self.cwnd = self.cwnd.min(self.initial_window);
             self.credit = 0;
         }
-    }
-
-    /// The windows stay what they are in octets (RFC 5681 §3.1 scales none), but never fall below
-    /// one segment: less could send nothing.
-    fn on_mss(&mut self, mss: u32) {
-        self.mss = mss.max(1);
-        self.initial_window = self.initial_window.max(self.mss);
-        self.cwnd = self.cwnd.max(self.mss);
     }
 
     fn window(&self) -> u32 {

@@ -10,7 +10,7 @@ use super::AckSample;
 const SEGMENTS_PER_ACK_MAX: u32 = 8;
 
 /// By how many octets slow start opens the window for what `sample` delivered.
-pub(super) fn growth(sample: &AckSample, mss: u32) -> u32 {
+pub(super) fn growth(sample: AckSample, mss: u32) -> u32 {
     sample.delivered.min(mss.saturating_mul(SEGMENTS_PER_ACK_MAX))
 }
 
@@ -22,7 +22,7 @@ mod tests {
     fn slow_start_counts_octets_and_at_most_eight_segments_an_ack() {
         for (delivered, octets) in [(0, 0), (1, 1), (1000, 1000), (8000, 8000), (44_000, 8000)] {
             let sample = AckSample { delivered, was_window_limited: true };
-            assert_eq!(growth(&sample, 1000), octets, "{delivered}");
+            assert_eq!(growth(sample, 1000), octets, "{delivered}");
         }
     }
 }

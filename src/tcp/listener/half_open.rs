@@ -5,7 +5,7 @@ use crate::tcp::connection::Opened;
 use crate::tcp::negotiated::{Negotiated, Offer};
 use crate::tcp::reset::reset_for;
 use crate::tcp::segment::{Segment, SegmentPlan};
-use crate::tcp::seq::SeqNumber;
+use crate::tcp::seq::{SeqNumber, SeqRange};
 use crate::time::{Duration, Instant};
 use crate::wire::tcp::TcpFlags;
 use crate::wire::tcp_options::TcpOptions;
@@ -66,7 +66,7 @@ impl HalfOpen {
         now: Instant,
         syn: &Segment,
         iss: SeqNumber,
-        offer: &Offer,
+        offer: Offer,
         receive_buffer: u32,
         retries_max: u8,
     ) -> Self {
@@ -112,6 +112,8 @@ impl HalfOpen {
                 Verdict::Forget
             } else if self.is_in_window(segment.seq) {
                 self.owe(Owed::Ack)
+            } else if segment.seq.before(nxt) {
+                Verdict::Drop(DropReason::BelowWindow)
             } else {
                 Verdict::Drop(DropReason::AboveWindow)
             };
@@ -136,8 +138,7 @@ impl HalfOpen {
     }
 
     fn is_in_window(&self, seq: SeqNumber) -> bool {
-        let nxt = self.irs + 1;
-        !seq.before(nxt) && !seq.after(nxt + u32::from(self.window))
+        SeqRange::at(self.irs + 1, u32::from(self.window)).contains(seq)
     }
 
     fn owe(&mut self, owed: Owed) -> Verdict {
@@ -186,3 +187,7 @@ impl HalfOpen {
         SegmentPlan::bare(SendReason::Reset, seq, ack, TcpFlags::RST, 0)
     }
 }
+
+#[cfg(test)]
+#[path = "../tests/half_open.rs"]
+mod tests;

@@ -55,7 +55,7 @@ impl Outstanding {
 
     /// The first segment of it.
     fn first(self) -> SeqRange {
-        SeqRange { start: self.una, end: self.una + self.mss.min(self.len()) }
+        SeqRange::at(self.una, self.mss.min(self.len()))
     }
 }
 
@@ -95,7 +95,7 @@ impl Recovery {
     pub(crate) fn new(start: SeqNumber) -> Self {
         Self {
             episode: Episode::Open,
-            lost: SeqRange { start, end: start },
+            lost: SeqRange::at(start, 0),
             duplicates: 0,
             timed: None,
             rto: Rto::default(),
@@ -163,7 +163,7 @@ impl Recovery {
     pub(crate) fn on_ack(
         &mut self,
         now: Instant,
-        acked: &Acked,
+        acked: Acked,
         before: Outstanding,
         after: Outstanding,
     ) -> Verdict {
@@ -182,7 +182,7 @@ impl Recovery {
 
     /// The round-trip time, if the segment under measurement is covered.
     fn measure(&mut self, now: Instant, una: SeqNumber) -> Option<Duration> {
-        let timed = self.timed.filter(|timed| !timed.end.after(una))?;
+        let timed = self.timed.filter(|timed| timed.end.at_or_before(una))?;
         self.timed = None;
         self.rto.on_measured();
         Some(now - timed.sent_at)
@@ -201,7 +201,7 @@ impl Recovery {
         let mut restarts_timer = true;
         match self.episode {
             Episode::Open => self.duplicates = 0,
-            Episode::FastRecovery { recover, .. } if !after.una.before(recover) => {
+            Episode::FastRecovery { recover, .. } if after.una.at_or_after(recover) => {
                 self.duplicates = 0;
                 self.episode = Episode::Open;
                 verdict.has_recovered = true;
@@ -220,7 +220,7 @@ impl Recovery {
             }
             Episode::Loss { recover } => {
                 self.duplicates = 0;
-                if !after.una.before(recover) {
+                if after.una.at_or_after(recover) {
                     self.episode = Episode::Open;
                 }
             }
@@ -285,11 +285,12 @@ impl Recovery {
     }
 
     /// Invariants between the variables (called by `check`).
+    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn check(&self, out: Outstanding) {
-        assert!(!self.lost.end.before(self.lost.start), "the lost range is reversed");
+        assert!(self.lost.end.at_or_after(self.lost.start), "the lost range is reversed");
         if !self.lost.is_empty() {
-            assert!(!self.lost.start.before(out.una), "what is acknowledged counts as lost");
-            assert!(!self.lost.end.after(out.nxt), "what was never sent counts as lost");
+            assert!(self.lost.start.at_or_after(out.una), "what is acknowledged counts as lost");
+            assert!(self.lost.end.at_or_before(out.nxt), "what was never sent counts as lost");
         }
         assert_eq!(
             self.rto.deadline(Duration::ZERO).is_some(),

@@ -3,7 +3,7 @@
 use crate::time::{Duration, Instant};
 
 /// Upper bound of a timeout that has backed off: RFC 6298 (2.5) allows one of 60 s or more.
-pub(crate) const BACKED_OFF_MAX: Duration = Duration::from_secs(120);
+pub(crate) const BACKED_OFF_MAX: Duration = Duration::from_mins(2);
 
 /// The retransmission timer of one connection.
 #[derive(Clone, Copy, Debug, Default)]

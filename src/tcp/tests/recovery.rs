@@ -47,14 +47,14 @@ impl Sender {
         let before = self.out();
         let acked = Acked { octets: to - self.una, fin: false, is_duplicate: false };
         self.una = to;
-        let verdict = self.recovery.on_ack(self.now, &acked, before, self.out());
+        let verdict = self.recovery.on_ack(self.now, acked, before, self.out());
         self.check();
         verdict
     }
 
     fn duplicate(&mut self) -> Verdict {
         let acked = Acked { octets: 0, fin: false, is_duplicate: true };
-        let verdict = self.recovery.on_ack(self.now, &acked, self.out(), self.out());
+        let verdict = self.recovery.on_ack(self.now, acked, self.out(), self.out());
         self.check();
         verdict
     }

@@ -48,8 +48,8 @@ fn flags_are_shown_as_packetdrill_does() {
         (F::RST, "R"),
         (F::RST.with(F::ACK), "R."),
         (F::URG.with(F::ACK), ".U"),
-        (F::SYN.with(F::ECE).with(F::CWR), "SEW"),
-        (F::SYN.with(F::ACK).with(F::ECE), "S.E"),
+        (F::SYN.with(F::from_bits(0xc0)), "SEW"),
+        (F::SYN.with(F::ACK).with(F::from_bits(0x40)), "S.E"),
         (F::from_bits(0xff), "FSRP.UEW"),
     ] {
         assert_eq!(flags.to_string(), text);

@@ -6,7 +6,7 @@ const MSS: u32 = 1000;
 
 /// Acknowledges `delivered` octets of a window that was full.
 fn ack(reno: &mut Reno, delivered: u32) {
-    reno.on_ack(&AckSample { delivered, was_window_limited: true });
+    reno.on_ack(AckSample { delivered, was_window_limited: true });
 }
 
 /// One round trip: every segment of the window is acknowledged by itself. Says the window after it.
@@ -65,7 +65,7 @@ fn a_split_acknowledgment_opens_no_more_than_a_whole_one() {
 #[test]
 fn a_window_that_nobody_fills_does_not_grow() {
     let mut reno = Reno::new(MSS, 10 * MSS);
-    reno.on_ack(&AckSample { delivered: 5 * MSS, was_window_limited: false });
+    reno.on_ack(AckSample { delivered: 5 * MSS, was_window_limited: false });
     assert_eq!(reno.window(), 10 * MSS);
 }
 
@@ -110,9 +110,13 @@ fn the_window_has_a_limit_that_no_acknowledgment_overflows() {
 
 #[test]
 fn the_window_never_falls_below_one_segment() {
-    let mut reno = Reno::new(100, 200);
-    reno.on_congestion(Congestion::Timeout, 0);
-    reno.on_mss(1460);
-    assert_eq!(reno.window(), 1460);
+    for cause in [Congestion::Loss, Congestion::Timeout, Congestion::RepeatedTimeout] {
+        let mut reno = Reno::new(1460, 2920);
+        for _ in 0..3 {
+            reno.on_congestion(cause, 0);
+            assert!(reno.window() >= 1460, "{cause:?}: {}", reno.window());
+        }
+    }
+    assert_eq!(Reno::new(1460, 0).window(), 1460);
     assert_eq!(Reno::new(0, 0).window(), 1);
 }

@@ -1,0 +1,188 @@
+//! Who may bind where, who may listen, and which listener a SYN comes to.
+
+use super::*;
+use crate::config::StackConfig;
+use crate::error::SocketError::{AddressInUse, InvalidArgument};
+use crate::rng::Seed;
+use crate::stack::{SocketOptions, Stack};
+use crate::time::Instant;
+
+const ANY: [u8; 4] = [0; 4];
+const HERE: [u8; 4] = [10, 7, 0, 2];
+const THERE: [u8; 4] = [10, 7, 0, 3];
+
+fn at(addr: [u8; 4], port: u16) -> Endpoint {
+    Endpoint::new(addr.into(), port)
+}
+
+fn sockets<const N: usize>() -> [SocketId; N] {
+    let mut slab = SlotMap::with_key();
+    std::array::from_fn(|_| slab.insert(()))
+}
+
+fn entry(socket: SocketId, any_destination: bool) -> ListenerEntry {
+    let settings = Settings { nodelay: false, receive_buffer: 4096, send_buffer: 4096 };
+    let listener = Listener::new(8);
+    ListenerEntry { socket, listener, settings, ttl: 64, tos: 0, any_destination }
+}
+
+/// Binds a socket and lets it listen.
+fn listening(listeners: &mut Listeners, socket: SocketId, local: Endpoint) -> ListenerId {
+    listeners.bind(socket, local, false).unwrap();
+    listeners.listen(local, entry(socket, false)).unwrap()
+}
+
+#[test]
+fn two_sockets_bind_one_port_only_at_different_addresses() {
+    for (first, second, outcome) in [
+        (at(HERE, 80), at(HERE, 80), Err(AddressInUse)),
+        (at(ANY, 80), at(HERE, 80), Err(AddressInUse)),
+        (at(HERE, 80), at(ANY, 80), Err(AddressInUse)),
+        (at(ANY, 80), at(ANY, 80), Err(AddressInUse)),
+        (at(HERE, 80), at(THERE, 80), Ok(())),
+        (at(HERE, 80), at(HERE, 81), Ok(())),
+        (at(ANY, 80), at(ANY, 81), Ok(())),
+    ] {
+        let (mut listeners, [a, b]) = (Listeners::default(), sockets());
+        assert_eq!(listeners.bind(a, first, false), Ok(()));
+        assert_eq!(listeners.bind(b, second, false), outcome, "{first} {second}");
+    }
+}
+
+#[test]
+fn a_place_is_shared_only_if_both_sockets_allow_it() {
+    for (first, second) in [(false, false), (false, true), (true, false), (true, true)] {
+        for (a_place, b_place) in [(HERE, HERE), (ANY, HERE), (HERE, ANY)] {
+            let (mut listeners, [a, b]) = (Listeners::default(), sockets());
+            assert_eq!(listeners.bind(a, at(a_place, 80), first), Ok(()));
+            let outcome = if first && second { Ok(()) } else { Err(AddressInUse) };
+            assert_eq!(listeners.bind(b, at(b_place, 80), second), outcome, "{first} {second}");
+        }
+    }
+}
+
+#[test]
+fn nobody_binds_where_somebody_listens_not_even_to_share() {
+    let (mut listeners, [a, b]) = (Listeners::default(), sockets());
+    assert_eq!(listeners.bind(a, at(HERE, 80), true), Ok(()));
+    let listener = listeners.listen(at(HERE, 80), entry(a, false)).unwrap();
+    assert_eq!(listeners.bind(b, at(HERE, 80), true), Err(AddressInUse));
+    assert_eq!(listeners.bind(b, at(ANY, 80), true), Err(AddressInUse));
+    listeners.remove(listener);
+    assert_eq!(listeners.bind(b, at(HERE, 80), true), Ok(()));
+}
+
+#[test]
+fn must_41_a_second_listener_where_one_is_is_refused_and_leaves_the_first_as_it_was() {
+    for (first, second) in [(HERE, HERE), (ANY, HERE), (HERE, ANY)] {
+        let (mut listeners, [a, b]) = (Listeners::default(), sockets());
+        let (first, second) = (at(first, 80), at(second, 80));
+        assert_eq!(listeners.bind(a, first, true), Ok(()));
+        assert_eq!(listeners.bind(b, second, true), Ok(()));
+        let listener = listeners.listen(first, entry(a, false)).unwrap();
+        let refused = listeners.listen(second, entry(b, false));
+        assert_eq!(refused, Err(AddressInUse), "{first} {second}");
+        assert_eq!(listeners.find(at(HERE, 80), true), Some(listener));
+        assert_eq!(listeners.ids(), [listener]);
+    }
+}
+
+#[test]
+fn must_42_a_place_from_which_another_socket_connects_may_be_listened_at() {
+    let config = StackConfig::new("10.7.0.2/24".parse().unwrap());
+    let mut stack = Stack::new(config, Seed::from_number(1)).unwrap();
+    let [client, server] = [(); 2].map(|()| {
+        let socket = stack.tcp_socket().unwrap();
+        let options = stack.options(socket).unwrap();
+        stack.set_options(socket, SocketOptions { reuse_address: true, ..options }).unwrap();
+        stack.bind(socket, "10.7.0.2:80".parse().unwrap()).unwrap();
+        socket
+    });
+    let connects = stack.connect(Instant::ZERO, client, "10.7.0.1:80".parse().unwrap());
+    assert_eq!(connects, Err(SocketError::InProgress));
+    assert_eq!(stack.listen(server, 8), Ok(()));
+    assert_eq!(stack.local_addr(client), stack.local_addr(server));
+}
+
+#[test]
+fn who_is_not_bound_does_not_listen() {
+    let (mut listeners, [a, b]) = (Listeners::default(), sockets());
+    assert_eq!(listeners.listen(at(HERE, 80), entry(a, false)), Err(InvalidArgument));
+    assert_eq!(listeners.bind(a, at(HERE, 80), false), Ok(()));
+    assert_eq!(listeners.listen(at(HERE, 80), entry(b, false)), Err(InvalidArgument));
+    assert_eq!(listeners.find(at(HERE, 80), true), None);
+    assert!(listeners.ids().is_empty());
+}
+
+/// Both at once cannot be: a listener refuses another whose place overlaps with its own.
+#[test]
+fn a_syn_comes_to_the_listener_at_its_very_address_or_to_the_one_at_all_of_them() {
+    for is_specific_first in [false, true] {
+        let (mut listeners, [a, b]) = (Listeners::default(), sockets());
+        let mut places = [(a, at(ANY, 80)), (b, at(HERE, 80))];
+        if is_specific_first {
+            places.reverse();
+        }
+        for (socket, place) in places {
+            assert_eq!(listeners.bind(socket, place, true), Ok(()));
+        }
+        let wildcard = listeners.listen(at(ANY, 80), entry(a, false)).unwrap();
+        assert_eq!(listeners.find(at(HERE, 80), true), Some(wildcard));
+        listeners.remove(wildcard);
+        let specific = listeners.listen(at(HERE, 80), entry(b, false)).unwrap();
+        assert_eq!(listeners.find(at(HERE, 80), true), Some(specific));
+        assert_eq!(listeners.find(at(THERE, 80), true), None);
+    }
+}
+
+#[test]
+fn each_of_two_addresses_has_its_own_listener_on_one_port() {
+    let (mut listeners, [a, b, c]) = (Listeners::default(), sockets());
+    let here = listening(&mut listeners, a, at(HERE, 80));
+    let there = listening(&mut listeners, b, at(THERE, 80));
+    let everywhere = listening(&mut listeners, c, at(ANY, 81));
+    assert_eq!(listeners.find(at(HERE, 80), true), Some(here));
+    assert_eq!(listeners.find(at(THERE, 80), true), Some(there));
+    assert_eq!(listeners.find(at([10, 7, 0, 4], 80), true), None);
+    for addr in [HERE, THERE] {
+        assert_eq!(listeners.find(at(addr, 81), true), Some(everywhere));
+        assert_eq!(listeners.find(at(addr, 82), true), None);
+    }
+}
+
+#[test]
+fn an_address_that_is_not_ours_comes_only_to_a_listener_that_takes_any() {
+    for any_destination in [false, true] {
+        let (mut listeners, [socket]) = (Listeners::default(), sockets());
+        assert_eq!(listeners.bind(socket, at(ANY, 80), false), Ok(()));
+        let listener = listeners.listen(at(ANY, 80), entry(socket, any_destination)).unwrap();
+        assert_eq!(listeners.find(at(THERE, 80), true), Some(listener));
+        let found = listeners.find(at(THERE, 80), false);
+        assert_eq!(found, any_destination.then_some(listener));
+    }
+}
+
+#[test]
+fn a_listener_that_is_gone_is_not_found_and_its_socket_stays_bound() {
+    let (mut listeners, [a, b]) = (Listeners::default(), sockets());
+    let listener = listening(&mut listeners, a, at(HERE, 80));
+    assert_eq!(listeners.remove(listener).map(|entry| entry.socket), Some(a));
+    assert!(listeners.remove(listener).is_none());
+    assert!(listeners.get(listener).is_none() && listeners.get_mut(listener).is_none());
+    assert_eq!(listeners.find(at(HERE, 80), true), None);
+    assert_eq!(listeners.bind(b, at(HERE, 80), false), Err(AddressInUse));
+    assert!(listeners.listen(at(HERE, 80), entry(a, false)).is_ok());
+}
+
+#[test]
+fn a_place_that_was_given_up_is_free_for_the_next() {
+    let (mut listeners, [a, b]) = (Listeners::default(), sockets());
+    assert!(!listeners.is_bound(80));
+    assert_eq!(listeners.bind(a, at(HERE, 80), false), Ok(()));
+    assert!(listeners.is_bound(80) && !listeners.is_bound(81));
+    listeners.unbind(b, at(HERE, 80));
+    assert_eq!(listeners.bind(b, at(HERE, 80), false), Err(AddressInUse));
+    listeners.unbind(a, at(HERE, 80));
+    assert!(!listeners.is_bound(80));
+    assert_eq!(listeners.bind(b, at(HERE, 80), false), Ok(()));
+}
