@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# Network namespaces for tests and measurements, so that nothing touches the machine's own.
+#
+# usage: scripts/netns.sh up NAME | down NAME | exec NAME COMMAND...
+# or, in a script: source scripts/netns.sh, then netns_up NAME and so on.
+#
+# A namespace has its loopback up and nothing else: wharf makes its own TUN device inside. The
+# kernel's TCP in it uses CUBIC, which a machine may have to allow for namespaces first; what was
+# allowed before is put back by netns_restore. Names begin with `w-` and hold the caller's process
+# id, so that runs beside each other do not meet.
+
+allowed_file=/proc/sys/net/ipv4/tcp_allowed_congestion_control
+allowed_before=""
+
+# Makes namespace $1.
+netns_up() {
+    ip netns add "$1" || return 1
+    ip -n "$1" link set lo up
+    netns_use_cubic "$1"
+    # So that `ping` without privilege works inside as it does on a desktop.
+    ip netns exec "$1" sysctl -qw net.ipv4.ping_group_range="0 2147483647" 2>/dev/null || true
+}
+
+# The kernel's sockets in namespace $1 use CUBIC, the usual peer of a server.
+netns_use_cubic() {
+    local set_it=(ip netns exec "$1" sysctl -qw net.ipv4.tcp_congestion_control=cubic)
+    "${set_it[@]}" 2>/dev/null && return
+    if ! grep -qw cubic "$allowed_file"; then
+        [[ -n $allowed_before ]] || allowed_before=$(<"$allowed_file")
+        printf '%s cubic\n' "$(<"$allowed_file")" 2>/dev/null >"$allowed_file" || true
+    fi
+    "${set_it[@]}" 2>/dev/null \
+        || printf 'netns: the kernel has no CUBIC for %s; it stays with its default.\n' "$1" >&2
+}
+
+# Ends what still runs in namespace $1 and removes it.
+netns_down() {
+    local pids
+    pids=$(ip netns pids "$1" 2>/dev/null) || return 0
+    if [[ -n $pids ]]; then
+        # shellcheck disable=SC2086 # Several process ids, one word each.
+        kill -KILL $pids 2>/dev/null || true
+    fi
+    ip netns del "$1" 2>/dev/null || true
+}
+
+# Puts back what netns_use_cubic changed on the machine.
+netns_restore() {
+    if [[ -n $allowed_before ]]; then
+        printf '%s\n' "$allowed_before" >"$allowed_file"
+        allowed_before=""
+    fi
+}
+
+if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
+    case ${1:-} in
+        up) netns_up "${2:?a name}" ;;
+        down) netns_down "${2:?a name}" ;;
+        exec) shift; exec ip netns exec "$@" ;;
+        *) sed -n 's/^# usage: /usage: /p' "$0" >&2; exit 2 ;;
+    esac
+fi
