@@ -53,7 +53,8 @@ impl Bind {
 /// The bound TCP sockets by port, and the listeners among them.
 #[derive(Debug, Default)]
 pub(super) struct Listeners {
-    entries: SlotMap<ListenerId, ListenerEntry>,
+    /// Each with the port on which it listens.
+    entries: SlotMap<ListenerId, (u16, ListenerEntry)>,
     ports: BTreeMap<u16, SmallVec<[Bind; 1]>>,
 }
 
@@ -108,7 +109,7 @@ impl Listeners {
         }
         let bind = binds.iter_mut().find(|bind| bind.socket == socket);
         let bind = bind.ok_or(SocketError::InvalidArgument)?;
-        let id = self.entries.insert(entry);
+        let id = self.entries.insert((local.port(), entry));
         bind.listener = Some(id);
         Ok(id)
     }
@@ -125,24 +126,24 @@ impl Listeners {
             })
         };
         let id = listens_at(true).or_else(|| listens_at(false))?.listener?;
-        let entry = self.entries.get(id)?;
+        let entry = self.get(id)?;
         (is_ours || entry.any_destination).then_some(id)
     }
 
     /// The listener.
     pub(super) fn get(&self, id: ListenerId) -> Option<&ListenerEntry> {
-        self.entries.get(id)
+        self.entries.get(id).map(|(_, entry)| entry)
     }
 
     /// The listener.
     pub(super) fn get_mut(&mut self, id: ListenerId) -> Option<&mut ListenerEntry> {
-        self.entries.get_mut(id)
+        self.entries.get_mut(id).map(|(_, entry)| entry)
     }
 
     /// Takes a listener out; its socket stays bound.
     pub(super) fn remove(&mut self, id: ListenerId) -> Option<ListenerEntry> {
-        let entry = self.entries.remove(id)?;
-        for bind in self.ports.values_mut().flatten() {
+        let (port, entry) = self.entries.remove(id)?;
+        for bind in self.ports.get_mut(&port).into_iter().flatten() {
             if bind.listener == Some(id) {
                 bind.listener = None;
             }

@@ -64,13 +64,21 @@ impl Stack {
                 TimeWaitVerdict::Drop(reason) => Err(reason),
                 TimeWaitVerdict::Reopen { floor } => {
                     let is_ours = tuple.local.ipv4().is_some_and(|addr| self.ip.is_ours(addr));
-                    if self.listeners.find(tuple.local, is_ours).is_none() {
-                        time_wait.owe_ack();
-                        self.touch_flow(id);
-                        return Err(DropReason::NoTcpSocket);
+                    let listener = self.listeners.find(tuple.local, is_ours);
+                    let listener = listener.and_then(|id| self.listeners.get(id));
+                    match listener.map(|entry| entry.listener.judge(&segment)) {
+                        Some(ListenerVerdict::Open) => {
+                            self.remove_flow(now, id, observer);
+                            self.receive_for_listener(now, tuple, &segment, is_ours, Some(floor))
+                        }
+                        // The record outlives a SYN that the listener has no room for.
+                        Some(ListenerVerdict::Drop(reason)) => Err(reason),
+                        Some(ListenerVerdict::Answer(_)) | None => {
+                            time_wait.owe_ack();
+                            self.touch_flow(id);
+                            Err(DropReason::NoTcpSocket)
+                        }
                     }
-                    self.remove_flow(now, id, observer);
-                    self.receive_for_listener(now, tuple, &segment, is_ours, Some(floor))
                 }
             },
         }

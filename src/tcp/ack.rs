@@ -23,8 +23,25 @@ pub(crate) struct AckScheduler {
     unacknowledged: u32,
     /// The largest segment seen: what "full-sized" means to this peer.
     largest: u32,
-    /// When a refused segment was last answered.
-    challenged_at: Option<Instant>,
+    /// How often refused segments may be answered.
+    challenges: ChallengeBudget,
+}
+
+/// How often a segment that we refused may be answered: one connection's share.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ChallengeBudget {
+    last: Option<Instant>,
+}
+
+impl ChallengeBudget {
+    /// Whether an answer may leave now; if so it counts as sent.
+    pub(crate) fn take(&mut self, now: Instant) -> bool {
+        let is_allowed = self.last.is_none_or(|last| now - last >= CHALLENGE_INTERVAL);
+        if is_allowed {
+            self.last = Some(now);
+        }
+        is_allowed
+    }
 }
 
 impl AckScheduler {
@@ -37,7 +54,7 @@ impl AckScheduler {
             duplicates: 0,
             unacknowledged: 0,
             largest: 0,
-            challenged_at: None,
+            challenges: ChallengeBudget::default(),
         }
     }
 
@@ -74,14 +91,11 @@ impl AckScheduler {
     }
 
     /// A segment was refused whose sender may be confused or may be an attacker: it is answered,
-    /// but not too often. Says whether it will be.
-    pub(crate) fn challenge(&mut self, now: Instant) -> bool {
-        let is_allowed = self.challenged_at.is_none_or(|last| now - last >= CHALLENGE_INTERVAL);
-        if is_allowed {
-            self.challenged_at = Some(now);
+    /// but not too often.
+    pub(crate) fn challenge(&mut self, now: Instant) {
+        if self.challenges.take(now) {
             self.is_due = true;
         }
-        is_allowed
     }
 
     /// A segment with our acknowledgment left.
@@ -181,7 +195,13 @@ mod tests {
     #[test]
     fn refused_segments_are_answered_twice_a_second_at_most() {
         let mut acks = AckScheduler::new(DELAY);
-        let answered = (0..10_000).filter(|&ms| acks.challenge(Instant::from_millis(ms))).count();
+        let mut answers = |ms| {
+            acks.challenge(Instant::from_millis(ms));
+            let is_answered = acks.is_due();
+            acks.on_sent();
+            is_answered
+        };
+        let answered = (0..10_000).filter(|&ms| answers(ms)).count();
         assert_eq!(answered, 20);
     }
 }

@@ -1,5 +1,6 @@
 //! SYN-SENT, and the SYN-RECEIVED that follows a simultaneous open (RFC 9293 §3.10.7.3, MUST-10).
 
+use super::ack::ChallengeBudget;
 use super::config::TcpConfig;
 use super::connection::Opened;
 use super::negotiated::{Negotiated, Offer};
@@ -30,6 +31,7 @@ pub(crate) struct Connecting {
     next_at: Instant,
     gives_up_at: Instant,
     retries: u32,
+    challenges: ChallengeBudget,
     owed: Owed,
 }
 
@@ -82,6 +84,7 @@ impl Connecting {
             next_at: now + RTO_INITIAL,
             gives_up_at: now + config.connect_timeout,
             retries: 0,
+            challenges: ChallengeBudget::default(),
             owed: Owed::Syn,
         }
     }
@@ -179,8 +182,7 @@ impl Connecting {
             return if segment.seq == nxt {
                 Verdict::Refused
             } else if is_in_window {
-                self.owed = Owed::Ack;
-                Verdict::Stay
+                self.challenge(now)
             } else if segment.seq.before(nxt) {
                 Verdict::Drop(DropReason::BelowWindow)
             } else {
@@ -200,8 +202,7 @@ impl Connecting {
             return Verdict::Stay;
         }
         if segment.syn || !is_in_window {
-            self.owed = Owed::Ack;
-            return Verdict::Stay;
+            return self.challenge(now);
         }
         match segment.ack {
             None => Verdict::Drop(DropReason::NoAck),
@@ -214,6 +215,14 @@ impl Connecting {
                 None => Verdict::Drop(DropReason::BadHandshakeAck),
             },
         }
+    }
+
+    /// An acknowledgment is owed, unless one was not long ago (RFC 5961 §7).
+    fn challenge(&mut self, now: Instant) -> Verdict {
+        if self.challenges.take(now) && self.owed == Owed::Nothing {
+            self.owed = Owed::Ack;
+        }
+        Verdict::Stay
     }
 
     fn opened(

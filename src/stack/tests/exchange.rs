@@ -150,5 +150,5 @@ fn an_end_without_listeners_resets_everything() {
 
 #[test]
 fn a_flow_costs_its_record_a_handle_and_a_deadline() {
-    assert_eq!(size_of::<FlowEntry>(), 112);
+    assert_eq!(size_of::<FlowEntry>(), 120);
 }

@@ -1,6 +1,7 @@
 //! SYN-RECEIVED after a passive open: a record, not a connection.
 
 use crate::observe::{DropReason, SendReason};
+use crate::tcp::ack::ChallengeBudget;
 use crate::tcp::connection::Opened;
 use crate::tcp::negotiated::{Negotiated, Offer};
 use crate::tcp::reset::reset_for;
@@ -32,6 +33,9 @@ pub(crate) struct HalfOpen {
     next_at: Instant,
     /// How often it has been sent again by the timer.
     retries: u8,
+    /// How often it has been sent for any reason: what was sent twice measures no round trip.
+    sent: u8,
+    challenges: ChallengeBudget,
     /// How often that may happen.
     retries_max: u8,
     /// What is to be sent.
@@ -79,6 +83,8 @@ impl HalfOpen {
             sent_at: now,
             next_at: now + RTO_INITIAL,
             retries: 0,
+            sent: 0,
+            challenges: ChallengeBudget::default(),
             retries_max,
             owed: Owed::SynAck,
         }
@@ -111,7 +117,7 @@ impl HalfOpen {
             return if segment.seq == nxt {
                 Verdict::Forget
             } else if self.is_in_window(segment.seq) {
-                self.owe(Owed::Ack)
+                self.challenge(now)
             } else if segment.seq.before(nxt) {
                 Verdict::Drop(DropReason::BelowWindow)
             } else {
@@ -121,10 +127,14 @@ impl HalfOpen {
         if segment.syn {
             // The peer's SYN again: our SYN-ACK was lost, and it is owed once more.
             let is_same = segment.seq == self.irs && segment.ack.is_none();
-            return self.owe(if is_same { Owed::SynAck } else { Owed::Ack });
+            if is_same {
+                self.owed = Owed::SynAck;
+                return Verdict::Stay;
+            }
+            return self.challenge(now);
         }
         if !self.is_in_window(segment.seq) {
-            return self.owe(Owed::Ack);
+            return self.challenge(now);
         }
         match segment.ack {
             None => Verdict::Drop(DropReason::NoAck),
@@ -141,8 +151,11 @@ impl HalfOpen {
         SeqRange::at(self.irs + 1, u32::from(self.window)).contains(seq)
     }
 
-    fn owe(&mut self, owed: Owed) -> Verdict {
-        self.owed = owed;
+    /// An acknowledgment is owed, unless one was not long ago (RFC 5961 §7).
+    fn challenge(&mut self, now: Instant) -> Verdict {
+        if self.challenges.take(now) && self.owed == Owed::Nothing {
+            self.owed = Owed::Ack;
+        }
         Verdict::Stay
     }
 
@@ -154,7 +167,7 @@ impl HalfOpen {
             window: u32::from(segment.window) << self.agreed.send_shift,
             window_from: (segment.seq, ack),
             offered: u32::from(self.window),
-            rtt: (self.retries == 0).then(|| now - self.sent_at),
+            rtt: (self.sent == 1).then(|| now - self.sent_at),
         }
     }
 
@@ -169,6 +182,7 @@ impl HalfOpen {
         let reason = if owed == Owed::SynAck { SendReason::Handshake } else { SendReason::Ack };
         let mut plan = SegmentPlan::bare(reason, seq, Some(self.irs + 1), flags, self.window);
         if owed == Owed::SynAck {
+            self.sent = self.sent.saturating_add(1);
             let window_scale = self.scales.then_some(self.agreed.receive_shift);
             plan.options = TcpOptions {
                 mss: Some(self.agreed.receive_mss),

@@ -268,8 +268,11 @@ fn after_two_syns_have_crossed_the_same_one_again_brings_our_answer_again() {
         assert_eq!(leaves(&mut connecting), Some((SYN_ACK, ISS, NXT)), "{flags} {ack}");
     }
     for (flags, seq) in [("S", IRS - 1), ("S", NXT), ("S.", NXT), ("S.", NXT + 5)] {
+        let mut connecting = connecting.clone();
         assert!(matches!(arrive(&mut connecting, flags, seq, UNA, b""), Verdict::Stay));
         assert_eq!(leaves(&mut connecting), Some(ACK_OF_SYN), "{flags} {seq}");
+        arrive(&mut connecting, flags, seq, UNA, b"");
+        assert_eq!(leaves(&mut connecting), None, "{flags} {seq}: a second one at once");
     }
 }
 

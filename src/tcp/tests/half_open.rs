@@ -145,10 +145,13 @@ fn the_same_syn_again_is_answered_by_the_same_syn_ack_and_another_by_an_ack() {
     assert_eq!(leaves(&mut half_open), Some((SYN_ACK, ISS, NXT)));
     assert_eq!(half_open.deadline(), seconds(1), "the timer goes on as it was");
     for (flags, seq) in [("S", IRS - 1), ("S", NXT), ("S", NXT + 5), ("S.", IRS), ("S.", NXT)] {
+        let mut half_open = half_open.clone();
         let verdict = arrive(&mut half_open, flags, seq, ISS.wrapping_add(1), b"");
         assert!(matches!(verdict, Verdict::Stay), "{flags} {seq}: {verdict:?}");
         let ack = (TcpFlags::ACK, ISS.wrapping_add(1), NXT);
         assert_eq!(leaves(&mut half_open), Some(ack), "{flags} {seq}");
+        arrive(&mut half_open, flags, seq, ISS.wrapping_add(1), b"");
+        assert_eq!(leaves(&mut half_open), None, "{flags} {seq}: a second one at once");
     }
 }
 
@@ -227,8 +230,14 @@ fn text_and_fin_open_too_wherever_in_the_window_they_are() {
 #[test]
 fn no_round_trip_is_measured_on_an_answer_that_left_twice() {
     let mut half_open = answered(scale(7));
+    let mut asked_again = half_open.clone();
+    arrive(&mut asked_again, "S", IRS, 0, b"");
     half_open.on_timeout(seconds(1));
-    assert_eq!(opened(arrive(&mut half_open, ".", NXT, ISS.wrapping_add(1), b"")).rtt, None);
+    for mut half_open in [half_open, asked_again] {
+        assert_eq!(leaves(&mut half_open), Some((SYN_ACK, ISS, NXT)));
+        let opened = opened(arrive(&mut half_open, ".", NXT, ISS.wrapping_add(1), b""));
+        assert_eq!(opened.rtt, None);
+    }
 }
 
 #[test]

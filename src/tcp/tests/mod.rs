@@ -39,7 +39,7 @@ fn the_parts_of_a_connection_have_the_sizes_that_were_decided() {
         ("ReceiveSide", size_of::<super::receive::ReceiveSide>(), 128),
         ("Recovery", size_of::<super::recovery::Recovery>(), 96),
         ("Connection", size_of::<super::Connection>(), 600),
-        ("HalfOpen", size_of::<super::HalfOpen>(), 40),
+        ("HalfOpen", size_of::<super::HalfOpen>(), 56),
         ("TimeWait", size_of::<super::TimeWait>(), 40),
     ] {
         assert_eq!(size, decided, "{part}");
