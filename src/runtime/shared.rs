@@ -2,14 +2,18 @@
 
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll, Waker};
 use std::thread::{self, JoinHandle, ThreadId};
 
 use crate::runtime::clock::Clock;
 use crate::runtime::shard::{Shard, Turn};
 use crate::time::Instant;
+
+/// How often the driver yields, at most, for a call to get the lock: some 50 µs, which a thread
+/// needs to wake up.
+const GIVE_WAY_MAX: u32 = 100;
 
 /// What handles and the driver share.
 pub(crate) struct Shared {
@@ -18,6 +22,8 @@ pub(crate) struct Shared {
     /// The driver waits for the lock. The lock is not fair: without this, a thread that makes
     /// one call after the other could keep the driver waiting for long.
     driver_waits: AtomicBool,
+    /// How many calls wait for the lock; the driver gives way to them between its turns.
+    calls_waiting: AtomicU32,
     end: Mutex<End>,
     ended: Condvar,
     /// The driver's own thread, if it has one and nobody has joined it.
@@ -60,6 +66,7 @@ impl Shared {
             clock: Clock::new(),
             shard: Mutex::new(shard),
             driver_waits: AtomicBool::new(false),
+            calls_waiting: AtomicU32::new(0),
             end: Mutex::default(),
             ended: Condvar::new(),
             thread: Mutex::default(),
@@ -76,7 +83,17 @@ impl Shared {
         if self.driver_waits.load(Ordering::Relaxed) {
             thread::yield_now();
         }
-        self.locked(act)
+        let shard = match self.shard.try_lock() {
+            Ok(shard) => shard,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                self.calls_waiting.fetch_add(1, Ordering::Relaxed);
+                let shard = lock(&self.shard);
+                self.calls_waiting.fetch_sub(1, Ordering::Relaxed);
+                shard
+            }
+        };
+        self.run(shard, act)
     }
 
     /// Does what may have something to send, and sends it.
@@ -98,6 +115,8 @@ impl Shared {
         });
         if turn == Turn::Over {
             self.announce_end();
+        } else {
+            self.give_way();
         }
         turn
     }
@@ -169,15 +188,33 @@ impl Shared {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Reads the clock *inside* the lock, so that the stack never sees time run backwards.
     fn locked<T>(&self, act: impl FnOnce(&mut Shard, Instant) -> T) -> T {
-        let mut shard = lock(&self.shard);
+        self.run(lock(&self.shard), act)
+    }
+
+    /// Reads the clock *inside* the lock, so that the stack never sees time run backwards.
+    fn run<T>(
+        &self,
+        mut shard: MutexGuard<'_, Shard>,
+        act: impl FnOnce(&mut Shard, Instant) -> T,
+    ) -> T {
         let now = self.clock.now();
         let result = act(&mut shard, now);
         let deferred = std::mem::take(&mut shard.deferred);
         drop(shard);
         deferred.run();
         result
+    }
+
+    /// Lets calls that wait have the lock: whoever is woken for it comes too late while the
+    /// driver takes turn after turn.
+    fn give_way(&self) {
+        for _ in 0..GIVE_WAY_MAX {
+            if self.calls_waiting.load(Ordering::Relaxed) == 0 {
+                return;
+            }
+            thread::yield_now();
+        }
     }
 }
 

@@ -39,6 +39,8 @@ pub struct Driver {
 struct Sources {
     device: AsyncFd<OwnedFd>,
     timer: AsyncFd<OwnedFd>,
+    /// The device has more to read, whatever tokio says: see [`Sources::look_again`].
+    is_readable: bool,
     /// What the timer is set to.
     alarm: Option<Instant>,
 }
@@ -53,25 +55,33 @@ impl Future for Driver {
     type Output = io::Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        if let Some(device) = this.device.take() {
-            this.sources = Some(Sources::new(device)?);
+        if let Err(error) = std::task::ready!(self.poll_turns(cx)) {
+            self.shared.abandon(error); // tokio cannot watch the descriptors.
         }
-        let Some(sources) = this.sources.as_mut() else {
-            return this.shared.poll_wait(cx); // The descriptors could not be had.
+        self.shared.poll_wait(cx)
+    }
+}
+
+impl Driver {
+    /// Ready when the stack has ended, or cannot go on.
+    fn poll_turns(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(device) = self.device.take() {
+            self.sources = Some(Sources::new(device)?);
+        }
+        let Some(sources) = self.sources.as_mut() else {
+            return Poll::Ready(Ok(()));
         };
         let thread = Some(thread::current().id());
-        let mut is_readable = false;
         for _ in 0..TURNS_MAX {
-            is_readable |= sources.device.poll_read_ready(cx)?.is_ready();
-            let until = match this.shared.turn(is_readable, cx.waker(), thread) {
-                Turn::Over => return this.shared.poll_wait(cx),
+            sources.is_readable |= sources.device.poll_read_ready(cx)?.is_ready();
+            let until = match self.shared.turn(sources.is_readable, cx.waker(), thread) {
+                Turn::Over => return Poll::Ready(Ok(())),
                 Turn::Again => continue,
                 Turn::Sleep(until) => until,
             };
-            if is_readable {
-                is_readable = sources.look_again(cx)?;
-            } else if sources.poll_alarm(cx, until, &this.shared)?.is_pending() {
+            if sources.is_readable {
+                sources.look_again(cx)?;
+            } else if sources.poll_alarm(cx, until, &self.shared)?.is_pending() {
                 return Poll::Pending;
             }
         }
@@ -82,25 +92,37 @@ impl Future for Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        self.shared.dismiss();
+        if thread::panicking() {
+            // The stack may be what panicked, and a second panic would end the program.
+            self.shared.abandon(io::Error::other("the driver panicked"));
+        } else {
+            self.shared.dismiss();
+        }
     }
 }
 
 impl Sources {
     fn new(device: OwnedFd) -> io::Result<Self> {
-        Ok(Self { device: sys::watch(device)?, timer: sys::watch(sys::timer()?)?, alarm: None })
+        Ok(Self {
+            device: sys::watch(device)?,
+            timer: sys::watch(sys::timer()?)?,
+            is_readable: false,
+            alarm: None,
+        })
     }
 
-    /// The device has been read: tells tokio so, and whether there is more all the same.
+    /// The device has been read: tells tokio so, and notes whether there is more all the same.
     ///
     /// tokio reports an edge, and a device that drops or holds back what it reads can return an
-    /// empty burst with packets behind it; so the level is asked for.
-    fn look_again(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+    /// empty burst with packets behind it; so the level is asked for. The note outlives a poll:
+    /// no second edge tells of these packets.
+    fn look_again(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         if let Poll::Ready(guard) = self.device.poll_read_ready(cx) {
             guard?.clear_ready();
         }
         let level = sys::wait_readable([self.device.get_ref().as_fd()], Some(Duration::ZERO))?;
-        Ok(level[0])
+        [self.is_readable] = level;
+        Ok(())
     }
 
     /// Sets the timer to `until`; ready if it has run out.

@@ -7,6 +7,8 @@
 )]
 
 mod blocking;
+#[cfg(feature = "tokio")]
+mod devices;
 mod ends;
 mod lifecycle;
 mod support;

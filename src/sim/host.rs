@@ -1,0 +1,221 @@
+//! One host of a simulation: a stack, its device, and the programs that use it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+
+use super::checker::Audit;
+use super::random::Random;
+use super::workload::{Plan, Report, Talker};
+use crate::device::Device;
+use crate::error::SocketError;
+use crate::observe::Counters;
+use crate::packet::{Frame, Outgoing};
+use crate::stack::{SocketId, Stack};
+use crate::time::Instant;
+
+/// Most packets that a turn receives before the stack may answer; each turn has from 1 to so many.
+const BURST_MAX: u64 = 64;
+
+/// With fewer connections than so many, the invariants are checked after each turn.
+const CHECK_ALWAYS: u64 = 16;
+
+/// What a server wants to do with its next connection.
+pub(super) type Planner = Box<dyn FnMut(&mut Random) -> Plan>;
+
+/// One host.
+pub struct Host {
+    /// The stack, for questions and for calls that no talker makes.
+    pub stack: Stack,
+    /// What it counted.
+    pub counters: Counters,
+    pub(super) audit: Audit,
+    /// Copies of what this turn has sent.
+    pub(super) sent: Vec<Vec<u8>>,
+    device: Box<dyn Device>,
+    rng: Random,
+    incoming: VecDeque<Frame>,
+    outgoing: VecDeque<Outgoing>,
+    listeners: Vec<(SocketId, Planner)>,
+    talkers: Vec<Talker>,
+    /// Which talker has which socket.
+    owners: BTreeMap<SocketId, usize>,
+    /// When which talker wants to go on.
+    wakes: BTreeSet<(Instant, usize)>,
+    done: usize,
+    turns: u64,
+}
+
+impl Host {
+    pub(super) fn new(stack: Stack, device: Box<dyn Device>, rng: Random) -> Self {
+        Self {
+            stack,
+            counters: Counters::default(),
+            audit: Audit::default(),
+            sent: Vec::new(),
+            device,
+            rng,
+            incoming: VecDeque::new(),
+            outgoing: VecDeque::new(),
+            listeners: Vec::new(),
+            talkers: Vec::new(),
+            owners: BTreeMap::new(),
+            wakes: BTreeSet::new(),
+            done: 0,
+            turns: 0,
+        }
+    }
+
+    /// Replaces the stack, as a restart does: all sockets and connections are forgotten.
+    pub fn restart(&mut self, stack: Stack) {
+        self.stack = stack;
+        self.incoming.clear();
+        self.listeners.clear();
+        self.talkers.clear();
+        self.owners.clear();
+        self.wakes.clear();
+        self.done = 0;
+        self.audit = Audit::default();
+    }
+
+    pub(super) fn serve(&mut self, port: u16, planner: Planner) {
+        let addr = SocketAddr::from(([0, 0, 0, 0], port));
+        let listener = self.stack.tcp_socket().and_then(|socket| {
+            self.stack.bind(socket, addr)?;
+            self.stack.listen(socket, 4096)?;
+            Ok(socket)
+        });
+        match listener {
+            Ok(socket) => self.listeners.push((socket, planner)),
+            Err(error) => self.audit.faults.push(format!("listen on {port}: {error}")),
+        }
+    }
+
+    pub(super) fn connect(
+        &mut self,
+        now: Instant,
+        port: Option<u16>,
+        remote: SocketAddr,
+        plan: Plan,
+    ) -> Result<(), SocketError> {
+        let socket = self.stack.tcp_socket()?;
+        if let Some(port) = port {
+            self.stack.bind(socket, SocketAddr::from(([0, 0, 0, 0], port)))?;
+        }
+        match self.stack.connect(now, socket, remote) {
+            Ok(()) | Err(SocketError::InProgress) => {}
+            Err(error) => return Err(error),
+        }
+        self.add_talker(now, socket, remote, plan);
+        Ok(())
+    }
+
+    pub(super) fn inject(&mut self, frame: Frame) {
+        self.incoming.push_back(frame);
+    }
+
+    fn add_talker(&mut self, now: Instant, socket: SocketId, remote: SocketAddr, plan: Plan) {
+        let index = self.talkers.len();
+        let rng = self.rng.fork();
+        self.talkers.push(Talker::new(now, socket, remote, plan, rng));
+        self.owners.insert(socket, index);
+        self.wakes.insert((now, index));
+    }
+
+    /// Whether every talker is done.
+    pub(super) fn is_done(&self) -> bool {
+        self.done == self.talkers.len()
+    }
+
+    /// What became of the talkers.
+    pub(super) fn reports(&self) -> impl Iterator<Item = Report> {
+        self.talkers.iter().map(|talker| talker.report().clone())
+    }
+
+    /// When there is something to do next.
+    pub(super) fn next_event(&mut self) -> Option<Instant> {
+        let wake = self.wakes.first().map(|&(at, _)| at);
+        [self.stack.next_timeout(), self.device.deadline(), wake].into_iter().flatten().min()
+    }
+
+    /// One turn of the loop that the one contract asks for: inputs first, then what they make
+    /// leave. Says whether anything happened.
+    pub(super) fn turn(&mut self, now: Instant) -> bool {
+        let max = usize::try_from(self.rng.below(BURST_MAX)).unwrap_or(0) + 1;
+        let received = self.device.receive_burst(now, &mut self.incoming, max);
+        let mut has_moved = matches!(received, Ok(1..)) || !self.incoming.is_empty();
+        for frame in self.incoming.drain(..) {
+            self.audit.on_received(frame.octets());
+            self.stack.receive(now, frame, &mut self.counters);
+        }
+        if self.stack.next_timeout().is_some_and(|due| due <= now) {
+            self.stack.on_timeout(now, &mut self.counters);
+        }
+        has_moved |= self.run_programs(now);
+        while let Some(packet) = self.stack.transmit(now, &mut self.counters) {
+            let octets = packet.to_frame().octets().to_vec();
+            self.audit.on_sent(&octets);
+            self.sent.push(octets);
+            self.outgoing.push_back(packet);
+        }
+        self.turns += 1;
+        // The check looks at everything: with many connections not after every step.
+        if self.turns.is_multiple_of(1 + self.audit.flows() / CHECK_ALWAYS) {
+            self.stack.check();
+        }
+        let is_due = self.device.deadline().is_some_and(|due| due <= now);
+        if !self.outgoing.is_empty() || is_due {
+            has_moved |= !self.outgoing.is_empty();
+            if let Err(error) = self.device.transmit_burst(now, &mut self.outgoing) {
+                self.audit.faults.push(format!("the device failed: {error}"));
+            }
+        }
+        has_moved
+    }
+
+    /// Runs the programs whose sockets have changed or whose time has come.
+    fn run_programs(&mut self, now: Instant) -> bool {
+        let mut due = BTreeSet::new();
+        while let Some(socket) = self.stack.poll_event() {
+            if let Some(&index) = self.owners.get(&socket) {
+                due.insert(index);
+            }
+            for number in 0..self.listeners.len() {
+                if self.listeners[number].0 == socket {
+                    self.accept(now, number);
+                }
+            }
+        }
+        while let Some(&(at, index)) = self.wakes.first()
+            && at <= now
+        {
+            self.wakes.remove(&(at, index));
+            due.insert(index);
+        }
+        for &index in &due {
+            let talker = &mut self.talkers[index];
+            let was_done = talker.is_done();
+            if let Some(at) = talker.run(now, &mut self.stack) {
+                self.wakes.insert((at, index));
+            }
+            if talker.is_done() && !was_done {
+                self.done += 1;
+                self.owners.remove(&talker.socket());
+            }
+        }
+        !due.is_empty()
+    }
+
+    fn accept(&mut self, now: Instant, number: usize) {
+        let Some((listener, planner)) = self.listeners.get_mut(number) else {
+            return;
+        };
+        let listener = *listener;
+        let mut arrived = Vec::new();
+        while let Ok((socket, remote)) = self.stack.accept(now, listener) {
+            arrived.push((socket, remote, planner(&mut self.rng)));
+        }
+        for (socket, remote, plan) in arrived {
+            self.add_talker(now, socket, remote, plan);
+        }
+    }
+}

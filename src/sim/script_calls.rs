@@ -1,0 +1,298 @@
+//! The socket calls and the questions of a packet script.
+
+use std::net::{SocketAddr, SocketAddrV4};
+
+use super::notation::{Bases, Sender, stream};
+use super::player::Player;
+use super::statement::{Call, Expectation, Outcome};
+use crate::error::SocketError;
+use crate::observe::{DropReason, TcpState};
+use crate::stack::{Readiness, SocketId};
+use crate::time::Duration;
+
+/// The Linux name of an error.
+pub fn error_name(error: SocketError) -> &'static str {
+    match error {
+        SocketError::WouldBlock => "EAGAIN",
+        SocketError::InProgress => "EINPROGRESS",
+        SocketError::AlreadyInProgress => "EALREADY",
+        SocketError::AlreadyConnected => "EISCONN",
+        SocketError::NotConnected => "ENOTCONN",
+        SocketError::Refused => "ECONNREFUSED",
+        SocketError::Reset => "ECONNRESET",
+        SocketError::Aborted => "ECONNABORTED",
+        SocketError::TimedOut => "ETIMEDOUT",
+        SocketError::HostUnreachable => "EHOSTUNREACH",
+        SocketError::NetworkUnreachable => "ENETUNREACH",
+        SocketError::AddressInUse => "EADDRINUSE",
+        SocketError::AddressNotAvailable => "EADDRNOTAVAIL",
+        SocketError::InvalidAddress => "EAFNOSUPPORT",
+        SocketError::PermissionDenied => "EACCES",
+        SocketError::InvalidArgument => "EINVAL",
+        SocketError::BadHandle => "EBADF",
+        SocketError::BrokenPipe => "EPIPE",
+        SocketError::MessageTooLong => "EMSGSIZE",
+        SocketError::NoBuffers => "ENOBUFS",
+        SocketError::NetworkDown => "ENETDOWN",
+        SocketError::NotSupported => "EOPNOTSUPP",
+    }
+}
+
+/// What a call gave, in the words of a script.
+fn outcome_of(result: Result<Option<usize>, SocketError>) -> Outcome {
+    match result {
+        Ok(None) => Outcome::Done,
+        Ok(Some(octets)) => Outcome::Octets(octets),
+        Err(error) => Outcome::Error(error_name(error).to_owned()),
+    }
+}
+
+fn compare(wanted: &Outcome, got: &Outcome) -> Result<(), String> {
+    if wanted == got {
+        return Ok(());
+    }
+    Err(format!("expected {wanted:?}\n  got {got:?}"))
+}
+
+/// A call that the script needs to succeed.
+fn must<T>(what: &str, result: Result<T, SocketError>) -> Result<T, String> {
+    result.map_err(|error| format!("{what}: {}", error_name(error)))
+}
+
+impl Player {
+    pub(super) fn call(&mut self, label: &str, call: &Call) -> Result<(), String> {
+        let now = self.now;
+        match call {
+            Call::Listen { port, backlog } => self.listen(*port, *backlog),
+            Call::Unlisten => {
+                let listener = self.listener.take().ok_or("there is no listener")?;
+                self.stack.close(now, listener);
+                Ok(())
+            }
+            Call::Bind(port) => {
+                let socket = self.new_socket(label)?;
+                let addr = self.own(*port);
+                must("bind", self.stack.bind(socket, addr))
+            }
+            Call::Connect(wanted) => self.connect(label, wanted),
+            Call::Accept(wanted) => self.accept(label, wanted),
+            Call::Write(len, wanted) => self.write(label, *len, wanted),
+            Call::Read(len, wanted) => self.read(label, *len, wanted),
+            Call::Shutdown(how) => {
+                let socket = self.socket(label)?;
+                must("shutdown", self.stack.shutdown(now, socket, *how))
+            }
+            Call::Close => {
+                let socket = self.socket(label)?;
+                self.stack.close(now, socket);
+                self.flow(label).socket = None;
+                Ok(())
+            }
+            Call::Abort => {
+                let socket = self.socket(label)?;
+                let mut options = must("options", self.stack.options(socket))?;
+                options.linger = Some(Duration::ZERO);
+                must("set_options", self.stack.set_options(socket, options))?;
+                self.stack.close(now, socket);
+                self.flow(label).socket = None;
+                Ok(())
+            }
+            Call::NoDelay(nodelay) => {
+                let socket = self.new_socket(label)?;
+                let mut options = must("options", self.stack.options(socket))?;
+                options.nodelay = *nodelay;
+                must("set_options", self.stack.set_options(socket, options))
+            }
+            Call::Set { option, value } => {
+                let socket = self.new_socket(label)?;
+                self.set(socket, option, *value)
+            }
+            Call::Incarnation(iss) => {
+                let flow = self.flow(label);
+                flow.bases = Bases { ours: 0, peers: *iss };
+                (flow.is_base_known, flow.written, flow.read) = (false, 0, 0);
+                Ok(())
+            }
+            Call::UdpBind(port) => {
+                let socket = must("udp_socket", self.stack.udp_socket())?;
+                self.flow(label).socket = Some(socket);
+                let addr = self.own(*port);
+                must("bind", self.stack.bind(socket, addr))
+            }
+            Call::UdpSend(len, wanted) => {
+                let (socket, peer) = (self.socket(label)?, self.peer(label));
+                let octets = stream(Sender::Stack, 0, *len);
+                let sent = self.stack.send_to(now, socket, &octets, Some(peer));
+                compare(wanted, &outcome_of(sent.map(Some)))
+            }
+            Call::UdpRecv(wanted) => self.udp_recv(label, wanted),
+        }
+    }
+
+    /// The connection's socket.
+    fn socket(&mut self, label: &str) -> Result<SocketId, String> {
+        let socket = self.flow(label).socket;
+        socket.ok_or_else(|| format!("connection `{label}` has no socket"))
+    }
+
+    /// The connection's socket, made if there is none.
+    fn new_socket(&mut self, label: &str) -> Result<SocketId, String> {
+        if let Some(socket) = self.flow(label).socket {
+            return Ok(socket);
+        }
+        let socket = must("tcp_socket", self.stack.tcp_socket())?;
+        self.flow(label).socket = Some(socket);
+        Ok(socket)
+    }
+
+    fn listen(&mut self, port: u16, backlog: u32) -> Result<(), String> {
+        let socket = must("tcp_socket", self.stack.tcp_socket())?;
+        self.set(socket, "reuse", 1)?; // As std does.
+        let addr = self.own(port);
+        must("bind", self.stack.bind(socket, addr))?;
+        must("listen", self.stack.listen(socket, backlog))?;
+        self.listener = Some(socket);
+        self.listens_on(port);
+        Ok(())
+    }
+
+    fn connect(&mut self, label: &str, wanted: &Outcome) -> Result<(), String> {
+        let socket = self.new_socket(label)?;
+        let (now, peer) = (self.now, self.peer(label));
+        let result = self.stack.connect(now, socket, peer);
+        if let Ok(SocketAddr::V4(local)) = self.stack.local_addr(socket) {
+            self.flow(label).local = SocketAddrV4::new(*local.ip(), local.port());
+        }
+        // A connect that has begun is one that went well.
+        let result = match result {
+            Err(SocketError::InProgress) => Ok(None),
+            other => other.map(|()| None),
+        };
+        compare(wanted, &outcome_of(result))
+    }
+
+    fn accept(&mut self, label: &str, wanted: &Outcome) -> Result<(), String> {
+        let listener = self.listener.ok_or("there is no listener")?;
+        let result = self.stack.accept(self.now, listener);
+        compare(wanted, &outcome_of(result.map(|_| None)))?;
+        let Ok((socket, peer)) = result else {
+            return Ok(());
+        };
+        let wanted = self.peer(label);
+        if peer != wanted {
+            return Err(format!("expected the connection of {wanted}\n  got that of {peer}"));
+        }
+        self.flow(label).socket = Some(socket);
+        Ok(())
+    }
+
+    fn write(&mut self, label: &str, len: usize, wanted: &Outcome) -> Result<(), String> {
+        let socket = self.socket(label)?;
+        let octets = stream(Sender::Stack, self.flow(label).written, len);
+        let result = self.stack.write(self.now, socket, &octets);
+        if let Ok(taken) = result {
+            self.flow(label).written += u32::try_from(taken).map_err(|error| error.to_string())?;
+        }
+        compare(wanted, &outcome_of(result.map(Some)))
+    }
+
+    fn read(&mut self, label: &str, len: usize, wanted: &Outcome) -> Result<(), String> {
+        let socket = self.socket(label)?;
+        let mut buffer = vec![0; len];
+        let result = self.stack.read(self.now, socket, &mut buffer);
+        compare(wanted, &outcome_of(result.map(Some)))?;
+        let taken = result.unwrap_or(0);
+        let flow = self.flow(label);
+        if buffer.get(..taken) != Some(&stream(Sender::Peer, flow.read, taken)[..]) {
+            return Err("the octets that were read are not the ones that the peer sent".into());
+        }
+        flow.read += u32::try_from(taken).map_err(|error| error.to_string())?;
+        Ok(())
+    }
+
+    fn set(&mut self, socket: SocketId, option: &str, value: u32) -> Result<(), String> {
+        let mut options = must("options", self.stack.options(socket))?;
+        let octet = u8::try_from(value).map_err(|error| error.to_string())?;
+        match option {
+            "tos" => options.tos = octet,
+            "ttl" => options.ttl = octet,
+            "reuse" => options.reuse_address = octet != 0,
+            _ => return Err(format!("`{option}` is no option")),
+        }
+        must("set_options", self.stack.set_options(socket, options))
+    }
+
+    fn udp_recv(&mut self, label: &str, wanted: &Outcome) -> Result<(), String> {
+        let socket = self.socket(label)?;
+        let mut buffer = vec![0; 65_536];
+        let result = self.stack.recv_from(socket, &mut buffer);
+        compare(wanted, &outcome_of(result.map(|(len, _)| Some(len))))?;
+        let len = result.map_or(0, |(len, _)| len);
+        if buffer.get(..len) != Some(&stream(Sender::Peer, 0, len)[..]) {
+            return Err("the datagram is not the one that the peer sent".into());
+        }
+        Ok(())
+    }
+
+    pub(super) fn expect(&mut self, label: &str, what: &Expectation) -> Result<(), String> {
+        match what {
+            Expectation::State(wanted) => {
+                let ends = self.ends(label);
+                let all = self.stack.connections();
+                let found = all.iter().find(|c| (c.local, c.remote) == ends);
+                let state = found.map_or(TcpState::Closed, |c| c.state).to_string();
+                is_equal(wanted, &state)
+            }
+            Expectation::Connections(wanted) => is_equal(wanted, &self.stack.connections().len()),
+            Expectation::Pending(wanted) => {
+                let socket = self.socket(label)?;
+                let error = must("take_error", self.stack.take_error(socket))?;
+                is_equal(wanted.as_str(), error.map_or("none", error_name))
+            }
+            Expectation::Ready { what, is_so } => {
+                let socket = self.socket(label)?;
+                let readiness = self.stack.readiness(socket);
+                let bit = match what.as_str() {
+                    "readable" => Readiness::READABLE,
+                    "writable" => Readiness::WRITABLE,
+                    "read_closed" => Readiness::READ_CLOSED,
+                    "write_closed" => Readiness::WRITE_CLOSED,
+                    "error" => Readiness::ERROR,
+                    _ => return Err(format!("`{what}` is no readiness")),
+                };
+                is_equal(is_so, &readiness.contains(bit))
+            }
+            Expectation::Dropped { reason, count } => {
+                let mut all = DropReason::ALL.iter();
+                let found = all.find(|known| known.label() == reason);
+                let known = found.ok_or_else(|| format!("`{reason}` is no reason to drop"))?;
+                is_equal(count, &self.counters.dropped(*known))
+            }
+            Expectation::Info { what, value } => {
+                let socket = self.socket(label)?;
+                let info = must("info", self.stack.info(socket))?;
+                let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+                let got = match what.as_str() {
+                    "cwnd" => info.cwnd.into(),
+                    "ssthresh" => info.ssthresh.into(),
+                    "in_flight" => info.in_flight.into(),
+                    "send_mss" => info.send_mss.into(),
+                    "send_window" => info.send_window.into(),
+                    "send_queue" => info.send_queue.into(),
+                    "retransmissions" => info.retransmissions,
+                    "rto_ms" => millis(info.rto),
+                    "srtt_ms" => info.srtt.map_or(0, millis),
+                    _ => return Err(format!("`{what}` is nothing that `info` tells")),
+                };
+                is_equal(value, &got)
+            }
+        }
+    }
+}
+
+fn is_equal<T: PartialEq + std::fmt::Display + ?Sized>(wanted: &T, got: &T) -> Result<(), String> {
+    if wanted == got {
+        return Ok(());
+    }
+    Err(format!("expected {wanted}\n  got {got}"))
+}

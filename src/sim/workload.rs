@@ -1,0 +1,360 @@
+//! Random programs of socket calls, and what becomes of them.
+//!
+//! A [`Talker`] is one end of one connection: it writes a stream that its addresses decide, in
+//! pieces of random sizes, reads and compares what the other end writes, and ends as its [`Plan`]
+//! says. It asks nothing of the stack but what an application may.
+
+use std::net::SocketAddr;
+
+use super::random::Random;
+use crate::error::SocketError;
+use crate::rng::KeyedHash;
+use crate::stack::{Readiness, Shutdown, SocketId, Stack};
+use crate::time::{Duration, Instant};
+
+/// How a talker ends its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Closes its sending side after its last octet, reads to the end of the other's, closes.
+    HalfClose,
+    /// After its last octet waits for the end of the other's stream, then closes. Somebody else
+    /// must close first.
+    CloseAfterPeer,
+    /// Closes after its last octet, without reading: for streams of one direction, as unread
+    /// data would reset the connection.
+    CloseAtOnce,
+    /// Aborts (linger of zero) as soon as so many octets have been written.
+    Abort(u64),
+}
+
+/// What a talker does.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// Octets to write.
+    pub send: u64,
+    /// Most octets of one write; each write has from 1 to so many.
+    pub write_max: usize,
+    /// Most octets of one read.
+    pub read_max: usize,
+    /// Time between one read or write that did something and the next; `ZERO`: at once.
+    pub pace: Duration,
+    /// Time before the first read: the window closes meanwhile.
+    pub deaf_for: Duration,
+    /// How it ends.
+    pub ending: Ending,
+    /// TCP_NODELAY.
+    pub nodelay: bool,
+}
+
+impl Plan {
+    /// Writes `send` octets in large pieces, without any pause, and closes half by half.
+    pub const fn bulk(send: u64) -> Self {
+        Self {
+            send,
+            write_max: 65_536,
+            read_max: 65_536,
+            pace: Duration::ZERO,
+            deaf_for: Duration::ZERO,
+            ending: Ending::HalfClose,
+            nodelay: false,
+        }
+    }
+
+    /// Anything that ends by itself whatever the other end does, but for aborts.
+    pub fn random(rng: &mut Random, send_max: u64) -> Self {
+        let sizes = [1, 7, 100, 1460, 10_000, 65_536];
+        let mut one_of = || sizes[rng.index(sizes.len())];
+        let (write_max, read_max) = (one_of(), one_of());
+        let millis = |rng: &mut Random, max| Duration::from_millis(rng.below(max));
+        // A pause for every single octet would make the longest plans take for ever.
+        let least = u64::try_from(write_max.min(read_max)).unwrap_or(1);
+        Self {
+            send: rng.below(send_max.min(least * 20_000) + 1),
+            write_max,
+            read_max,
+            pace: if rng.chance(0.3) { millis(rng, 20) } else { Duration::ZERO },
+            deaf_for: if rng.chance(0.2) { millis(rng, 30_000) } else { Duration::ZERO },
+            ending: Ending::HalfClose,
+            nodelay: rng.chance(0.5),
+        }
+    }
+}
+
+/// The octets that one end writes to the other; known to both.
+#[derive(Clone, Debug)]
+pub struct OctetStream(KeyedHash);
+
+impl OctetStream {
+    /// The stream from one address to another.
+    pub fn between(from: SocketAddr, to: SocketAddr) -> Self {
+        let named = Random::new(0).key().hash((from, to));
+        Self(Random::new(named).key())
+    }
+
+    /// Fills `buffer` with the octets from `position` on.
+    pub fn fill(&self, position: u64, buffer: &mut [u8]) {
+        let mut word = [0; 8];
+        let mut have = None;
+        for (octet, at) in buffer.iter_mut().zip(position..) {
+            if have != Some(at / 8) {
+                have = Some(at / 8);
+                word = self.0.hash(at / 8).to_le_bytes();
+            }
+            *octet = usize::try_from(at % 8).map_or(0, |n| word[n]);
+        }
+    }
+
+    /// Whether `octets` stand at `position`.
+    pub fn has(&self, position: u64, octets: &[u8]) -> bool {
+        let mut wanted = vec![0; octets.len()];
+        self.fill(position, &mut wanted);
+        wanted == octets
+    }
+}
+
+/// What became of one end of a connection.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Its own address.
+    pub local: SocketAddr,
+    /// The other end's.
+    pub remote: SocketAddr,
+    /// What it was to do.
+    pub plan: Plan,
+    /// Octets that `write` took.
+    pub sent: u64,
+    /// Octets that `read` gave, all as the other end wrote them.
+    pub received: u64,
+    /// Whether `read` told the end of the stream.
+    pub saw_end: bool,
+    /// The error that ended it, if one did.
+    pub error: Option<SocketError>,
+    /// Octets that `read` gave and that the other end did not write there.
+    pub is_garbled: bool,
+    /// When it was done.
+    pub finished: Option<Instant>,
+}
+
+/// One end of a connection, and the program that uses it.
+#[derive(Debug)]
+pub struct Talker {
+    socket: SocketId,
+    rng: Random,
+    /// The two streams, once both addresses are known.
+    streams: Option<(OctetStream, OctetStream)>,
+    has_shut_down: bool,
+    may_read_from: Instant,
+    next_move: Instant,
+    buffer: Vec<u8>,
+    report: Report,
+}
+
+impl Talker {
+    /// A program for `socket`, which is connected or being connected.
+    pub fn new(
+        now: Instant,
+        socket: SocketId,
+        remote: SocketAddr,
+        plan: Plan,
+        rng: Random,
+    ) -> Self {
+        Self {
+            socket,
+            rng,
+            streams: None,
+            has_shut_down: false,
+            may_read_from: now + plan.deaf_for,
+            next_move: now,
+            buffer: vec![0; plan.write_max.max(plan.read_max)],
+            report: Report {
+                local: remote,
+                remote,
+                plan,
+                sent: 0,
+                received: 0,
+                saw_end: false,
+                error: None,
+                is_garbled: false,
+                finished: None,
+            },
+        }
+    }
+
+    /// Its socket.
+    pub fn socket(&self) -> SocketId {
+        self.socket
+    }
+
+    /// What has become of it so far.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// Whether it has given its socket up.
+    pub fn is_done(&self) -> bool {
+        self.report.finished.is_some()
+    }
+
+    /// Does all that it can do now, and says when it wants to go on if nothing happens.
+    pub fn run(&mut self, now: Instant, stack: &mut Stack) -> Option<Instant> {
+        if self.is_done() || !self.is_open(now, stack) {
+            return None;
+        }
+        while now >= self.next_move {
+            let has_written = self.write(now, stack);
+            let has_read = !self.is_done() && self.read(now, stack);
+            if self.is_done() {
+                return None;
+            }
+            if !has_written && !has_read {
+                break;
+            }
+            self.next_move = now + self.report.plan.pace;
+        }
+        // Asked for again even if nothing arrives meanwhile.
+        [self.next_move, self.may_read_from].into_iter().filter(|&at| at > now).min()
+    }
+
+    /// Whether the connection is there; learns its addresses the first time.
+    fn is_open(&mut self, now: Instant, stack: &mut Stack) -> bool {
+        if self.streams.is_some() {
+            return true;
+        }
+        if !stack.readiness(self.socket).contains(Readiness::WRITABLE) {
+            return false;
+        }
+        if let Ok(Some(error)) = stack.take_error(self.socket) {
+            self.finish(now, stack, Some(error));
+            return false;
+        }
+        let (Ok(local), remote) = (stack.local_addr(self.socket), self.report.remote) else {
+            return false;
+        };
+        self.report.local = local;
+        let streams = (OctetStream::between(local, remote), OctetStream::between(remote, local));
+        self.streams = Some(streams);
+        if let Ok(mut options) = stack.options(self.socket) {
+            options.nodelay = self.report.plan.nodelay;
+            // What the stack refuses shows in the transfer.
+            let _ = stack.set_options(self.socket, options);
+        }
+        true
+    }
+
+    /// One write, or the end of writing. Whether anything was done.
+    fn write(&mut self, now: Instant, stack: &mut Stack) -> bool {
+        let plan = self.report.plan;
+        let left = plan.send - self.report.sent.min(plan.send);
+        match plan.ending {
+            Ending::Abort(after) if self.report.sent >= after.min(plan.send) => {
+                self.abort(now, stack);
+                return true;
+            }
+            Ending::CloseAtOnce if left == 0 => {
+                self.finish(now, stack, None);
+                return true;
+            }
+            Ending::HalfClose if left == 0 && !self.has_shut_down => {
+                self.has_shut_down = true;
+                return match stack.shutdown(now, self.socket, Shutdown::Write) {
+                    Ok(()) => true,
+                    Err(error) => self.fail(now, stack, error),
+                };
+            }
+            Ending::Abort(_) | Ending::CloseAtOnce | Ending::HalfClose | Ending::CloseAfterPeer => {
+            }
+        }
+        let most = self.rng.below(plan.write_max.try_into().unwrap_or(1)) + 1;
+        let len = usize::try_from(most.min(left)).unwrap_or(0);
+        if len == 0 {
+            return false;
+        }
+        let Some((out, _)) = &self.streams else {
+            return false;
+        };
+        out.fill(self.report.sent, &mut self.buffer[..len]);
+        match stack.write(now, self.socket, &self.buffer[..len]) {
+            Ok(taken) => {
+                self.report.sent += taken as u64;
+                taken > 0
+            }
+            Err(SocketError::WouldBlock) => false,
+            Err(error) => self.fail(now, stack, error),
+        }
+    }
+
+    /// One read. Whether it gave anything.
+    fn read(&mut self, now: Instant, stack: &mut Stack) -> bool {
+        if self.report.saw_end || now < self.may_read_from {
+            return self.close_if_through(now, stack);
+        }
+        let most = self.rng.below(self.report.plan.read_max.try_into().unwrap_or(1)) + 1;
+        let len = usize::try_from(most).unwrap_or(1);
+        match stack.read(now, self.socket, &mut self.buffer[..len]) {
+            Ok(0) => {
+                self.report.saw_end = true;
+                self.close_if_through(now, stack);
+                true
+            }
+            Ok(taken) => {
+                if let Some((_, incoming)) = &self.streams {
+                    let is_right = incoming.has(self.report.received, &self.buffer[..taken]);
+                    self.report.is_garbled |= !is_right;
+                }
+                self.report.received += taken as u64;
+                true
+            }
+            Err(SocketError::WouldBlock) => false,
+            Err(error) => self.fail(now, stack, error),
+        }
+    }
+
+    /// Closes once both directions are through.
+    fn close_if_through(&mut self, now: Instant, stack: &mut Stack) -> bool {
+        let has_sent = self.report.sent >= self.report.plan.send;
+        let is_through = self.report.saw_end && has_sent;
+        if is_through {
+            self.finish(now, stack, None);
+        }
+        is_through
+    }
+
+    fn fail(&mut self, now: Instant, stack: &mut Stack, error: SocketError) -> bool {
+        self.finish(now, stack, Some(error));
+        true
+    }
+
+    fn abort(&mut self, now: Instant, stack: &mut Stack) {
+        if let Ok(mut options) = stack.options(self.socket) {
+            options.linger = Some(Duration::ZERO);
+            // A connection that has gone cannot be aborted and need not be.
+            let _ = stack.set_options(self.socket, options);
+        }
+        self.finish(now, stack, None);
+    }
+
+    fn finish(&mut self, now: Instant, stack: &mut Stack, error: Option<SocketError>) {
+        stack.close(now, self.socket);
+        self.report.error = error;
+        self.report.finished = Some(now);
+        self.buffer = Vec::new();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_is_the_same_however_it_is_cut_and_differs_by_direction() {
+        let [a, b] = ["10.0.0.1:1", "10.0.0.2:2"].map(|addr| addr.parse().unwrap());
+        let stream = OctetStream::between(a, b);
+        let mut whole = [0; 100];
+        stream.fill(5, &mut whole);
+        for cut in 0..100 {
+            assert!(stream.has(5, &whole[..cut]) && stream.has(5 + cut as u64, &whole[cut..]));
+        }
+        assert!(!stream.has(6, &whole));
+        assert!(!OctetStream::between(b, a).has(5, &whole));
+    }
+}

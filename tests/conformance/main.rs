@@ -1,0 +1,27 @@
+//! RFC 9293 as packet scripts: one file a topic, names that carry the requirement's label.
+//!
+//! The notation is packetdrill's; `wharf::sim::script` says what a line can be. Time is virtual and
+//! exact, and every packet that a script does not name is a failure.
+
+mod close;
+mod datagrams;
+mod demux;
+mod handshake;
+mod icmp;
+mod listener;
+mod options;
+mod reset;
+mod retransmission;
+mod time_wait;
+mod transfer;
+mod window;
+
+use wharf::StackConfig;
+use wharf::sim::Script;
+
+/// The default configuration, changed by `change`.
+fn config(change: impl FnOnce(&mut StackConfig)) -> Script {
+    let mut config = wharf::sim::script::default_config();
+    change(&mut config);
+    Script::new(config)
+}

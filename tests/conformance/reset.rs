@@ -1,0 +1,230 @@
+//! RST, SYN and ACK in synchronized states: RFC 9293 §3.10.7.4, RFC 5961.
+
+use wharf::sim::{Script, established};
+
+#[test]
+fn must_12_a_reset_is_told_once_and_then_the_stream_is_over() {
+    established("").plays(
+        "
+        +0    < R. 1:1(0) ack 1
+        +0    expect connections 0
+        +0    expect readable
+        +0    read error ECONNRESET
+        +0    read eof
+        +0    read eof
+        +0    write 1 error EPIPE
+        +100  nothing
+        ",
+    );
+}
+
+#[test]
+fn data_that_came_before_a_reset_stays_readable() {
+    established("").plays(
+        "
+        +0    < P. 1:101(100) ack 1 win 512
+        +0    < R  101:101(0)
+        +0    read 60
+        +0    read 60 gives 40
+        +0    read error ECONNRESET
+        +0    read eof
+        ",
+    );
+}
+
+#[test]
+fn a_write_after_a_reset_tells_it_and_the_next_one_is_a_broken_pipe() {
+    established("").plays(
+        "
+        +0    < R  1:1(0)
+        +0    write 1 error ECONNRESET
+        +0    write 1 error EPIPE
+        +0    read eof
+        ",
+    );
+}
+
+#[test]
+fn shld_2_a_reset_may_carry_text() {
+    established("").plays(
+        "
+        +0    < R. 1:21(20) ack 1
+        +0    expect connections 0
+        +0    read error ECONNRESET
+        ",
+    );
+}
+
+/// RFC 5961 §3: whoever does not know RCV.NXT exactly gets a challenge, and the real peer can
+/// answer it with the right number.
+#[test]
+fn a_reset_in_the_window_but_not_at_its_edge_is_challenged() {
+    established("").plays(
+        "
+        +0    < R  2:2(0)
+        +0    > .  1:1(0) ack 1
+        +0    expect state ESTABLISHED
+        +0    expect dropped reset_not_exact 1
+        +0    < R  1:1(0)
+        +0    expect connections 0
+        ",
+    );
+}
+
+#[test]
+fn a_reset_outside_of_the_window_is_dropped_in_silence() {
+    established("").plays(
+        "
+        +0    < R  0:0(0)
+        +0    < R  1000000:1000000(0)
+        +0    < R. 4000000000:4000000000(0) ack 1
+        +1    nothing
+        +0    expect state ESTABLISHED
+        +0    expect dropped below_window 2
+        +0    expect dropped above_window 1
+        ",
+    );
+}
+
+/// RFC 5961 §4: whatever its sequence number.
+#[test]
+fn a_syn_on_an_open_connection_is_challenged_and_changes_nothing() {
+    for seq in ["1", "2", "0", "70000", "3000000000"] {
+        let script = format!(
+            "
+            +0    < S  {seq}:{seq}(0) win 65535 <mss 1460>
+            +0    > .  1:1(0) ack 1
+            +0    expect state ESTABLISHED
+            +0    < P. 1:11(10) ack 1 win 512
+            +0    read 10
+            +0.04 > .  1:1(0) ack 11
+            "
+        );
+        established("").plays(&script);
+    }
+}
+
+/// RFC 5961 §7: half a second a connection.
+#[test]
+fn challenges_are_limited_to_two_a_second() {
+    established("").plays(
+        "
+        +0    < R  2:2(0)
+        +0    > .  1:1(0) ack 1
+        +0.1  < R  2:2(0)
+        +0.1  < S  2:2(0) win 9
+        +0.2  < R  3:3(0)
+        +0.1  < R  2:2(0)
+        +0    > .  1:1(0) ack 1
+        ",
+    );
+}
+
+/// RFC 9293 §3.10.7.4, fifth step.
+#[test]
+fn an_ack_of_what_was_not_sent_is_answered_and_dropped() {
+    established("").plays(
+        "
+        +0    < P. 1:11(10) ack 2 win 512
+        +0    > .  1:1(0) ack 1
+        +0    expect not readable
+        +0    expect dropped ack_of_unsent 1
+        ",
+    );
+}
+
+/// RFC 5961 §5: older than the largest window that the peer has ever offered.
+#[test]
+fn may_12_an_ack_from_long_ago_is_answered_and_dropped() {
+    established("wscale off, win 1000").plays(
+        "
+        +0    < P. 1:11(10) ack 4294900000 win 1000
+        +0    > .  1:1(0) ack 1
+        +0    expect not readable
+        +0    expect dropped ack_too_old 1
+        +0    < P. 1:11(10) ack 4294966500 win 1000
+        +0    expect readable
+        +0.04 > .  1:1(0) ack 11
+        ",
+    );
+}
+
+/// RFC 9293 §3.10.7.4, fifth step.
+#[test]
+fn a_segment_without_ack_is_dropped() {
+    established("").plays(
+        "
+        +0    < P  1:11(10) win 512
+        +0    < F  1:1(0) win 512
+        +1    nothing
+        +0    expect not readable
+        +0    expect state ESTABLISHED
+        +0    expect dropped no_ack 2
+        ",
+    );
+}
+
+#[test]
+fn data_outside_of_the_window_is_acknowledged_and_dropped() {
+    established("").plays(
+        "
+        +0    < P. 1000001:1000011(10) ack 1 win 512
+        +0    > .  1:1(0) ack 1
+        +0    expect not readable
+        ",
+    );
+}
+
+/// RFC 9293 §3.5.2: where the RST stands depends on whether there is an ACK to take it from.
+#[test]
+fn what_nobody_owns_is_reset() {
+    Script::default().plays(
+        "
+        +0    < S  100:100(0) win 9 <mss 1460>
+        +0    > R. 0:0(0) ack 101
+        +0    < S  100:110(10) win 9
+        +0    > R. 0:0(0) ack 111
+        +0    < F  100:110(10) win 9
+        +0    > R. 0:0(0) ack 111
+        +0    < -  100:110(10)
+        +0    > R. 0:0(0) ack 110
+        +0    < P. 100:110(10) ack 77 win 9
+        +0    > R  77:77(0)
+        +0    < S. 100:100(0) ack 78 win 9
+        +0    > R  78:78(0)
+        +0    < F. 100:100(0) ack 79 win 9
+        +0    > R  79:79(0)
+        ",
+    );
+}
+
+#[test]
+fn a_reset_is_never_answered() {
+    Script::default().plays(
+        "
+        +0    < R  100:100(0)
+        +0    < R. 100:100(0) ack 77
+        +0    < SR 100:100(0)
+        +0    socket listen 80
+        +0    < R  100:100(0)
+        +0    < R. 100:100(0) ack 77
+        +1    nothing
+        ",
+    );
+}
+
+#[test]
+fn abort_resets_at_once() {
+    established("").plays(
+        "
+        +0    write 10
+        +0    > P. 1:11(10) ack 1
+        +0    abort
+        +0    > R. 11:11(0) ack 1
+        +0    expect connections 0
+        +0    < .  1:1(0) ack 11 win 512
+        +0    > R  11:11(0)
+        +100  nothing
+        ",
+    );
+}

@@ -1,0 +1,287 @@
+//! Retransmission: RFC 6298 with Karn, RFC 5681, RFC 6582 (RFC 9293 §3.8.1 to §3.8.3).
+
+use wharf::sim::established;
+
+use crate::config;
+
+#[test]
+fn must_18_a_segment_is_sent_again_after_the_timeout_that_doubles_each_time() {
+    established("rtt 100ms").plays(
+        "
+        +0    write 10
+        +0    > P. 1:11(10) ack 1
+        +0.3  > P. 1:11(10) ack 1
+        +0.6  > P. 1:11(10) ack 1
+        +1.2  > P. 1:11(10) ack 1
+        +2.4  > P. 1:11(10) ack 1
+        +4.8  > P. 1:11(10) ack 1
+        +9.6  > P. 1:11(10) ack 1
+        +0.1  < .  1:1(0) ack 11 win 512
+        +100  nothing
+        ",
+    );
+}
+
+/// Karn: the acknowledgment could be for either of the two, so it is no measurement, and the
+/// backoff stays until there is one (RFC 6298 §3, (5.7)).
+#[test]
+fn must_18_what_was_sent_twice_is_no_measurement() {
+    established("rtt 100ms").plays(
+        "
+        +0    write 10
+        +0    > P. 1:11(10) ack 1
+        +0.3  > P. 1:11(10) ack 1
+        +0.5  < .  1:1(0) ack 11 win 512
+        +0    expect srtt_ms 100
+        +0    expect rto_ms 600
+        +0    write 10
+        +0    > P. 11:21(10) ack 1
+        +0.1  < .  1:1(0) ack 21 win 512
+        +0    expect rto_ms 300
+        ",
+    );
+}
+
+/// RFC 6298 (2.3): SRTT = 7/8·100 + 1/8·500; RTTVAR = 3/4·50 + 1/4·400; RTO = SRTT + 4·RTTVAR.
+#[test]
+fn must_18_the_timeout_follows_the_round_trip_time() {
+    established("rtt 100ms").plays(
+        "
+        +0    write 10
+        +0    > P. 1:11(10) ack 1
+        +0.2  < .  1:1(0) ack 11 win 512
+        +0    expect srtt_ms 112
+        +0    expect rto_ms 362
+        ",
+    );
+}
+
+/// RFC 6298 (5.3): the timer starts anew with each acknowledgment of new data.
+#[test]
+fn an_acknowledgment_of_new_data_restarts_the_timer() {
+    established("rtt 100ms, mss 1000").plays(
+        "
+        +0    write 2000
+        +0    > .  1:1001(1000) ack 1
+        +0    > P. 1001:2001(1000) ack 1
+        +0.2  < .  1:1(0) ack 1001 win 512
+        +0    expect rto_ms 362
+        +0.3625 > P. 1001:2001(1000) ack 1
+        ",
+    );
+}
+
+/// RFC 5681 §3.1: after a timeout one segment leaves, then slow start goes through what is
+/// outstanding.
+#[test]
+fn after_a_timeout_slow_start_sends_again_what_is_outstanding() {
+    established("rtt 100ms, mss 1000").plays(
+        "
+        +0    write 6000
+        +0    > .  1:1001(1000) ack 1
+        +0    > .  1001:2001(1000) ack 1
+        +0    > .  2001:3001(1000) ack 1
+        +0    > .  3001:4001(1000) ack 1
+        +0    > .  4001:5001(1000) ack 1
+        +0    > P. 5001:6001(1000) ack 1
+        +0.3  > .  1:1001(1000) ack 1
+        +0    expect cwnd 1000
+        +0    expect ssthresh 3000
+        +0.1  < .  1:1(0) ack 1001 win 512
+        +0    > .  1001:2001(1000) ack 1
+        +0    > .  2001:3001(1000) ack 1
+        +0.1  < .  1:1(0) ack 6001 win 512
+        +100  nothing
+        +0    expect retransmissions 3
+        ",
+    );
+}
+
+#[test]
+fn three_duplicate_acks_bring_the_lost_segment_before_the_timeout() {
+    established("rtt 100ms, mss 1000").plays(
+        "
+        +0    write 4000
+        +0    > .  1:1001(1000) ack 1
+        +0    > .  1001:2001(1000) ack 1
+        +0    > .  2001:3001(1000) ack 1
+        +0    > P. 3001:4001(1000) ack 1
+        +0.1  < .  1:1(0) ack 1 win 512
+        +0    < .  1:1(0) ack 1 win 512
+        +0    < .  1:1(0) ack 1 win 512
+        +0    > .  1:1001(1000) ack 1
+        +0    expect ssthresh 2000
+        +0.1  < .  1:1(0) ack 4001 win 512
+        +0    expect cwnd 2000
+        +100  nothing
+        ",
+    );
+}
+
+/// RFC 5681 §3.2: half of what is outstanding, not of what has not been reported yet.
+#[test]
+fn ssthresh_becomes_half_of_the_flight() {
+    established("rtt 100ms, mss 1000").plays(
+        "
+        +0    write 10000
+        +0    > .  1:1001(1000) ack 1
+        +0    > .  1001:2001(1000) ack 1
+        +0    > .  2001:3001(1000) ack 1
+        +0    > .  3001:4001(1000) ack 1
+        +0    > .  4001:5001(1000) ack 1
+        +0    > .  5001:6001(1000) ack 1
+        +0    > .  6001:7001(1000) ack 1
+        +0    > .  7001:8001(1000) ack 1
+        +0    > .  8001:9001(1000) ack 1
+        +0    > P. 9001:10001(1000) ack 1
+        +0.1  < .  1:1(0) ack 1 win 512
+        +0    < .  1:1(0) ack 1 win 512
+        +0    < .  1:1(0) ack 1 win 512
+        +0    > .  1:1001(1000) ack 1
+        +0    expect ssthresh 5000
+        ",
+    );
+}
+
+/// RFC 6582 §3.2, step 3: each partial acknowledgment names the next hole.
+#[test]
+fn a_partial_acknowledgment_brings_the_next_lost_segment() {
+    established("rtt 100ms, mss 1000").plays(
+        "
+        +0    write 6000
+        +0    > .  1:1001(1000) ack 1
+        +0    > .  1001:2001(1000) ack 1
+        +0    > .  2001:3001(1000) ack 1
+        +0    > .  3001:4001(1000) ack 1
+        +0    > .  4001:5001(1000) ack 1
+        +0    > P. 5001:6001(1000) ack 1
+        +0.1  < .  1:1(0) ack 1 win 512
+        +0    < .  1:1(0) ack 1 win 512
+        +0    < .  1:1(0) ack 1 win 512
+        +0    > .  1:1001(1000) ack 1
+        +0    < .  1:1(0) ack 1 win 512
+        +0.1  < .  1:1(0) ack 3001 win 512
+        +0    > .  3001:4001(1000) ack 1
+        +0.1  < .  1:1(0) ack 6001 win 512
+        +100  nothing
+        +0    expect retransmissions 2
+        ",
+    );
+}
+
+/// RFC 3042: the first two duplicates each let one new segment leave.
+#[test]
+fn the_first_two_duplicate_acks_let_new_data_leave() {
+    config(|config| config.tcp.initial_window = 3).established("rtt 100ms, mss 1000").plays(
+        "
+            +0    write 5000
+            +0    > .  1:1001(1000) ack 1
+            +0    > .  1001:2001(1000) ack 1
+            +0    > .  2001:3001(1000) ack 1
+            +0.1  < .  1:1(0) ack 1 win 512
+            +0    > .  3001:4001(1000) ack 1
+            +0    < .  1:1(0) ack 1 win 512
+            +0    > P. 4001:5001(1000) ack 1
+            +0    < .  1:1(0) ack 1 win 512
+            +0    > .  1:1001(1000) ack 1
+            ",
+    );
+}
+
+/// RFC 5681 §2: neither data nor a changed window makes a duplicate acknowledgment.
+#[test]
+fn window_updates_and_data_are_no_duplicate_acks() {
+    established("rtt 100ms, mss 1000").plays(
+        "
+        +0    write 2000
+        +0    > .  1:1001(1000) ack 1
+        +0    > P. 1001:2001(1000) ack 1
+        +0    < .  1:1(0) ack 1 win 511
+        +0    < .  1:1(0) ack 1 win 510
+        +0    < .  1:1(0) ack 1 win 509
+        +0    < P. 1:2(1) ack 1 win 509
+        +0    < P. 2:3(1) ack 1 win 509
+        +0    > .  2001:2001(0) ack 3
+        +0    < P. 3:4(1) ack 1 win 509
+        +0    < P. 4:5(1) ack 1 win 509
+        +0    > .  2001:2001(0) ack 5
+        +0.1  < .  5:5(0) ack 2001 win 509
+        +0    expect retransmissions 0
+        ",
+    );
+}
+
+#[test]
+fn must_20_a_silent_peer_ends_the_connection_at_r2() {
+    config(|config| config.tcp.give_up_after = wharf::Duration::from_secs(10))
+        .established("rtt 100ms")
+        .plays(
+            "
+            +0    write 10
+            +0    > P. 1:11(10) ack 1
+            +0.3  > P. 1:11(10) ack 1
+            +0.6  > P. 1:11(10) ack 1
+            +1.2  > P. 1:11(10) ack 1
+            +2.4  > P. 1:11(10) ack 1
+            +4.8  > P. 1:11(10) ack 1
+            +0.7  nothing
+            +0    expect connections 0
+            +0    read error ETIMEDOUT
+            +0    read eof
+            +0    write 1 error EPIPE
+            ",
+        );
+}
+
+/// The default of R2, and more than three retransmissions before it.
+#[test]
+fn shld_11_r2_is_a_hundred_seconds_at_least_and_shld_10_r1_three_retransmissions() {
+    established("rtt 100ms").plays(
+        "
+        +0    write 10
+        +0    > P. 1:11(10) ack 1
+        +0.3  > P. 1:11(10) ack 1
+        +0.6  > P. 1:11(10) ack 1
+        +1.2  > P. 1:11(10) ack 1
+        +2.4  > P. 1:11(10) ack 1
+        +4.8  > P. 1:11(10) ack 1
+        +9.6  > P. 1:11(10) ack 1
+        +19.2 > P. 1:11(10) ack 1
+        +38.4 > P. 1:11(10) ack 1
+        +76.8 > P. 1:11(10) ack 1
+        +0    expect state ESTABLISHED
+        +0.1  < .  1:1(0) ack 11 win 512
+        +0    expect state ESTABLISHED
+        ",
+    );
+}
+
+/// A retransmission carries the newest acknowledgment, and what the peer has it is not sent again.
+#[test]
+fn a_segment_that_is_partly_acknowledged_is_sent_again_from_there() {
+    established("rtt 100ms, mss 1000").plays(
+        "
+        +0    write 1000
+        +0    > P. 1:1001(1000) ack 1
+        +0.1  < P. 1:101(100) ack 301 win 512
+        +0.04 > .  1001:1001(0) ack 101
+        +0.26 > P. 301:1001(700) ack 101
+        ",
+    );
+}
+
+#[test]
+fn writes_that_were_sent_apart_are_sent_again_together() {
+    established("rtt 100ms, mss 1000").plays(
+        "
+        +0    nodelay on
+        +0    write 10
+        +0    > P. 1:11(10) ack 1
+        +0    write 20
+        +0    > P. 11:31(20) ack 1
+        +0.3  > P. 1:31(30) ack 1
+        +0.1  < .  1:1(0) ack 31 win 512
+        +100  nothing
+        ",
+    );
+}

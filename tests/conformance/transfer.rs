@@ -1,0 +1,334 @@
+//! Data both ways: segmentation, Nagle, PSH, acknowledgments, order (RFC 9293 §3.7, §3.8.6.3).
+
+use wharf::sim::established;
+
+use crate::config;
+
+#[test]
+fn must_40_a_lone_segment_is_acknowledged_after_40_ms() {
+    established("").plays(
+        "
+        +0    < P. 1:101(100) ack 1 win 512
+        +0    expect readable
+        +0.04 > .  1:1(0) ack 101
+        +0    read 100
+        +10   nothing
+        ",
+    );
+}
+
+#[test]
+fn shld_18_an_answer_carries_the_acknowledgment_that_was_held_back() {
+    established("").plays(
+        "
+        +0    < P. 1:101(100) ack 1 win 512
+        +0    read 100
+        +0.03 write 50
+        +0    > P. 1:51(50) ack 101
+        +0.1  < .  101:101(0) ack 51 win 512
+        +10   nothing
+        ",
+    );
+}
+
+#[test]
+fn shld_19_every_second_full_segment_is_acknowledged_at_once() {
+    established("").plays(
+        "
+        +0    < .  1:1461(1460) ack 1 win 512
+        +0    < .  1461:2921(1460) ack 1 win 512
+        +0    > .  1:1(0) ack 2921
+        +0    < .  2921:4381(1460) ack 1 win 512
+        +0    < .  4381:5841(1460) ack 1 win 512
+        +0    > .  1:1(0) ack 5841
+        +0    < .  5841:7301(1460) ack 1 win 512
+        +0.04 > .  1:1(0) ack 7301
+        ",
+    );
+}
+
+#[test]
+fn must_58_a_burst_costs_one_acknowledgment_and_must_59_it_covers_the_last_segment() {
+    established("").plays(
+        "
+        +0    <+ . 1:1461(1460) ack 1 win 512
+        +0    <+ . 1461:2921(1460) ack 1 win 512
+        +0    <+ . 2921:4381(1460) ack 1 win 512
+        +0    <+ . 4381:5841(1460) ack 1 win 512
+        +0    < P. 5841:7301(1460) ack 1 win 512
+        +0    > .  1:1(0) ack 7301
+        +10   nothing
+        ",
+    );
+}
+
+#[test]
+fn shld_28_data_leaves_in_full_segments_and_must_61_the_last_has_psh() {
+    established("mss 1000").plays(
+        "
+        +0    nodelay on
+        +0    write 2500
+        +0    > .  1:1001(1000) ack 1
+        +0    > .  1001:2001(1000) ack 1
+        +0    > P. 2001:2501(500) ack 1
+        ",
+    );
+}
+
+#[test]
+fn shld_7_a_small_segment_waits_until_all_before_it_is_acknowledged() {
+    established("mss 1000").plays(
+        "
+        +0    write 10
+        +0    > P. 1:11(10) ack 1
+        +0    write 10
+        +0    write 10
+        +0.1  < .  1:1(0) ack 11 win 512
+        +0    > P. 11:31(20) ack 1
+        +0    write 1500
+        +0    > .  31:1031(1000) ack 1
+        +0.1  < .  1:1(0) ack 31 win 512
+        +0.1  < .  1:1(0) ack 1031 win 512
+        +0    > P. 1031:1531(500) ack 1
+        ",
+    );
+}
+
+#[test]
+fn must_17_nodelay_lets_small_segments_leave_at_once() {
+    established("mss 1000").plays(
+        "
+        +0    nodelay on
+        +0    write 1
+        +0    > P. 1:2(1) ack 1
+        +0    write 1
+        +0    > P. 2:3(1) ack 1
+        ",
+    );
+}
+
+#[test]
+fn switching_nagle_off_lets_go_what_it_held() {
+    established("mss 1000").plays(
+        "
+        +0    write 1
+        +0    > P. 1:2(1) ack 1
+        +0    write 1
+        +0    nodelay on
+        +0    > P. 2:3(1) ack 1
+        ",
+    );
+}
+
+#[test]
+fn must_60_one_small_write_leaves_without_another() {
+    established("").plays(
+        "
+        +0    write 1
+        +0    > P. 1:2(1) ack 1
+        ",
+    );
+}
+
+#[test]
+fn shld_27_writes_that_share_a_segment_share_one_psh() {
+    established("mss 1000").plays(
+        "
+        +0    write 1000
+        +0    > P. 1:1001(1000) ack 1
+        +0    write 400
+        +0    write 400
+        +0    write 400
+        +0    > .  1001:2001(1000) ack 1
+        +0.1  < .  1:1(0) ack 2001 win 512
+        +0    > P. 2001:2201(200) ack 1
+        ",
+    );
+}
+
+#[test]
+fn shld_31_data_that_comes_early_is_held_and_may_13_acknowledged_at_once() {
+    established("").plays(
+        "
+        +0    < .  1001:2001(1000) ack 1 win 512
+        +0    > .  1:1(0) ack 1
+        +0    expect not readable
+        +0    < .  3001:4001(1000) ack 1 win 512
+        +0    > .  1:1(0) ack 1
+        +0    < .  1:1001(1000) ack 1 win 512
+        +0    > .  1:1(0) ack 2001
+        +0    read 2000
+        +0    < .  2001:3001(1000) ack 1 win 512
+        +0    > .  1:1(0) ack 4001
+        +0    read 5000 gives 2000
+        +0    read error EAGAIN
+        ",
+    );
+}
+
+#[test]
+fn what_arrives_twice_is_acknowledged_at_once_and_read_once() {
+    established("").plays(
+        "
+        +0    < P. 1:101(100) ack 1 win 512
+        +0.04 > .  1:1(0) ack 101
+        +0    < P. 1:101(100) ack 1 win 512
+        +0    > .  1:1(0) ack 101
+        +0    read 1000 gives 100
+        ",
+    );
+}
+
+/// RFC 9293 §3.10.7.4, first step: the old part is trimmed, the new one kept.
+#[test]
+fn a_segment_that_straddles_the_left_edge_brings_its_new_part() {
+    established("").plays(
+        "
+        +0    < P. 1:101(100) ack 1 win 512
+        +0    < P. 51:151(100) ack 1 win 512
+        +0    > .  1:1(0) ack 151
+        +0    read 1000 gives 150
+        ",
+    );
+}
+
+#[test]
+fn pieces_that_overlap_out_of_order_are_read_once_each() {
+    established("").plays(
+        "
+        +0    < .  201:401(200) ack 1 win 512
+        +0    > .  1:1(0) ack 1
+        +0    < .  101:301(200) ack 1 win 512
+        +0    > .  1:1(0) ack 1
+        +0    < .  301:501(200) ack 1 win 512
+        +0    > .  1:1(0) ack 1
+        +0    < P. 1:601(600) ack 1 win 512
+        +0    > .  1:1(0) ack 601
+        +0    read 1000 gives 600
+        ",
+    );
+}
+
+/// RFC 9293 §3.10.7.4, first step: what lies right of the window is trimmed too.
+#[test]
+fn data_beyond_the_window_is_not_taken() {
+    config(|config| config.tcp.receive_buffer = 2048).established("").plays(
+        "
+        +0    < .  1:1461(1460) ack 1 win 512
+        +0    < .  1461:2921(1460) ack 1 win 512
+        +0.04 > .  1:1(0) ack 2049 win 0
+        +0    < .  2921:4381(1460) ack 1 win 512
+        +0    > .  1:1(0) ack 2049 win 0
+        +0    read 5000 gives 2048
+        +0    > .  1:1(0) ack 2049 win 2048
+        ",
+    );
+}
+
+#[test]
+fn must_3_a_segment_with_a_wrong_checksum_is_not_seen() {
+    established("").plays(
+        "
+        +0    < P. 1:101(100) ack 1 win 512 bad_checksum
+        +1    nothing
+        +0    expect not readable
+        +0    expect dropped transport_checksum 1
+        ",
+    );
+}
+
+#[test]
+fn must_19_slow_start_begins_with_ten_segments_and_grows_by_what_is_acknowledged() {
+    established("mss 1000").plays(
+        "
+        +0    expect cwnd 10000
+        +0    write 40000
+        +0    > .  1:1001(1000) ack 1
+        +0    > .  1001:2001(1000) ack 1
+        +0    > .  2001:3001(1000) ack 1
+        +0    > .  3001:4001(1000) ack 1
+        +0    > .  4001:5001(1000) ack 1
+        +0    > .  5001:6001(1000) ack 1
+        +0    > .  6001:7001(1000) ack 1
+        +0    > .  7001:8001(1000) ack 1
+        +0    > .  8001:9001(1000) ack 1
+        +0    > .  9001:10001(1000) ack 1
+        +0    expect in_flight 10000
+        +0.1  < .  1:1(0) ack 2001 win 512
+        +0    > .  10001:11001(1000) ack 1
+        +0    > .  11001:12001(1000) ack 1
+        +0    > .  12001:13001(1000) ack 1
+        +0    > .  13001:14001(1000) ack 1
+        +0    expect cwnd 12000
+        ",
+    );
+}
+
+/// A connection that sends little has not tried its window (RFC 7661, RFC 9293 §3.8.2).
+#[test]
+fn the_congestion_window_does_not_grow_while_the_application_sends_little() {
+    established("mss 1000").plays(
+        "
+        +0    write 1000
+        +0    > P. 1:1001(1000) ack 1
+        +0.1  < .  1:1(0) ack 1001 win 512
+        +0    write 1000
+        +0    > P. 1001:2001(1000) ack 1
+        +0.1  < .  1:1(0) ack 2001 win 512
+        +0    expect cwnd 10000
+        ",
+    );
+}
+
+#[test]
+fn must_48_the_application_sets_dscp_and_shld_21_changes_it_and_must_49_the_ttl() {
+    established("").plays(
+        "
+        +0    write 1
+        +0    > P. 1:2(1) ack 1 tos 0 ttl 64
+        +0.1  < .  1:1(0) ack 2 win 512
+        +0    set tos 184
+        +0    set ttl 9
+        +0    write 1
+        +0    > P. 2:3(1) ack 1 tos 184 ttl 9
+        +0    < P. 1:2(1) ack 3 win 512
+        +0.04 > .  3:3(0) ack 2 tos 184 ttl 9
+        ",
+    );
+}
+
+/// RFC 6093 §4: urgent octets are read in line.
+#[test]
+fn urgent_data_is_read_in_line() {
+    established("").plays(
+        "
+        +0    < PU. 1:101(100) ack 1 win 512 urg 50
+        +0.04 > .  1:1(0) ack 101
+        +0    read 100
+        +0    < PU. 101:201(100) ack 1 win 512 urg 0
+        +0    < PU. 201:301(100) ack 1 win 512 urg 65535
+        +0    > .  1:1(0) ack 301
+        +0    read 200
+        ",
+    );
+}
+
+/// What `write` cannot take it leaves; there is room again when octets are acknowledged.
+#[test]
+fn a_full_send_buffer_takes_no_more_until_something_is_acknowledged() {
+    config(|config| config.tcp.send_buffer = 2048).established("mss 1000").plays(
+        "
+        +0    write 5000 takes 2048
+        +0    > .  1:1001(1000) ack 1
+        +0    > .  1001:2001(1000) ack 1
+        +0    expect not writable
+        +0    write 1 error EAGAIN
+        +0.1  < .  1:1(0) ack 2001 win 512
+        +0    > P. 2001:2049(48) ack 1
+        +0    expect writable
+        +0    write 5000 takes 2000
+        +0    > .  2049:3049(1000) ack 1
+        +0    > P. 3049:4049(1000) ack 1
+        ",
+    );
+}

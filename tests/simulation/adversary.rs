@@ -1,0 +1,88 @@
+//! Others on the line: blind attackers, scanners, floods. A transfer goes on untouched.
+
+use wharf::sim::craft::{Content, Packet};
+use wharf::sim::{Plan, Simulation, TcpFlags};
+use wharf::{DropReason, Duration};
+
+use super::{line, seeds, server};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A transfer under way, and the client's address.
+fn transfer(seed: u64) -> (Simulation, std::net::SocketAddrV4) {
+    let mut world = Simulation::pair(seed, line("delay=10ms,rate=10mbit,queue=100"));
+    world.serve(1, 80, |_| Plan::bulk(0));
+    world.connect(0, Some(3000), server(), Plan::bulk(3_000_000));
+    world.run_for(Duration::from_millis(200));
+    (world, "10.7.0.1:3000".parse().expect("a literal address"))
+}
+
+/// A segment to the server that pretends to come from `source`.
+fn forge(source: std::net::SocketAddrV4, flags: TcpFlags, seq: u32, ack: u32) -> Packet {
+    let to = "10.7.0.2:80".parse().expect("a literal address");
+    let mut packet = Packet::tcp(source, to, flags);
+    if let Content::Tcp(segment) = &mut packet.content {
+        (segment.seq, segment.ack) = (seq, ack);
+    }
+    packet
+}
+
+/// CVE-2004-0230 and RFC 5961: who does not know RCV.NXT cannot reset, nor open, nor write.
+#[test]
+fn blind_resets_syns_and_data_do_not_disturb_a_transfer() {
+    for seed in seeds(4) {
+        let (mut world, client) = transfer(seed);
+        for _ in 0..2000 {
+            let bits = [0x04, 0x14, 0x02, 0x12, 0x10, 0x18, 0x11];
+            let pick = world.random().index(7);
+            let (seq, ack) = (world.random().word(), world.random().word());
+            let mut packet = forge(client, TcpFlags::from_bits(bits[pick]), seq, ack);
+            if let Content::Tcp(segment) = &mut packet.content
+                && bits[pick] == 0x18
+            {
+                segment.payload = vec![0xee; 100];
+            }
+            world.inject(1, packet.to_frame());
+            world.run_for(Duration::from_micros(500));
+        }
+        world.finish(HOUR, &format!("SEED={seed}"));
+    }
+}
+
+/// SYNs from everywhere: the backlog is bounded, memory too, and the transfer goes on.
+#[test]
+fn a_syn_flood_leaves_an_open_connection_alone_and_is_forgotten() {
+    for seed in seeds(2) {
+        let (mut world, _) = transfer(seed);
+        for _ in 0..20_000 {
+            let addr = 0x0a08_0000 | world.random().word() & 0xffff;
+            let port = u16::try_from(world.random().below(60_000)).unwrap() + 1024;
+            let source = std::net::SocketAddrV4::new(addr.into(), port);
+            let packet = forge(source, TcpFlags::SYN, world.random().word(), 0);
+            world.inject(1, packet.to_frame());
+            world.run_for(Duration::from_micros(10));
+        }
+        let half_open = world.host(1).stack.connections().len();
+        assert!(half_open <= 4096 + 1, "SEED={seed}: {half_open} records");
+        let refused = world.host(1).counters.dropped(DropReason::BacklogFull);
+        assert!(refused >= 10_000, "SEED={seed}: {refused} refused");
+        world.finish(HOUR, &format!("SEED={seed}"));
+    }
+}
+
+/// A scan of all ports is answered, but not without limit, and leaves nothing behind.
+#[test]
+fn a_scan_of_every_port_leaves_nothing_behind() {
+    for seed in seeds(1) {
+        let (mut world, _) = transfer(seed);
+        let source = "10.7.0.9:5555".parse().expect("a literal address");
+        for port in 1..=u16::MAX {
+            let mut packet = forge(source, TcpFlags::SYN, 1, 0);
+            if let Content::Tcp(segment) = &mut packet.content {
+                segment.destination_port = port;
+            }
+            world.inject(1, packet.to_frame());
+        }
+        world.finish(HOUR, &format!("SEED={seed}"));
+    }
+}

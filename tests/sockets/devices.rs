@@ -1,0 +1,216 @@
+//! Drivers over devices that hold packets back, come in drops, flood or break.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use wharf::net::{TcpListener, TcpStream, UdpSocket};
+use wharf::{Capabilities, Device, Frame, Impair, Link, Net, Outgoing};
+
+use super::support::{FAR, NEAR, config, errno, limited, pattern, read_exactly};
+
+/// How a [`Modified`] end of a link differs from others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    /// Gives one packet at a time, whatever it is asked for.
+    Drops,
+    /// Panics when a packet arrives.
+    Panics,
+}
+
+#[derive(Debug)]
+struct Modified {
+    link: Link,
+    fault: Fault,
+}
+
+impl Device for Modified {
+    fn capabilities(&self) -> Capabilities {
+        self.link.capabilities()
+    }
+
+    fn receive_burst(
+        &mut self,
+        now: wharf::Instant,
+        into: &mut VecDeque<Frame>,
+        max: usize,
+    ) -> io::Result<usize> {
+        let count = self.link.receive_burst(now, into, max.min(1))?;
+        assert!(count == 0 || self.fault != Fault::Panics, "this panic is meant");
+        Ok(count)
+    }
+
+    fn transmit_burst(
+        &mut self,
+        now: wharf::Instant,
+        packets: &mut VecDeque<Outgoing>,
+    ) -> io::Result<()> {
+        self.link.transmit_burst(now, packets)
+    }
+
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.link.fd()
+    }
+}
+
+/// Sends from the near stack to the far one and back.
+fn exchange(near: &Net, far: &Net, len: usize) {
+    let listener = TcpListener::bind(far, (FAR, 80)).unwrap();
+    let near = TcpStream::connect(near, (FAR, 80)).unwrap();
+    let (far, _) = listener.accept().unwrap();
+    let sent = pattern(len);
+    for (writer, reader) in [(&near, &far), (&far, &near)] {
+        thread::scope(|scope| {
+            scope.spawn(|| (&*writer).write_all(&sent).unwrap());
+            assert!(read_exactly(reader, len) == sent);
+        });
+    }
+}
+
+/// Runs `exchange` on two stacks whose drivers are tasks of one thread.
+fn exchange_by_tasks(near: impl Device + 'static, far: impl Device + 'static, len: usize) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (near, near_driver) = Net::driver(near, config(NEAR)).unwrap();
+    let (far, far_driver) = Net::driver(far, config(FAR)).unwrap();
+    let exchanging = thread::spawn(move || exchange(&near, &far, len));
+    // Both end when the thread has dropped the last handles.
+    let (near, far) = runtime.block_on(async { tokio::join!(near_driver, far_driver) });
+    exchanging.join().unwrap();
+    near.unwrap();
+    far.unwrap();
+}
+
+fn dropping(link: Link) -> Modified {
+    Modified { link, fault: Fault::Drops }
+}
+
+/// A line that takes 3 ms and loses one packet in fifty.
+fn bad(link: Link) -> Impair<Link> {
+    Impair::new(link, "loss=2%,delay=2ms,jitter=1ms,reorder=1%,seed=3".parse().unwrap())
+}
+
+#[test]
+fn a_burst_that_is_not_full_is_not_taken_for_the_last() {
+    limited(|| {
+        let (near, far) = Link::pair(1500);
+        let near = Net::start(dropping(near), config(NEAR)).unwrap();
+        let far = Net::start(dropping(far), config(FAR)).unwrap();
+        exchange(&near, &far, 500_000);
+    });
+}
+
+#[test]
+fn a_burst_that_is_not_full_is_not_taken_for_the_last_by_a_task() {
+    limited(|| {
+        let (near, far) = Link::pair(1500);
+        exchange_by_tasks(dropping(near), dropping(far), 500_000);
+    });
+}
+
+#[test]
+fn packets_that_a_device_holds_back_leave_and_arrive_in_their_time() {
+    limited(|| {
+        let (near, far) = Link::pair(1500);
+        let near = Net::start(bad(near), config(NEAR)).unwrap();
+        let far = Net::start(far, config(FAR)).unwrap();
+        exchange(&near, &far, 200_000);
+    });
+}
+
+#[test]
+fn packets_that_a_device_holds_back_leave_and_arrive_in_their_time_for_a_task() {
+    limited(|| {
+        let (near, far) = Link::pair(1500);
+        exchange_by_tasks(bad(near), far, 200_000);
+    });
+}
+
+#[test]
+fn a_driver_that_panics_ends_its_stack_and_leaves_nobody_waiting() {
+    limited(|| {
+        let (near, far) = Link::pair(1500);
+        let near = Modified { link: near, fault: Fault::Panics };
+        let near = Net::start(near, config(NEAR)).unwrap();
+        let far = Net::start(far, config(FAR)).unwrap();
+        let waiting = UdpSocket::bind(&near, (NEAR, 9)).unwrap();
+        let socket = UdpSocket::bind(&far, (FAR, 9)).unwrap();
+        thread::scope(|scope| {
+            let receiving = scope.spawn(|| errno(waiting.recv(&mut [0; 8])));
+            socket.send_to(b"x", (NEAR, 9)).unwrap();
+            assert_eq!(receiving.join().unwrap(), Some(libc::ENETDOWN));
+        });
+        let error = near.wait().unwrap_err();
+        assert!(error.to_string().contains("panicked"), "{error}");
+        assert_eq!(errno(UdpSocket::bind(&near, (NEAR, 10))), Some(libc::ENETDOWN));
+    });
+}
+
+#[tokio::test]
+async fn a_driver_task_that_panics_ends_its_stack_and_leaves_nobody_waiting() {
+    let (near, far) = Link::pair(1500);
+    let near = Modified { link: near, fault: Fault::Panics };
+    let (near, driver) = Net::driver(near, config(NEAR)).unwrap();
+    let driver = tokio::spawn(driver);
+    let far = Net::start(far, config(FAR)).unwrap();
+    let waiting = wharf::tokio::UdpSocket::bind(&near, (NEAR, 9)).await.unwrap();
+    let receiving = tokio::spawn(async move { errno(waiting.recv(&mut [0; 8]).await) });
+    UdpSocket::bind(&far, (FAR, 9)).unwrap().send_to(b"x", (NEAR, 9)).unwrap();
+    let limit = Duration::from_secs(30);
+    let received = tokio::time::timeout(limit, receiving).await.unwrap();
+    assert_eq!(received.unwrap(), Some(libc::ENETDOWN));
+    assert!(driver.await.unwrap_err().is_panic());
+    near.wait_async().await.unwrap_err();
+}
+
+/// Runs `disturb` over and over in another thread while octets go back and forth.
+fn ping_pong_beside(disturb: impl Fn(&Net, &Net) + Send + Sync + 'static) {
+    limited(move || {
+        let (near, far) = Link::pair(1500);
+        let near = Net::start(near, config(NEAR)).unwrap();
+        let far = Net::start(far, config(FAR)).unwrap();
+        let listener = TcpListener::bind(&far, (FAR, 80)).unwrap();
+        let stream = TcpStream::connect(&near, (FAR, 80)).unwrap();
+        let (peer, _) = listener.accept().unwrap();
+        let is_done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_done.load(Ordering::Relaxed) {
+                    disturb(&near, &far);
+                }
+            });
+            scope.spawn(|| {
+                for _ in 0..200 {
+                    let got = read_exactly(&peer, 8);
+                    (&peer).write_all(&got).unwrap();
+                }
+            });
+            let start = Instant::now();
+            for n in 0..200u64 {
+                (&stream).write_all(&n.to_be_bytes()).unwrap();
+                assert_eq!(read_exactly(&stream, 8), n.to_be_bytes());
+            }
+            is_done.store(true, Ordering::Relaxed);
+            // Far more than it takes, and far less than two hundred turns of a loop that gets the
+            // lock only when the other thread's time slice ends.
+            assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+        });
+    });
+}
+
+#[test]
+fn a_thread_that_never_stops_calling_does_not_keep_the_driver_away() {
+    ping_pong_beside(|near, _| drop(near.counters()));
+}
+
+#[test]
+fn a_flood_does_not_keep_calls_away() {
+    ping_pong_beside(|near, _| {
+        let socket = UdpSocket::bind(near, (NEAR, 0)).unwrap();
+        for _ in 0..100 {
+            let _ = socket.send_to(&[0; 100], (FAR, 9));
+        }
+    });
+}
