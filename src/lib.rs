@@ -23,6 +23,8 @@ mod observe;
 mod packet;
 mod rng;
 mod runtime;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
 mod socket;
 mod stack;
 mod tcp;
