@@ -11,6 +11,7 @@
 # environment:
 #   WHARF          a built binary, instead of building one
 #   WHARF_PROFILE  the cargo profile to build; default: sim, whose broken invariants panic
+#   SEED           of the bad links and of the fuzzed packets; default: 1
 #   PYTHON         a python3 that has `websockets`; default: found by scripts/python
 set -uo pipefail
 
@@ -22,9 +23,9 @@ url=http://$host
 
 # What the checks over bad links add to `wharf serve`, each way.
 # shellcheck disable=SC2054 # The commas are wharf's.
-lossy=(--impair loss=3%,seed=1)
+lossy=(--impair loss=3%,seed="${SEED:-1}")
 # shellcheck disable=SC2054
-wide=(--impair delay=20ms,jitter=5ms,reorder=2%,duplicate=1%,seed=1)
+wide=(--impair delay=20ms,jitter=5ms,reorder=2%,duplicate=1%,seed="${SEED:-1}")
 
 # What a check says before it leaves with 77: it could not run, and why.
 skip() { printf '%s\n' "$*"; exit 77; }

@@ -19,6 +19,7 @@ mod config;
 mod device;
 mod error;
 mod ip;
+pub mod manual;
 mod observe;
 mod packet;
 mod rng;
@@ -69,3 +70,8 @@ pub mod tokio {
         TcpStream, UdpSocket, WriteHalf,
     };
 }
+
+/// The README's examples are tests.
+#[cfg(all(doctest, feature = "tokio"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

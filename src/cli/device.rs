@@ -88,13 +88,15 @@ impl DeviceArgs {
         drop_privileges().map_err(|error| {
             Failure::runtime(format_args!("cannot give privileges up: {error}"))
         })?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
+        // One thread for the device, the stack and the applications: a request is read, answered
+        // and sent without a hand-over, which costs several times what it does itself.
+        let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .map_err(|error| Failure::runtime(format_args!("cannot start threads: {error}")))?;
-        let net = Net::start(device, config)
+            .map_err(|error| Failure::runtime(format_args!("cannot start tokio: {error}")))?;
+        let (net, driver) = Net::driver(device, config)
             .map_err(|error| Failure::runtime(format_args!("cannot start the stack: {error}")))?;
+        runtime.spawn(driver);
         let outcome = runtime.block_on(self.work_or_lose(net, close_timeout, work));
         // A task may be waiting for standard input, and would wait for ever.
         runtime.shutdown_background();

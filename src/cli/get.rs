@@ -21,7 +21,7 @@ pub(super) struct Get {
     #[command(flatten)]
     pub(super) device: DeviceArgs,
 
-    /// What to fetch: http://ADDRESS[:PORT]/PATH, or ws://… with --ws-message
+    /// What to fetch: `http://ADDRESS[:PORT]/PATH`, or `ws://…` with `--ws-message`
     url: Uri,
 
     /// Write to a file instead of standard output

@@ -84,14 +84,14 @@ pub(crate) fn timer() -> io::Result<OwnedFd> {
     own(unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, flags) })
 }
 
-/// Makes `timer` run out once, `wait` from now; never, if `None`. An expiry that nobody has
-/// cleared is forgotten.
+/// Makes `timer` run out once, `wait` from now. An expiry that nobody has cleared is forgotten.
 #[cfg(feature = "tokio")]
-pub(crate) fn set_timer(timer: BorrowedFd<'_>, wait: Option<Duration>) -> io::Result<()> {
-    // Zero would disarm the timer, and means "at once" here.
-    let value = wait.map_or(Duration::ZERO, |wait| wait.max(Duration::from_nanos(1)));
-    let setting =
-        libc::itimerspec { it_interval: timespec(Duration::ZERO), it_value: timespec(value) };
+pub(crate) fn set_timer(timer: BorrowedFd<'_>, wait: Duration) -> io::Result<()> {
+    let setting = libc::itimerspec {
+        it_interval: timespec(Duration::ZERO),
+        // Zero would disarm the timer, and means "at once" here.
+        it_value: timespec(wait.max(Duration::from_nanos(1))),
+    };
     let fd = timer.as_raw_fd();
     // SAFETY: `setting` outlives the call; a null old value means that nobody asks for it.
     let result = unsafe { libc::timerfd_settime(fd, 0, &raw const setting, std::ptr::null_mut()) };
@@ -184,14 +184,15 @@ mod tests {
 
     #[cfg(feature = "tokio")]
     #[test]
-    fn a_timer_of_zero_runs_out_and_an_unset_one_does_not() {
+    fn a_timer_of_zero_runs_out_at_once_and_setting_it_anew_forgets_that() {
         let timer = timer().unwrap();
         let limit = Some(Duration::from_secs(5));
-        set_timer(timer.as_fd(), Some(Duration::ZERO)).unwrap();
+        set_timer(timer.as_fd(), Duration::ZERO).unwrap();
         assert_eq!(wait_readable([timer.as_fd()], limit).unwrap(), [true]);
         drain(timer.as_fd());
-        set_timer(timer.as_fd(), Some(Duration::from_nanos(1))).unwrap();
-        set_timer(timer.as_fd(), None).unwrap();
+        set_timer(timer.as_fd(), Duration::from_nanos(1)).unwrap();
+        assert_eq!(wait_readable([timer.as_fd()], limit).unwrap(), [true]);
+        set_timer(timer.as_fd(), Duration::MAX).unwrap();
         let limit = Some(Duration::from_millis(5));
         assert_eq!(wait_readable([timer.as_fd()], limit).unwrap(), [false]);
     }

@@ -41,7 +41,7 @@ struct Sources {
     timer: AsyncFd<OwnedFd>,
     /// The device has more to read, whatever tokio says: see [`Sources::look_again`].
     is_readable: bool,
-    /// What the timer is set to.
+    /// What the timer is set to, until it has been seen to run out.
     alarm: Option<Instant>,
 }
 
@@ -125,17 +125,18 @@ impl Sources {
         Ok(())
     }
 
-    /// Sets the timer to `until`; ready if it has run out.
+    /// Sees to it that the timer runs out at `until`; ready if it has.
     fn poll_alarm(
         &mut self,
         cx: &mut Context<'_>,
         until: Option<Instant>,
         shared: &Shared,
     ) -> Poll<io::Result<()>> {
-        if self.alarm != until {
-            let wait = until.map(|until| until - shared.now());
-            sys::set_timer(self.timer.get_ref().as_fd(), wait)?;
-            self.alarm = until;
+        // A timer that runs out too early costs a turn, and setting it a system call: deadlines
+        // move to later times with nearly every packet.
+        if let Some(until) = until.filter(|&until| self.alarm.is_none_or(|set| until < set)) {
+            sys::set_timer(self.timer.get_ref().as_fd(), until - shared.now())?;
+            self.alarm = Some(until);
         }
         let mut guard = std::task::ready!(self.timer.poll_read_ready(cx))?;
         guard.clear_ready();

@@ -31,11 +31,12 @@ impl World {
     /// A world whose server serves nothing yet.
     pub(crate) fn new() -> Self {
         let (ours, theirs) = Link::pair(1500);
-        let start = |link, addr: Ipv4Addr| {
-            let config = StackConfig::new(format!("{addr}/24").parse().unwrap());
-            Net::start(link, config).unwrap()
-        };
-        Self { stop: Stop::new(), server: start(ours, SERVER), client: start(theirs, CLIENT) }
+        let config = |addr| StackConfig::new(format!("{addr}/24").parse().unwrap());
+        // One driver of each kind; the server's is that of `wharf serve`.
+        let (server, driver) = Net::driver(ours, config(SERVER)).unwrap();
+        tokio::spawn(driver);
+        let client = Net::start(theirs, config(CLIENT)).unwrap();
+        Self { stop: Stop::new(), server, client }
     }
 
     /// A world whose server serves the site on port 80.

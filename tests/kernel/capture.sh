@@ -55,11 +55,14 @@ check_capture_clean() {
     fi
     ping -c 2 -i 0.2 "$host" >/dev/null || die "no answer to ping"
     serve_down
-    # The one reset is the closed port's answer; a full window is a bulk sender's daily bread.
+    # The one reset is the closed port's answer; full windows are a bulk sender's bread.
     capture_is_clean "$work/clean.pcapng" 'Connection reset \(RST\)' \
-        'window specified by the receiver is now completely full'
+        'window specified by the receiver is now completely full' 'Zero Window segment'
     no_packet "$work/clean.pcapng" 'tcp.flags.reset == 1 && tcp.srcport != 40000' \
         'a reset that nothing explains'
+    # Nothing was lost, so nothing of ours may have been sent twice.
+    no_packet "$work/clean.pcapng" 'tcp.analysis.retransmission && ip.src == 10.7.0.2' \
+        'a retransmission without a loss'
     [[ -n $(verify "$work/clean.pcapng" -Y 'tcp.flags.reset == 1 && tcp.srcport == 40000') ]] \
         || die "the closed port's reset is missing"
 }

@@ -1,0 +1,13 @@
+//! The manual: how wharf is built, why, how it is tested, and what of RFC 9293 it meets.
+
+#[doc = include_str!("architecture.md")]
+pub mod architecture {}
+
+#[doc = include_str!("decisions.md")]
+pub mod decisions {}
+
+#[doc = include_str!("rfc_coverage.md")]
+pub mod rfc_coverage {}
+
+#[doc = include_str!("testing.md")]
+pub mod testing {}
