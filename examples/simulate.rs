@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut world = Simulation::pair(seed, impairment);
     world.serve(1, 80, |_| Plan::bulk(0));
     world.connect(0, None, "10.7.0.2:80".parse()?, Plan::bulk(OCTETS));
-    let is_done = world.run_until_done(Duration::from_secs(24 * 3600));
+    let is_done = world.run_until_done(Duration::from_hours(24));
 
     println!("line      {line}, seed {seed}");
     for report in world.reports() {

@@ -88,7 +88,7 @@ fn a_transfer_is_untouched_by_100_000_hostile_packets() {
     assert!(!world.is_done(), "SEED={seed}: the transfer ended before the packets did");
     // The listener's backlog bounds what strangers can open: half-open and waiting ones.
     assert!(most <= 2 * 4096 + 1, "SEED={seed}: {most} connections");
-    world.finish(Duration::from_secs(3600), &format!("SEED={seed}"));
+    world.finish(Duration::from_hours(1), &format!("SEED={seed}"));
     let ours = world.reports().into_iter().find(|report| report.remote == server);
     let ours = ours.expect("the client's end");
     assert_eq!((ours.sent, ours.received), (10_000_000, 10_000_000), "SEED={seed}");

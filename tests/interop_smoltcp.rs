@@ -210,7 +210,7 @@ fn exchange(line: &str, smoltcp_serves: bool) {
         world.serve(host, 80, move |_| plan);
         smol.connect("10.7.0.2:80".parse().expect("a literal address"));
     }
-    let end = Instant::ZERO + Duration::from_secs(24 * 3600);
+    let end = Instant::ZERO + Duration::from_hours(24);
     let mut moved = 0u64;
     while world.now() < end {
         world.settle();

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 #[cfg(feature = "tokio")]
-use tokio::io::unix::AsyncFd;
+use tokio::io::{Interest, unix::AsyncFd};
 
 use crate::time::Duration;
 
@@ -67,11 +67,12 @@ impl AsFd for EventFd {
     }
 }
 
-/// Lets the runtime of this thread watch whether `fd` is readable.
+/// Lets the runtime of this thread watch whether `fd` is readable, or broken.
 #[cfg(feature = "tokio")]
 pub(crate) fn watch(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    let interest = Interest::READABLE.add(Interest::ERROR);
     // SAFETY: an `OwnedFd` is open, and what `AsyncFd` owns nobody else can close or replace.
-    let watched = unsafe { AsyncFd::register_with_interest(fd, tokio::io::Interest::READABLE) };
+    let watched = unsafe { AsyncFd::register_with_interest(fd, interest) };
     watched.map_err(io::Error::from)
 }
 

@@ -1,5 +1,6 @@
 //! The driver that is a task of tokio's.
 
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::thread;
 
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::runtime::shard::Turn;
@@ -35,9 +37,11 @@ pub struct Driver {
 }
 
 /// What ends the driver's sleep, apart from calls: they wake its task.
-#[derive(Debug)]
 struct Sources {
-    device: AsyncFd<OwnedFd>,
+    device: Arc<AsyncFd<OwnedFd>>,
+    /// The device's descriptor reports an error: a TUN that is deleted does, and does not become
+    /// readable in tokio's sense.
+    broken: Pin<Box<dyn Future<Output = io::Result<()>> + Send>>,
     timer: AsyncFd<OwnedFd>,
     /// The device has more to read, whatever tokio says: see [`Sources::look_again`].
     is_readable: bool,
@@ -73,7 +77,7 @@ impl Driver {
         };
         let thread = Some(thread::current().id());
         for _ in 0..TURNS_MAX {
-            sources.is_readable |= sources.device.poll_read_ready(cx)?.is_ready();
+            sources.poll_device(cx)?;
             let until = match self.shared.turn(sources.is_readable, cx.waker(), thread) {
                 Turn::Over => return Poll::Ready(Ok(())),
                 Turn::Again => continue,
@@ -103,12 +107,24 @@ impl Drop for Driver {
 
 impl Sources {
     fn new(device: OwnedFd) -> io::Result<Self> {
+        let device = Arc::new(sys::watch(device)?);
         Ok(Self {
-            device: sys::watch(device)?,
+            broken: Box::pin(report_error(device.clone())),
+            device,
             timer: sys::watch(sys::timer()?)?,
             is_readable: false,
             alarm: None,
         })
+    }
+
+    /// Notes whether the device has something to read, which may be an error.
+    fn poll_device(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        self.is_readable |= self.device.poll_read_ready(cx)?.is_ready();
+        if self.broken.as_mut().poll(cx)?.is_ready() {
+            self.is_readable = true;
+            self.broken = Box::pin(report_error(self.device.clone()));
+        }
+        Ok(())
     }
 
     /// The device has been read: tells tokio so, and notes whether there is more all the same.
@@ -146,4 +162,16 @@ impl Sources {
         self.alarm = None;
         Poll::Ready(Ok(()))
     }
+}
+
+impl fmt::Debug for Sources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sources").field("device", &self.device).finish_non_exhaustive()
+    }
+}
+
+/// Waits until the descriptor reports an error, and takes note of it.
+async fn report_error(device: Arc<AsyncFd<OwnedFd>>) -> io::Result<()> {
+    device.ready(Interest::ERROR).await?.clear_ready();
+    Ok(())
 }

@@ -434,6 +434,21 @@ fn checksum(pieces: &[&[u8]]) -> u16 {
     !u16::try_from(sum & 0xffff).expect("masked to 16 bits")
 }
 
+/// Puts `octets` into a packet from `place` on, and makes the checksum of its IP header anew
+/// unless it was that which was overwritten.
+pub fn overwrite(packet: &mut [u8], place: usize, octets: &[u8]) {
+    if let Some(target) = packet.get_mut(place..place + octets.len()) {
+        target.copy_from_slice(octets);
+    }
+    let header_len = packet.first().map_or(0, |first| usize::from(first & 15) * 4);
+    if (place..place + octets.len()).contains(&10) {
+        return;
+    }
+    put(packet, 10, 0);
+    let sum = packet.get(..header_len).map_or(0, |header| checksum(&[header]));
+    put(packet, 10, sum);
+}
+
 /// Writes a 16-bit field at `at`.
 fn put(octets: &mut [u8], at: usize, value: u16) {
     if let Some(field) = octets.get_mut(at..at + 2) {

@@ -24,7 +24,7 @@ use crate::wire::udp::UdpHeader;
 
 /// After so long every connection that its socket has left is over: the peer's silence, TIME-WAIT
 /// and all.
-const LONG: Duration = Duration::from_secs(7 * 24 * 3600);
+const LONG: Duration = Duration::from_hours(7 * 24);
 
 /// Reads `octets` in every way that the stack reads octets from outside.
 ///

@@ -328,7 +328,7 @@ fn decode_options(mut octets: &[u8], base: u32) -> Vec<OptionItem> {
 }
 
 fn decode_option(option: &[u8], base: u32) -> OptionItem {
-    let word = |octets: &[u8]| octets.try_into().map(u32::from_be_bytes).unwrap_or(0);
+    let word = |octets: &[u8]| octets.try_into().map_or(0, u32::from_be_bytes);
     match *option {
         [1] => OptionItem::Nop,
         [2, 4, high, low] => OptionItem::Mss(u16::from_be_bytes([high, low])),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 
-use super::craft::{Content, IcmpMessage, Packet, TcpFlags, UdpDatagram};
+use super::craft::{Content, IcmpMessage, Packet, TcpFlags, UdpDatagram, overwrite};
 use super::notation::{Bases, SegmentLine, Sender, stream};
 use super::script::{Failure, PEER_ADDR, PEER_PORT, Played, STACK_PORT, Script};
 use super::statement::{Action, ContentLine, PacketLine, Statement, parse_script};
@@ -294,6 +294,9 @@ impl Player {
             && let Some(last) = octets.last_mut()
         {
             *last ^= 1;
+        }
+        for (place, poked) in &line.pokes {
+            overwrite(&mut octets, *place, poked);
         }
         octets.truncate(line.cut.unwrap_or(octets.len()));
         flow.last_arrived.clone_from(&octets);

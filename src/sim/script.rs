@@ -14,8 +14,8 @@
 //!
 //! Time is exact: a packet must leave at the very nanosecond that its line names, and every packet
 //! that no line names is a failure, so silence is asserted everywhere. Every packet that leaves is
-//! also read by [`Packet::decode`](super::craft::Packet::decode), which is strict about lengths, checksums and padding, and its
-//! data is compared with the stream that `write` has written.
+//! also read by [`Packet::decode`](super::craft::Packet::decode), which is strict about lengths,
+//! checksums and padding, and its data is compared with the stream that `write` has written.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -135,7 +135,6 @@ impl Script {
     /// # Panics
     /// If the stack does anything else than what `text` says.
     #[track_caller]
-    #[expect(clippy::needless_pass_by_value, reason = "reads as one sentence in a test")]
     pub fn plays(self, text: &str) -> Played {
         match self.run(text) {
             Ok(played) => played,

@@ -1,13 +1,13 @@
 //! The socket calls and the questions of a packet script.
 
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use super::notation::{Bases, Sender, stream};
 use super::player::Player;
 use super::statement::{Call, Expectation, Outcome};
 use crate::error::SocketError;
 use crate::observe::{DropReason, TcpState};
-use crate::stack::{Readiness, SocketId};
+use crate::stack::{Readiness, SocketId, SocketOptions};
 use crate::time::Duration;
 
 /// The Linux name of an error.
@@ -63,18 +63,23 @@ impl Player {
     pub(super) fn call(&mut self, label: &str, call: &Call) -> Result<(), String> {
         let now = self.now;
         match call {
-            Call::Listen { port, backlog } => self.listen(*port, *backlog),
+            Call::Listen { port, backlog, takes_any } => self.listen(*port, *backlog, *takes_any),
             Call::Unlisten => {
                 let listener = self.listener.take().ok_or("there is no listener")?;
                 self.stack.close(now, listener);
                 Ok(())
             }
-            Call::Bind(port) => {
+            Call::Bind(addr, port) => {
                 let socket = self.new_socket(label)?;
-                let addr = self.own(*port);
+                let own = self.own(*port);
+                let addr = addr.map_or(own, |addr| SocketAddrV4::new(addr, *port).into());
                 must("bind", self.stack.bind(socket, addr))
             }
-            Call::Connect(wanted) => self.connect(label, wanted),
+            Call::Connect(to, wanted) => {
+                let flow = self.flow(label);
+                flow.peer = to.unwrap_or(flow.peer);
+                self.connect(label, wanted)
+            }
             Call::Accept(wanted) => self.accept(label, wanted),
             Call::Write(len, wanted) => self.write(label, *len, wanted),
             Call::Read(len, wanted) => self.read(label, *len, wanted),
@@ -90,18 +95,14 @@ impl Player {
             }
             Call::Abort => {
                 let socket = self.socket(label)?;
-                let mut options = must("options", self.stack.options(socket))?;
-                options.linger = Some(Duration::ZERO);
-                must("set_options", self.stack.set_options(socket, options))?;
+                self.change(socket, |options| options.linger = Some(Duration::ZERO))?;
                 self.stack.close(now, socket);
                 self.flow(label).socket = None;
                 Ok(())
             }
             Call::NoDelay(nodelay) => {
                 let socket = self.new_socket(label)?;
-                let mut options = must("options", self.stack.options(socket))?;
-                options.nodelay = *nodelay;
-                must("set_options", self.stack.set_options(socket, options))
+                self.change(socket, |options| options.nodelay = *nodelay)
             }
             Call::Set { option, value } => {
                 let socket = self.new_socket(label)?;
@@ -129,6 +130,17 @@ impl Player {
         }
     }
 
+    /// Changes the options of a socket.
+    fn change(
+        &mut self,
+        socket: SocketId,
+        set: impl FnOnce(&mut SocketOptions),
+    ) -> Result<(), String> {
+        let mut options = must("options", self.stack.options(socket))?;
+        set(&mut options);
+        must("set_options", self.stack.set_options(socket, options))
+    }
+
     /// The connection's socket.
     fn socket(&mut self, label: &str) -> Result<SocketId, String> {
         let socket = self.flow(label).socket;
@@ -145,10 +157,12 @@ impl Player {
         Ok(socket)
     }
 
-    fn listen(&mut self, port: u16, backlog: u32) -> Result<(), String> {
+    fn listen(&mut self, port: u16, backlog: u32, takes_any: bool) -> Result<(), String> {
         let socket = must("tcp_socket", self.stack.tcp_socket())?;
+        self.set(socket, "any_destination", takes_any.into())?;
         self.set(socket, "reuse", 1)?; // As std does.
-        let addr = self.own(port);
+        let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port).into();
+        let addr = if takes_any { any } else { self.own(port) };
         must("bind", self.stack.bind(socket, addr))?;
         must("listen", self.stack.listen(socket, backlog))?;
         self.listener = Some(socket);
@@ -217,6 +231,7 @@ impl Player {
             "tos" => options.tos = octet,
             "ttl" => options.ttl = octet,
             "reuse" => options.reuse_address = octet != 0,
+            "any_destination" => options.any_destination = octet != 0,
             _ => return Err(format!("`{option}` is no option")),
         }
         must("set_options", self.stack.set_options(socket, options))

@@ -13,13 +13,13 @@
 //!        | "icmp echo_request" | "icmp echo_reply"  "id" N "seq" N "(" octets ")"
 //!        | "icmp" kind code ["mtu" N] ["quoting" seq]     an error about our last packet
 //!        followed by any of: "from" addr:port, "to" addr:port, "ttl" N, "tos" N,
-//!        "ip_options" hex, "bad_checksum", "cut" octets
+//!        "ip_options" hex, "bad_checksum", "cut" octets, "poke" place hex
 //! ```
 //!
 //! A label names a connection: each has a peer port, initial sequence numbers and a socket of its
 //! own. Lines without one share the connection `""`.
 
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use super::notation::{SegmentLine, number, parse_hex};
 use crate::time::Duration;
@@ -60,6 +60,8 @@ pub(super) struct PacketLine {
     pub(super) is_damaged: bool,
     /// Leaves only so many octets of the packet.
     pub(super) cut: Option<usize>,
+    /// Octets that are overwritten from a place on; the IP header's checksum is then made anew.
+    pub(super) pokes: Vec<(usize, Vec<u8>)>,
 }
 
 #[derive(Clone, Debug)]
@@ -98,14 +100,14 @@ pub(super) enum Outcome {
 /// Socket calls.
 #[derive(Clone, Debug)]
 pub(super) enum Call {
-    /// `socket listen PORT [backlog N]`
-    Listen { port: u16, backlog: u32 },
+    /// `socket listen PORT [backlog N | any]`: any destination.
+    Listen { port: u16, backlog: u32, takes_any: bool },
     /// `unlisten`: closes the listener.
     Unlisten,
-    /// `bind PORT`: of the socket that `connect` will use.
-    Bind(u16),
-    /// `connect [error NAME]`
-    Connect(Outcome),
+    /// `bind [ADDRESS:]PORT`: of the socket that `connect` will use.
+    Bind(Option<Ipv4Addr>, u16),
+    /// `connect [to ADDRESS:PORT] [error NAME]`
+    Connect(Option<SocketAddrV4>, Outcome),
     /// `accept [error EAGAIN]`
     Accept(Outcome),
     /// `write N [takes M | error NAME]`
@@ -218,6 +220,7 @@ fn parse_packet(text: &str) -> Result<PacketLine, String> {
         ip_options: Vec::new(),
         is_damaged: false,
         cut: None,
+        pokes: Vec::new(),
     };
     let mut words = rest.iter().map(String::as_str);
     while let Some(word) = words.next() {
@@ -228,6 +231,10 @@ fn parse_packet(text: &str) -> Result<PacketLine, String> {
             "tos" => packet.tos = Some(number(words.next())?),
             "ip_options" => packet.ip_options = parse_hex(words.next().unwrap_or_default())?,
             "bad_checksum" => packet.is_damaged = true,
+            "poke" => {
+                let place = number(words.next())?;
+                packet.pokes.push((place, parse_hex(words.next().unwrap_or_default())?));
+            }
             "cut" => packet.cut = Some(number(words.next())?),
             _ => return Err(format!("`{word}` is not understood in a packet")),
         }
@@ -312,13 +319,25 @@ fn parse_call(text: &str) -> Result<Action, String> {
     let call = match words.as_slice() {
         ["nothing"] => return Ok(Action::Nothing),
         ["expect", rest @ ..] => return Ok(Action::Expect(parse_expectation(rest)?)),
-        ["socket", "listen", port] => Call::Listen { port: number(Some(port))?, backlog: 16 },
-        ["socket", "listen", port, "backlog", backlog] => {
-            Call::Listen { port: number(Some(port))?, backlog: number(Some(backlog))? }
+        ["socket", "listen", port, rest @ ..] => {
+            let (backlog, takes_any) = match rest {
+                [] => (16, false),
+                ["any"] => (16, true),
+                ["backlog", backlog] => (number(Some(backlog))?, false),
+                _ => return Err(format!("`{}` says nothing about listening", rest.join(" "))),
+            };
+            Call::Listen { port: number(Some(port))?, backlog, takes_any }
         }
         ["unlisten"] => Call::Unlisten,
-        ["bind", port] => Call::Bind(number(Some(port))?),
-        ["connect", rest @ ..] => Call::Connect(parse_outcome(rest, Outcome::Done)?),
+        ["bind", place] => {
+            let (addr, port) = place.split_once(':').unwrap_or(("", place));
+            let addr = if addr.is_empty() { None } else { Some(number(Some(addr))?) };
+            Call::Bind(addr, number(Some(port))?)
+        }
+        ["connect", "to", to, rest @ ..] => {
+            Call::Connect(Some(number(Some(to))?), parse_outcome(rest, Outcome::Done)?)
+        }
+        ["connect", rest @ ..] => Call::Connect(None, parse_outcome(rest, Outcome::Done)?),
         ["accept", rest @ ..] => Call::Accept(parse_outcome(rest, Outcome::Done)?),
         ["write", len, rest @ ..] => {
             let len = number(Some(len))?;

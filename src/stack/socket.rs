@@ -81,9 +81,9 @@ pub struct SocketOptions {
     pub ttl: u8,
     /// IP_TOS: DSCP in the upper six bits; the lower two are TCP's own. 0.
     pub tos: u8,
-    /// SO_LINGER: `Some(Duration::ZERO)` makes `close` reset the connection. `None`. A longer
-    /// time is for blocking sockets, whose last handle waits so long for the data to be
-    /// acknowledged.
+    /// SO_LINGER: `Some(Duration::ZERO)` makes `close` reset the connection. `None`. With a longer
+    /// time `close` does what it does without: it returns at once, and what was written is sent in
+    /// the background.
     pub linger: Option<Duration>,
     /// SO_RCVBUF: octets that wait to be read, 2 KiB to 1 GiB. 256 KiB.
     pub receive_buffer: u32,

@@ -223,9 +223,14 @@ impl SendSide {
 
     /// Takes SEG.WND over, unless an older segment brings it (RFC 9293 §3.10.7.4, fifth step,
     /// with SND.WL1 and SND.WL2).
+    ///
+    /// Acknowledgments only grow, so one past SND.WL2 was sent later whatever its sequence number:
+    /// a probe stands left of the data before it. As in Linux it brings its window too; else
+    /// SND.UNA alone would move the right edge to where the peer has offered nothing.
     pub(crate) fn update_window(&mut self, segment: &Segment, ack: SeqNumber) {
-        let is_newer =
-            self.wl1.before(segment.seq) || (self.wl1 == segment.seq && ack.at_or_after(self.wl2));
+        let is_newer = ack.after(self.wl2)
+            || self.wl1.before(segment.seq)
+            || (self.wl1 == segment.seq && ack == self.wl2);
         if is_newer {
             self.wnd = self.scaled(segment.window);
             self.max_wnd = self.max_wnd.max(self.wnd);

@@ -297,28 +297,22 @@ fn close_sends_what_was_written() {
 
 #[test]
 fn a_reset_in_each_closing_state_ends_the_connection() {
-    for (state, until) in [
-        ("FIN-WAIT-1", "+0 close\n+0 > F. 1:1(0) ack 1\n"),
-        ("FIN-WAIT-2", "+0 close\n+0 > F. 1:1(0) ack 1\n+0 < . 1:1(0) ack 2 win 512\n"),
+    let close = "+0 close\n+0 > F. 1:1(0) ack 1\n";
+    let fin = "+0 < F. 1:1(0) ack 1 win 9\n";
+    for (state, until, nxt) in [
+        ("FIN-WAIT-1", close.to_owned(), 1),
+        ("FIN-WAIT-2", format!("{close}+0 < . 1:1(0) ack 2 win 9\n"), 1),
+        ("CLOSING", format!("{close}{fin}+0 > . 2:2(0) ack 2\n"), 2),
+        ("CLOSE-WAIT", format!("{fin}+0 > . 1:1(0) ack 2\n"), 2),
+        ("LAST-ACK", format!("{fin}+0 > . 1:1(0) ack 2\n+0 close\n+0 > F. 1:1(0) ack 2\n"), 2),
     ] {
         let script = format!(
-            "{until}+0 expect state {state}\n+0 < R. 1:1(0) ack 2\n+0 expect connections 0\n+100 nothing"
-        );
-        established("").plays(&script);
-    }
-    for (state, until) in [
-        ("CLOSE-WAIT", "+0 < F. 1:1(0) ack 1 win 9\n+0 > . 1:1(0) ack 2\n"),
-        (
-            "CLOSING",
-            "+0 close\n+0 > F. 1:1(0) ack 1\n+0 < F. 1:1(0) ack 1 win 9\n+0 > . 2:2(0) ack 2\n",
-        ),
-        (
-            "LAST-ACK",
-            "+0 < F. 1:1(0) ack 1 win 9\n+0 > . 1:1(0) ack 2\n+0 close\n+0 > F. 1:1(0) ack 2\n",
-        ),
-    ] {
-        let script = format!(
-            "{until}+0 expect state {state}\n+0 < R. 2:2(0) ack 2\n+0 expect connections 0\n+100 nothing"
+            "{until}
+            +0    expect state {state}
+            +0    < R. {nxt}:{nxt}(0) ack 2
+            +0    expect connections 0
+            +100  nothing
+            "
         );
         established("").plays(&script);
     }

@@ -47,6 +47,24 @@ fn shld_26_port_unreachable_refuses_a_connection_that_is_being_opened() {
     );
 }
 
+/// What routers said while nobody answered tells more than the silence.
+#[test]
+fn must_47_an_unreachable_host_is_told_when_the_open_is_given_up_and_not_before() {
+    crate::config(|config| config.tcp.connect_timeout = wharf::Duration::from_secs(5)).plays(
+        "
+        +0    connect
+        +0    > S  0:0(0) <...>
+        +0.1  < icmp unreachable host
+        +0    expect pending none
+        +0    expect state SYN-SENT
+        +0.9  > S  0:0(0) <...>
+        +2    > S  0:0(0) <...>
+        +2    nothing
+        +0    expect pending EHOSTUNREACH
+        ",
+    );
+}
+
 /// RFC 5927 §4.1: whoever does not know the sequence number is guessing.
 #[test]
 fn must_54_an_error_about_another_sequence_number_is_ignored() {

@@ -3,9 +3,11 @@
 //! The notation is packetdrill's; `wharf::sim::script` says what a line can be. Time is virtual and
 //! exact, and every packet that a script does not name is a failure.
 
+mod addresses;
 mod close;
 mod datagrams;
 mod demux;
+mod drops;
 mod handshake;
 mod icmp;
 mod listener;

@@ -167,3 +167,25 @@ fn window_scaling_can_be_switched_off() {
         ",
     );
 }
+
+/// Odd and even lengths, with and without options: the script reads each packet strictly, and
+/// compares every checksum with one that it works out for itself.
+#[test]
+fn must_2_every_checksum_holds_and_must_68_and_must_69_every_option_list_is_whole() {
+    for len in [1, 2, 3, 535, 536, 999, 1000] {
+        let script = format!(
+            "
+            +0    write {len}
+            +0    > P. 1:{}({len}) ack 1
+            ",
+            len + 1
+        );
+        Script::default().established("mss 1000").plays(&script);
+    }
+    Script::default().plays(
+        "
+        +0    connect
+        +0    > S  0:0(0) <mss 1460,nop,wscale 3>
+        ",
+    );
+}

@@ -285,3 +285,15 @@ fn writes_that_were_sent_apart_are_sent_again_together() {
         ",
     );
 }
+
+#[test]
+fn must_25_an_idle_connection_sends_nothing() {
+    established("").plays(
+        "
+        +86400 nothing
+        +0     expect state ESTABLISHED
+        +0     write 1
+        +0     > P. 1:2(1) ack 1
+        ",
+    );
+}

@@ -301,3 +301,25 @@ fn a_window_in_a_segment_that_was_overtaken_is_ignored() {
         ",
     );
 }
+
+/// An acknowledgment of something new was sent last, whatever its sequence number: here it comes
+/// on a probe. Without its window the right edge would move with SND.UNA, to where the peer has
+/// never offered anything.
+#[test]
+fn the_window_that_comes_with_a_new_ack_counts_even_on_a_probe() {
+    established("rtt 100ms, mss 1000, wscale off, win 2000").plays(
+        "
+        +0    < P. 1:101(100) ack 1 win 2000
+        +0    read 100
+        +0    < .  101:101(0) ack 1 win 2000
+        +0    write 3000
+        +0    > .  1:1001(1000) ack 101
+        +0    > .  1001:2001(1000) ack 101
+        +0.1  < .  100:100(0) ack 1001 win 1000
+        +0    > .  2001:2001(0) ack 101
+        +0    expect send_window 1000
+        +0.1  < .  101:101(0) ack 2001 win 2000
+        +0    > P. 2001:3001(1000) ack 101
+        ",
+    );
+}

@@ -1,15 +1,17 @@
 //! Others on the line: blind attackers, scanners, floods. A transfer goes on untouched.
 
+use std::net::SocketAddrV4;
+
 use wharf::sim::craft::{Content, Packet};
 use wharf::sim::{Plan, Simulation, TcpFlags};
 use wharf::{DropReason, Duration};
 
 use super::{line, seeds, server};
 
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 
 /// A transfer under way, and the client's address.
-fn transfer(seed: u64) -> (Simulation, std::net::SocketAddrV4) {
+fn transfer(seed: u64) -> (Simulation, SocketAddrV4) {
     let mut world = Simulation::pair(seed, line("delay=10ms,rate=10mbit,queue=100"));
     world.serve(1, 80, |_| Plan::bulk(0));
     world.connect(0, Some(3000), server(), Plan::bulk(3_000_000));
@@ -18,7 +20,7 @@ fn transfer(seed: u64) -> (Simulation, std::net::SocketAddrV4) {
 }
 
 /// A segment to the server that pretends to come from `source`.
-fn forge(source: std::net::SocketAddrV4, flags: TcpFlags, seq: u32, ack: u32) -> Packet {
+fn forge(source: SocketAddrV4, flags: TcpFlags, seq: u32, ack: u32) -> Packet {
     let to = "10.7.0.2:80".parse().expect("a literal address");
     let mut packet = Packet::tcp(source, to, flags);
     if let Content::Tcp(segment) = &mut packet.content {
@@ -57,7 +59,7 @@ fn a_syn_flood_leaves_an_open_connection_alone_and_is_forgotten() {
         for _ in 0..20_000 {
             let addr = 0x0a08_0000 | world.random().word() & 0xffff;
             let port = u16::try_from(world.random().below(60_000)).unwrap() + 1024;
-            let source = std::net::SocketAddrV4::new(addr.into(), port);
+            let source = SocketAddrV4::new(addr.into(), port);
             let packet = forge(source, TcpFlags::SYN, world.random().word(), 0);
             world.inject(1, packet.to_frame());
             world.run_for(Duration::from_micros(10));
@@ -84,5 +86,35 @@ fn a_scan_of_every_port_leaves_nothing_behind() {
             world.inject(1, packet.to_frame());
         }
         world.finish(HOUR, &format!("SEED={seed}"));
+    }
+}
+
+/// The packet wars of draft-gont-tcpm-tcp-seq-validation: each end believes that the other is
+/// elsewhere, and each answer of the one is refused by the other.
+#[test]
+fn two_ends_that_were_confused_do_not_answer_each_other_for_ever() {
+    for seed in seeds(10) {
+        let mut world = Simulation::pair(seed, line("delay=10ms"));
+        world.serve(1, 80, |_| Plan::bulk(0));
+        let slow = Plan { write_max: 10, pace: Duration::from_secs(1), ..Plan::bulk(1000) };
+        world.connect(0, Some(3000), server(), slow);
+        world.run_for(Duration::from_secs(5));
+        let before = world.packets();
+        // An acknowledgment of what was never sent, to both, each in the name of the other.
+        let ends: [SocketAddrV4; 2] =
+            ["10.7.0.1:3000", "10.7.0.2:80"].map(|addr| addr.parse().expect("a literal address"));
+        for (host, from, to) in [(0, ends[1], ends[0]), (1, ends[0], ends[1])] {
+            for _ in 0..100 {
+                let mut packet = Packet::tcp(from, to, TcpFlags::ACK);
+                if let Content::Tcp(segment) = &mut packet.content {
+                    (segment.seq, segment.ack) = (world.random().word(), world.random().word());
+                }
+                world.inject(host, packet.to_frame());
+            }
+        }
+        world.run_for(Duration::from_secs(10));
+        let answers = world.packets() - before;
+        assert!(answers < 100, "SEED={seed}: {answers} packets in ten seconds");
+        world.finish(24 * HOUR, &format!("SEED={seed}"));
     }
 }

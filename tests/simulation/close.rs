@@ -5,7 +5,7 @@ use wharf::sim::{Ending, Plan, Simulation};
 
 use super::{line, seeds, server};
 
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 
 fn plan(send: u64, ending: Ending) -> Plan {
     Plan { ending, ..Plan::bulk(send) }

@@ -5,7 +5,7 @@ use wharf::sim::{Plan, Simulation};
 
 use super::{line, pair, seeds, server};
 
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 
 #[test]
 fn a_thousand_connections_at_once_all_finish() {

@@ -5,7 +5,7 @@ use wharf::{Duration, Seed, SocketError, Stack};
 
 use super::{configs, line, seeds, server};
 
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 
 /// RFC 9293 §3.5.1, Figure 9: the first segment to the restarted host is answered by RST.
 #[test]

@@ -12,7 +12,7 @@ use crate::socket::tokio::TcpStream;
 use crate::socket::{SocketCore, no_addresses};
 
 /// A listener for TCP connections, for tasks, as
-/// [`tokio::net::TcpListener`](::tokio::net::TcpListener).
+/// [`::tokio::net::TcpListener`].
 ///
 /// With feature `axum` it is what `axum::serve` takes. Dropping it closes it: connections that
 /// nobody has accepted are reset.

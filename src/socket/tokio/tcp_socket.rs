@@ -11,7 +11,7 @@ use crate::stack::Stack;
 use crate::time::Duration;
 
 /// A TCP socket to be set up before it connects or listens, as
-/// [`tokio::net::TcpSocket`](::tokio::net::TcpSocket).
+/// [`::tokio::net::TcpSocket`].
 ///
 /// # Examples
 ///

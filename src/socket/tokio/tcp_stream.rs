@@ -16,7 +16,7 @@ use crate::stack::Stack;
 use crate::tcp::TcpInfo;
 use crate::time::Duration;
 
-/// A TCP connection for tasks, as [`tokio::net::TcpStream`](::tokio::net::TcpStream).
+/// A TCP connection for tasks, as [`::tokio::net::TcpStream`].
 ///
 /// What the peer sent before it closed or reset the connection stays readable; then comes the
 /// error, once, then end of file.

@@ -11,7 +11,7 @@ use tokio::net::{ToSocketAddrs, lookup_host};
 use crate::runtime::{Direction, Net};
 use crate::socket::{SocketCore, no_addresses};
 
-/// A UDP socket for tasks, as [`tokio::net::UdpSocket`](::tokio::net::UdpSocket).
+/// A UDP socket for tasks, as [`::tokio::net::UdpSocket`].
 ///
 /// Every call takes `&self`, so that an `Arc` of one serves any number of tasks. All are
 /// cancel-safe: a future that is dropped before it is ready has received or sent nothing.

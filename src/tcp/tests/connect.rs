@@ -194,17 +194,14 @@ fn in_syn_sent_what_has_neither_syn_nor_rst_is_dropped_in_silence() {
 #[test]
 fn must_10_two_syns_that_cross_open_both_ends_with_the_numbers_of_the_first_syns() {
     let [mut here, mut there] = [ISS, IRS].map(|iss| fresh(&TcpConfig::default(), iss, BUFFER));
-    let [from_here, from_there] =
-        [&mut here, &mut there].map(|end| delivered(end.transmit().unwrap()));
-    for (end, syn) in [(&mut here, &from_there), (&mut there, &from_here)] {
+    let [ours, theirs] = [&mut here, &mut there].map(|end| delivered(end.transmit().unwrap()));
+    for (end, syn) in [(&mut here, &theirs), (&mut there, &ours)] {
         assert!(matches!(end.receive(Instant::ZERO, syn), Verdict::Stay));
         assert_eq!(end.tcp_state(), TcpState::SynReceived);
     }
-    let [from_here, from_there] =
-        [&mut here, &mut there].map(|end| delivered(end.transmit().unwrap()));
-    assert_eq!((from_here.seq.0, from_there.seq.0), (ISS, IRS));
-    for (end, syn_ack, iss, irs) in
-        [(&mut here, &from_there, ISS, IRS), (&mut there, &from_here, IRS, ISS)]
+    let [ours, theirs] = [&mut here, &mut there].map(|end| delivered(end.transmit().unwrap()));
+    assert_eq!((ours.seq.0, theirs.seq.0), (ISS, IRS));
+    for (end, syn_ack, iss, irs) in [(&mut here, &theirs, ISS, IRS), (&mut there, &ours, IRS, ISS)]
     {
         let opened = opened(end.receive(Instant::ZERO, syn_ack));
         assert_eq!((opened.iss.0, opened.irs.0, opened.window), (iss, irs, 65_535));

@@ -188,10 +188,11 @@ fn a_window_from_an_older_segment_is_not_taken_over() {
         side.wnd()
     };
     assert_eq!(update(&mut side, PEER + 10, 1000, 6000), 6000);
-    assert_eq!(update(&mut side, PEER + 9, 2000, 1), 6000, "an older sequence number");
+    assert_eq!(update(&mut side, PEER + 9, 1000, 1), 6000, "an older sequence number");
     assert_eq!(update(&mut side, PEER + 10, 999, 1), 6000, "an older acknowledgment");
     assert_eq!(update(&mut side, PEER + 10, 1000, 7000), 7000, "an update of the same age");
     assert_eq!(update(&mut side, PEER + 11, 500, 8000), 8000, "a newer sequence number");
+    assert_eq!(update(&mut side, PEER + 9, 2000, 900), 900, "a newer acknowledgment");
 }
 
 #[test]
