@@ -122,6 +122,9 @@ device_of_others_stays 30
 fuzz_100000 180
 example_blocking 30
 example_tokio 30
+example_http 30
+example_raw_stack 30
+example_simulate 60
 serve_script_in_a_namespace 30
 serve_script_options 30
 serve_script_under_ci 60

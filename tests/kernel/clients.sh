@@ -47,19 +47,23 @@ check_get_beside_serve() {
     serve_down
     no_device tun1
 }
+# Waits until file $1 has $2 octets.
+await_octets() {
+    for ((tick = 0; tick < 600; tick++)); do
+        [[ $(stat -c %s "$1" 2>/dev/null) == "$2" ]] && return
+        sleep 0.05
+    done
+}
+
 check_nc_as_client() {
     need nc
     noise 3000000 >"$work/noise"
-    nc -l -N 10.7.1.1 9000 <"$work/noise" >"$work/heard" 2>/dev/null &
+    nc -l -N 9000 <"$work/noise" >"$work/heard" &
     local kernel=$! status=0
-    # nc cannot bind to an address that the kernel does not have yet, so it takes any.
-    sleep 0.2
-    if ! kill -0 "$kernel" 2>/dev/null; then
-        nc -l -N 9000 <"$work/noise" >"$work/heard" &
-        kernel=$!
-    fi
     await_listener 9000
-    timeout 60 "$WHARF" nc 10.7.1.1 9000 <"$work/noise" >"$work/got" || status=$?
+    # `nc -l` ends when its peer has, whatever it has left to say: we end last.
+    timeout 60 "$WHARF" nc 10.7.1.1 9000 >"$work/got" \
+        < <(cat "$work/noise"; await_octets "$work/got" 3000000) || status=$?
     [[ $status == 0 ]] || die "wharf nc ended with $status"
     wait "$kernel" || die "nc ended with $?"
     cmp "$work/noise" "$work/heard" || die "what nc heard differs"
