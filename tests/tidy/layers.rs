@@ -74,7 +74,7 @@ fn may_name(layer: &str, named: &str) -> bool {
     }
     if let Some((_, tops)) = ALLOWED_ONLY.iter().find(|(name, _)| *name == layer) {
         let reach = |top: &&str| named == *top || (layer == "sim" && may_name(top, named));
-        return tops.iter().any(|top| reach(&top));
+        return tops.iter().any(reach);
     }
     match (rank(layer), rank(named)) {
         (Some(own), Some(other)) if own == other => FRIENDS.contains(&LAYERS[own][0]),

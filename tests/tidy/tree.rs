@@ -182,6 +182,6 @@ pub(crate) fn has_word(line: &str, word: &str) -> bool {
     line.match_indices(word).any(|(at, _)| {
         let ends_in_letter = word.ends_with(is_part);
         let after = line[at + word.len()..].chars().next();
-        !line[..at].ends_with(is_part) && !(ends_in_letter && after.is_some_and(is_part))
+        !(line[..at].ends_with(is_part) || ends_in_letter && after.is_some_and(is_part))
     })
 }
