@@ -16,6 +16,7 @@ mod nc;
 mod ping;
 mod serve;
 mod signals;
+mod small_services;
 
 /// A userspace TCP/IP stack on a TUN device, with a server and clients on top.
 #[derive(Debug, Parser)]

@@ -1,7 +1,6 @@
 //! `wharf serve`: the applications on a TUN device.
 
 use std::io::{self, Write as _};
-use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,22 +11,17 @@ use axum::serve::ListenerExt as _;
 use super::Failure;
 use super::device::DeviceArgs;
 use super::signals::Signals;
+use super::small_services::{self, SmallServices};
 use crate::Net;
 use crate::app::http::{Site, router};
-use crate::app::server::{accept_each, serve_http};
-use crate::app::stop::{Guard, Stop};
-use crate::app::{chargen, discard, echo};
-use crate::tokio::{TcpListener, TcpStream, UdpSocket};
+use crate::app::server::serve_http;
+use crate::app::stop::Stop;
+use crate::tokio::TcpListener;
 
 /// How long applications may take to finish after a signal, and then connections to close: 5 s
 /// together.
 const FINISH_TIMEOUT: Duration = Duration::from_millis(4500);
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
-
-/// Ports of RFC 862, RFC 863 and RFC 864.
-const ECHO: u16 = 7;
-const DISCARD: u16 = 9;
-const CHARGEN: u16 = 19;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Serve {
@@ -87,11 +81,16 @@ impl Serve {
     async fn serve(&self, net: Net) -> Result<(), Failure> {
         let mut signals = Signals::new()?;
         let stop = Stop::new();
-        self.start_http(&net, &stop).await?;
-        if self.small_services {
-            self.start_small_services(&net, &stop).await?;
-        }
+        // All that can fail comes before anything is served.
+        let addr = self.device.addr.addr();
+        let http = small_services::listen(&net, (addr, self.http.get()).into()).await?;
+        let small =
+            if self.small_services { Some(SmallServices::bind(&net, addr).await?) } else { None };
         self.say_ready()?;
+        start_http(http, &net, &stop);
+        if let Some(small) = small {
+            small.start(&stop);
+        }
 
         signals.next().await;
         // Whoever asks twice wants no grace.
@@ -103,86 +102,6 @@ impl Serve {
             log::info!("some connections did not finish in time");
         }
         Ok(())
-    }
-
-    async fn start_http(&self, net: &Net, stop: &Stop) -> Result<(), Failure> {
-        let listener = self.listen(net, self.http.get()).await?;
-        // A response leaves at once, whatever of the one before it is still on its way.
-        let listener = listener.tap_io(|stream| {
-            if let Err(error) = stream.set_nodelay(true) {
-                log::debug!("a connection ended before it was served: {error}");
-            }
-        });
-        let site = Site::new(Arc::new(net.clone()), stop.clone());
-        let stop = stop.clone();
-        tokio::spawn(async move { serve_http(listener, router(site), &stop).await });
-        Ok(())
-    }
-
-    async fn start_small_services(&self, net: &Net, stop: &Stop) -> Result<(), Failure> {
-        self.start_streams(net, stop, ECHO, |stream, _| async {
-            echo::serve_stream(stream).await.map(drop)
-        })
-        .await?;
-        self.start_streams(net, stop, DISCARD, |stream, _| async {
-            discard::serve_stream(stream).await.map(drop)
-        })
-        .await?;
-        self.start_streams(net, stop, CHARGEN, chargen::serve_stream).await?;
-        let (echo, discard, chargen) = (
-            self.bind(net, ECHO).await?,
-            self.bind(net, DISCARD).await?,
-            self.bind(net, CHARGEN).await?,
-        );
-        start_datagrams(stop, ECHO, echo::serve_datagrams(echo));
-        start_datagrams(stop, DISCARD, discard::serve_datagrams(discard));
-        start_datagrams(stop, CHARGEN, chargen::serve_datagrams(chargen));
-        Ok(())
-    }
-
-    async fn start_streams<S, F>(
-        &self,
-        net: &Net,
-        stop: &Stop,
-        port: u16,
-        serve: S,
-    ) -> Result<(), Failure>
-    where
-        S: Fn(TcpStream, Guard) -> F + Send + Sync + 'static,
-        F: Future<Output = io::Result<()>> + Send + 'static,
-    {
-        let listener = self.listen(net, port).await?;
-        let stop = stop.clone();
-        tokio::spawn(async move {
-            let serve = |stream, guard| {
-                let service = serve(stream, guard);
-                async move {
-                    if let Err(error) = service.await {
-                        log::debug!("a connection to port {port} ended early: {error}");
-                    }
-                }
-            };
-            accept_each(listener, &stop, serve).await;
-        });
-        Ok(())
-    }
-
-    async fn listen(&self, net: &Net, port: u16) -> Result<TcpListener, Failure> {
-        let addr = self.address(port);
-        TcpListener::bind(net, addr)
-            .await
-            .map_err(|error| Failure::runtime(format_args!("cannot listen on {addr}: {error}")))
-    }
-
-    async fn bind(&self, net: &Net, port: u16) -> Result<UdpSocket, Failure> {
-        let addr = self.address(port);
-        UdpSocket::bind(net, addr)
-            .await
-            .map_err(|error| Failure::runtime(format_args!("cannot bind UDP {addr}: {error}")))
-    }
-
-    fn address(&self, port: u16) -> SocketAddr {
-        (self.device.addr.addr(), port).into()
     }
 
     /// The one line on standard output: scripts wait for it.
@@ -199,19 +118,14 @@ impl Serve {
     }
 }
 
-/// Serves datagrams until the stop begins: there is nothing to finish.
-fn start_datagrams(
-    stop: &Stop,
-    port: u16,
-    service: impl Future<Output = io::Result<()>> + Send + 'static,
-) {
-    let mut stopping = stop.guard();
-    tokio::spawn(async move {
-        tokio::select! {
-            outcome = service => if let Err(error) = outcome {
-                log::warn!("UDP port {port} is no longer served: {error}");
-            },
-            () = stopping.begun() => {}
+fn start_http(listener: TcpListener, net: &Net, stop: &Stop) {
+    // A response leaves at once, whatever of the one before it is still on its way.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            log::debug!("a connection ended before it was served: {error}");
         }
     });
+    let site = Site::new(Arc::new(net.clone()), stop.clone());
+    let stop = stop.clone();
+    tokio::spawn(async move { serve_http(listener, router(site), &stop).await });
 }

@@ -142,7 +142,7 @@ impl axum::serve::Listener for TcpListener {
                         tokio::time::sleep(PAUSE).await;
                     }
                     _ => {
-                        log::error!(target: "wharf", "accept: {error}");
+                        log::debug!(target: "wharf", "accept: {error}");
                         std::future::pending::<()>().await;
                     }
                 },
