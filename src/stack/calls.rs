@@ -545,10 +545,7 @@ fn readiness_of(open: &Connection, socket: &Socket) -> Readiness {
         .and(Readiness::READ_CLOSED, is_end);
     match open.writable() {
         None => ready.with(Readiness::WRITABLE).with(Readiness::WRITE_CLOSED),
-        // A third of the buffer, as Linux: a writer that is woken for each octet acknowledged
-        // would do a call for each.
-        Some(room) => {
-            ready.and(Readiness::WRITABLE, room >= (socket.options.send_buffer / 3).max(1))
-        }
+        // By the buffer that the connection has: the socket may have been told of another since.
+        Some(_) => ready.and(Readiness::WRITABLE, open.is_write_worthwhile()),
     }
 }

@@ -231,6 +231,12 @@ impl Connection {
         self.state.may_send().then(|| self.send.room())
     }
 
+    /// Whether a writer that waits should be woken: a third of the buffer has room, as Linux. One
+    /// that is woken for each octet acknowledged would do a call for each.
+    pub(crate) fn is_write_worthwhile(&self) -> bool {
+        self.send.room() >= (self.send.buffer_max() / 3).max(1)
+    }
+
     /// Octets written and not acknowledged.
     pub(crate) fn unacknowledged(&self) -> u32 {
         self.send.queued()

@@ -146,6 +146,11 @@ impl SendSide {
         self.buffer_max.saturating_sub(self.buffer.len())
     }
 
+    /// Octets that the buffer may hold.
+    pub(crate) fn buffer_max(&self) -> u32 {
+        self.buffer_max
+    }
+
     /// Octets of memory held.
     pub(crate) fn allocated(&self) -> usize {
         self.buffer.allocated()

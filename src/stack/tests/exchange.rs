@@ -152,3 +152,14 @@ fn an_end_without_listeners_resets_everything() {
 fn a_flow_costs_its_record_a_handle_and_a_deadline() {
     assert_eq!(size_of::<FlowEntry>(), 120);
 }
+
+/// A buffer that is asked for too late changes nothing, the readiness included: else a writer
+/// would wait for room that there never is.
+#[test]
+fn a_larger_send_buffer_for_a_connection_that_is_open_does_not_stop_its_writer() {
+    let mut pair = Pair::new(11);
+    let (socket, _) = pair.connect();
+    let options = pair.client.options(socket).unwrap();
+    pair.client.set_options(socket, SocketOptions { send_buffer: 1 << 30, ..options }).unwrap();
+    assert!(pair.client.readiness(socket).contains(Readiness::WRITABLE));
+}
