@@ -227,7 +227,8 @@ impl SendSide {
     }
 
     /// Takes SEG.WND over, unless an older segment brings it (RFC 9293 §3.10.7.4, fifth step,
-    /// with SND.WL1 and SND.WL2).
+    /// with SND.WL1 and SND.WL2). An acknowledgment left of SND.UNA has been overtaken, whatever
+    /// its sequence number, and what it offers counts from further left.
     ///
     /// Acknowledgments only grow, so one past SND.WL2 was sent later whatever its sequence number:
     /// a probe stands left of the data before it. As in Linux it brings its window too; else
@@ -236,7 +237,7 @@ impl SendSide {
         let is_newer = ack.after(self.wl2)
             || self.wl1.before(segment.seq)
             || (self.wl1 == segment.seq && ack == self.wl2);
-        if is_newer {
+        if is_newer && ack.at_or_after(self.una) {
             self.wnd = self.scaled(segment.window);
             self.max_wnd = self.max_wnd.max(self.wnd);
             (self.wl1, self.wl2) = (segment.seq, ack);

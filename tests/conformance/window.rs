@@ -323,3 +323,23 @@ fn the_window_that_comes_with_a_new_ack_counts_even_on_a_probe() {
         ",
     );
 }
+
+/// RFC 9293 §3.10.7.4, fifth step: only an acknowledgment from SND.UNA on brings a window. One that
+/// was overtaken counts its window from where SND.UNA was then: the right edge would move to where
+/// the peer has offered nothing, though the segment's own sequence number is new.
+#[test]
+fn the_window_of_an_acknowledgment_that_was_overtaken_is_ignored() {
+    established("mss 1000, wscale off, win 4000").plays(
+        "
+        +0    write 3000
+        +0    > .  1:1001(1000) ack 1
+        +0    > .  1001:2001(1000) ack 1
+        +0    > P. 2001:3001(1000) ack 1
+        +0.1  < .  1:1(0) ack 2001 win 2000
+        +0    expect send_window 2000
+        +0    < P. 101:201(100) ack 1 win 4000
+        +0    > .  3001:3001(0) ack 1
+        +0    expect send_window 2000
+        ",
+    );
+}
