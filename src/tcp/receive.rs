@@ -126,7 +126,11 @@ impl ReceiveSide {
         if !is_early || may_hold {
             self.place(segment, text_end);
         }
-        let octets = self.assembler.contiguous();
+        let mut octets = self.assembler.contiguous();
+        if let Some(fin) = self.fin {
+            // Text that had come early may lie right of a FIN that came after it.
+            octets = octets.min(SeqRange { start: self.nxt, end: fin }.len());
+        }
         self.assembler.advance(octets);
         self.buffer.commit(octets);
         self.nxt += octets;

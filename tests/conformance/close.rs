@@ -335,3 +335,26 @@ fn fin_wait_1_closing_and_last_ack_give_up_on_a_silent_peer() {
         .established("rtt 100ms")
         .plays(&script.replace("+2.9 ", "+1.9 "));
 }
+
+/// A peer that sends text and then a FIN left of its end contradicts itself; the FIN holds, and
+/// the connection does not stand still between two states.
+#[test]
+fn a_fin_left_of_text_that_came_early_ends_the_text() {
+    established("").plays(
+        "
+        +0    < P. 41:61(20) ack 1 win 512
+        +0    > .  1:1(0) ack 1
+        +0    < F. 51:51(0) ack 1 win 512
+        +0    > .  1:1(0) ack 1
+        +0    < P. 1:41(40) ack 1 win 512
+        +0    > .  1:1(0) ack 52
+        +0    expect state CLOSE-WAIT
+        +0    read 50
+        +0    read eof
+        +0    close
+        +0    > F. 1:1(0) ack 52
+        +0.1  < .  52:52(0) ack 2 win 512
+        +0    expect connections 0
+        ",
+    );
+}
