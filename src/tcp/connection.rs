@@ -6,7 +6,7 @@ use super::congestion::{Algorithm, CongestionControl as _};
 use super::info::TcpInfo;
 use super::lifetime::{Expired, Lifetime};
 use super::negotiated::Negotiated;
-use super::persist::Persist;
+use super::persist::{Persist, Stuck};
 use super::receive::ReceiveSide;
 use super::receive_buffer::ReceiveBuffer;
 use super::recovery::{Outstanding, Recovery};
@@ -297,17 +297,20 @@ impl Connection {
     /// Brings those parts up to date that depend on what others hold, once all input is taken in
     /// and all output is out.
     pub(super) fn settle(&mut self, now: Instant) {
-        let is_stuck = self.is_stuck();
-        self.persist.update(now, is_stuck);
-        self.lifetime.update(now, is_stuck || self.send.outstanding() > 0);
+        let stuck = self.stuck();
+        self.persist.update(now, stuck);
+        self.lifetime.update(now, stuck.is_some() || self.send.outstanding() > 0);
         let is_abandoned = self.is_orphan() && self.state == State::FinWait2;
         self.lifetime.update_abandoned(now, is_abandoned);
     }
 
-    /// Whether something waits for window, and nothing is in flight whose timer would run.
-    fn is_stuck(&self) -> bool {
-        self.send.outstanding() == 0
-            && self.send.next_new(self.congestion_room(), false) == Err(Blocked::Window)
+    /// What waits for window, while nothing is in flight whose timer would run.
+    fn stuck(&self) -> Option<Stuck> {
+        let is_stuck = self.send.outstanding() == 0
+            && self.send.next_new(self.congestion_room(), false) == Err(Blocked::Window);
+        let why =
+            if self.send.usable_window() == 0 { Stuck::ShutWindow } else { Stuck::SmallWindow };
+        is_stuck.then_some(why)
     }
 
     /// The send sequence space as `recovery` needs to know it.

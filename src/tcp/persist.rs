@@ -5,6 +5,10 @@ use crate::time::{Duration, Instant};
 /// Longest time between two probes: 60 s, the upper bound that RFC 6298 (2.5) allows a timer.
 const INTERVAL_MAX: Duration = Duration::from_mins(1);
 
+/// Longest time for which SWS avoidance holds octets back that an open window has room for: the
+/// upper bound that RFC 9293 §3.8.6.2.1 sets to the override time-out.
+const OVERRIDE_MAX: Duration = Duration::from_secs(1);
+
 /// Asks the peer for its window when ours is the only side that would ever speak.
 ///
 /// It runs while nothing is in flight, so that no retransmission timer does, and what is written
@@ -21,16 +25,26 @@ struct Wait {
     since: Instant,
     probes: u32,
     is_due: bool,
+    why: Stuck,
+}
+
+/// What data that waits with nothing in flight waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stuck {
+    /// The window is shut: it is probed.
+    ShutWindow,
+    /// The window is open, but too small to be worth a segment: after a while it is used.
+    SmallWindow,
 }
 
 impl Persist {
-    /// Tells whether data waits for window with nothing in flight.
-    pub(crate) fn update(&mut self, now: Instant, is_stuck: bool) {
-        if !is_stuck {
-            self.waiting = None;
-        } else if self.waiting.is_none() {
-            self.waiting = Some(Wait { since: now, probes: 0, is_due: false });
-        }
+    /// Tells whether data waits for window with nothing in flight, and for what. A window that
+    /// shuts or opens starts the wait anew: the backoff of probes is none of SWS avoidance's.
+    pub(crate) fn update(&mut self, now: Instant, stuck: Option<Stuck>) {
+        self.waiting = stuck.map(|why| match self.waiting {
+            Some(wait) if wait.why == why => wait,
+            Some(_) | None => Wait { since: now, probes: 0, is_due: false, why },
+        });
     }
 
     /// Whether a probe, or the small segment, must leave now.
@@ -41,15 +55,21 @@ impl Persist {
     /// A probe left. The next one waits twice as long (SHLD-30).
     pub(crate) fn on_probed(&mut self, now: Instant) {
         if let Some(wait) = &mut self.waiting {
-            *wait = Wait { since: now, probes: wait.probes.saturating_add(1), is_due: false };
+            let probes = wait.probes.saturating_add(1);
+            *wait = Wait { since: now, probes, is_due: false, why: wait.why };
         }
     }
 
-    /// When the next probe is due: the first after one retransmission time-out (SHLD-29).
+    /// When the next probe is due: the first after one retransmission time-out (SHLD-29); or when
+    /// a small window is to be used.
     pub(crate) fn deadline(&self, rto: Duration) -> Option<Instant> {
         let wait = self.waiting.filter(|wait| !wait.is_due)?;
         let factor = 1u32.checked_shl(wait.probes).unwrap_or(u32::MAX);
-        Some(wait.since + rto.saturating_mul(factor).min(INTERVAL_MAX))
+        let interval = match wait.why {
+            Stuck::ShutWindow => rto.saturating_mul(factor).min(INTERVAL_MAX),
+            Stuck::SmallWindow => rto.min(OVERRIDE_MAX),
+        };
+        Some(wait.since + interval)
     }
 
     /// The wait may have ended.
@@ -72,7 +92,7 @@ mod tests {
     fn shld_29_and_30_probes_start_after_one_rto_and_double_up_to_a_minute() {
         let mut persist = Persist::default();
         let mut now = Instant::ZERO;
-        persist.update(now, true);
+        persist.update(now, Some(Stuck::ShutWindow));
         let mut waits = Vec::new();
         for _ in 0..40 {
             let at = persist.deadline(RTO).unwrap();
@@ -91,9 +111,22 @@ mod tests {
     #[test]
     fn a_window_that_opens_ends_the_probing() {
         let mut persist = Persist::default();
-        persist.update(Instant::ZERO, true);
+        persist.update(Instant::ZERO, Some(Stuck::ShutWindow));
         persist.on_timeout(Instant::from_millis(300), RTO);
-        persist.update(Instant::from_millis(301), false);
+        persist.update(Instant::from_millis(301), None);
         assert!(!persist.is_due() && persist.deadline(RTO).is_none());
+    }
+    #[test]
+    fn must_38_a_small_window_is_used_within_a_second_whatever_was_waited_for_before() {
+        let mut persist = Persist::default();
+        persist.update(Instant::ZERO, Some(Stuck::ShutWindow));
+        for _ in 0..10 {
+            persist.on_probed(Instant::ZERO);
+        }
+        let now = Instant::from_millis(5000);
+        for (rto, wait) in [(RTO, RTO), (Duration::from_mins(2), Duration::from_secs(1))] {
+            persist.update(now, Some(Stuck::SmallWindow));
+            assert_eq!(persist.deadline(rto), Some(now + wait));
+        }
     }
 }

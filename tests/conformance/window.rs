@@ -343,3 +343,24 @@ fn the_window_of_an_acknowledgment_that_was_overtaken_is_ignored() {
         ",
     );
 }
+
+/// RFC 9293 §3.8.6.2.1: the override time-out is 0.1 to 1 s, however long the probes of a shut
+/// window before it had become.
+#[test]
+fn a_small_window_after_a_long_shut_one_is_used_within_a_second() {
+    established("rtt 100ms, mss 1000, wscale off, win 4000").plays(
+        "
+        +0     write 1000
+        +0     > P. 1:1001(1000) ack 1
+        +0.1   < .  1:1(0) ack 1001 win 0
+        +0     write 2000
+        +0.3   > .  1000:1000(0) ack 1
+        +0.6   > .  1000:1000(0) ack 1
+        +1.2   > .  1000:1000(0) ack 1
+        +2.4   > .  1000:1000(0) ack 1
+        +4.8   > .  1000:1000(0) ack 1
+        +0.1   < .  1:1(0) ack 1001 win 300
+        +0.3   > .  1001:1301(300) ack 1
+        ",
+    );
+}
