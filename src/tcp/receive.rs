@@ -21,7 +21,7 @@ pub(crate) struct ReceiveSide {
     /// The right edge that we have offered, RCV.NXT + RCV.WND: it never moves left (RFC 9293
     /// §3.8.6, SHLD-14).
     edge: SeqNumber,
-    /// Room in the buffer when a window was last offered, octets.
+    /// Room in the buffer when the window was last opened, or the least since, octets.
     room_offered: u32,
     /// Where the peer's FIN stands, once it has been seen; RCV.NXT is past it once it counts.
     fin: Option<SeqNumber>,
@@ -225,8 +225,11 @@ impl ReceiveSide {
     /// `edge` went out in a segment.
     pub(crate) fn on_offered(&mut self, edge: SeqNumber) {
         debug_assert!(edge.at_or_after(self.edge), "the window shrank");
+        // A segment that could not move the edge has told nobody of what was read.
+        let has_opened = SeqRange { start: self.edge, end: edge }.len() >= self.worthwhile();
+        let told = if has_opened { u32::MAX } else { self.room_offered };
         self.edge = edge;
-        self.room_offered = self.room();
+        self.room_offered = self.room().min(told);
     }
 
     /// Octets right of RCV.NXT for which the buffer has room.

@@ -364,3 +364,21 @@ fn a_small_window_after_a_long_shut_one_is_used_within_a_second() {
         ",
     );
 }
+
+/// RFC 9293 §3.8.6.2.2: what counts is how far the edge can move, not what was read since the last
+/// segment of any kind; else a peer with large segments waits for its own override time-out.
+#[test]
+fn what_is_read_in_pieces_between_our_own_segments_opens_the_window_too() {
+    config(|config| config.tcp.receive_buffer = 2048).established("").plays(
+        "
+        +0    < P. 1:1449(1448) ack 1 win 512
+        +0.04 > .  1:1(0) ack 1449 win 600
+        +0    read 900
+        +0    write 10
+        +0    > P. 1:11(10) ack 1449 win 600
+        +0.1  < .  1449:1449(0) ack 11 win 512
+        +0    read 548
+        +0    > .  11:11(0) ack 1449 win 2048
+        ",
+    );
+}
