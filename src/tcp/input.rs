@@ -72,7 +72,9 @@ impl Connection {
     /// peers would answer each other for ever.
     ///
     /// A probe of our window stands one octet left of it, or at the edge of a shut one. Its ACK
-    /// counts all the same, or two probing peers wait for each other (MUST-66).
+    /// counts all the same, or two probing peers wait for each other (MUST-66). So does the ACK of
+    /// a peer that has filled our window: until a hole in it is filled all its bare ACKs stand at
+    /// the right edge (as Linux; RFC 9293 §3.10.7.4, Table 6, would drop them).
     fn on_refused(&mut self, now: Instant, segment: &Segment) -> Option<Outcome> {
         if segment.payload.is_empty() && !segment.fin {
             self.acks.challenge(now);
@@ -81,8 +83,11 @@ impl Connection {
         }
         let is_probe = segment.seq + 1 == self.receive.nxt() && segment.len() <= 1;
         let is_at_shut_window = segment.seq == self.receive.nxt();
+        let edge = self.receive.nxt() + self.receive.wnd();
+        let is_at_full_window = segment.seq == edge && segment.len() == 0;
+        let may_count = is_probe || is_at_shut_window || is_at_full_window;
         let ack = segment.ack.filter(|&ack| self.send.judge_ack(ack).is_ok())?;
-        ((is_probe || is_at_shut_window) && !segment.syn).then(|| self.on_ack(now, segment, ack))
+        (may_count && !segment.syn).then(|| self.on_ack(now, segment, ack))
     }
 
     /// Fifth step: what SEG.ACK covers, what that says about the path, what the path allows.

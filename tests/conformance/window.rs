@@ -382,3 +382,20 @@ fn what_is_read_in_pieces_between_our_own_segments_opens_the_window_too() {
         ",
     );
 }
+
+/// A peer that has filled our window acknowledges from its right edge; until a hole in that window
+/// is filled each of its acknowledgments stands there.
+#[test]
+fn an_ack_at_the_right_edge_of_a_window_that_is_full_counts() {
+    config(|config| config.tcp.receive_buffer = 2048).established("").plays(
+        "
+        +0    write 10
+        +0    > P. 1:11(10) ack 1
+        +0    < .  1025:2049(1024) ack 1 win 512
+        +0    > .  11:11(0) ack 1 win 2048
+        +0.1  < .  2049:2049(0) ack 11 win 512
+        +0    > .  11:11(0) ack 1 win 2048
+        +0    expect send_queue 0
+        ",
+    );
+}
