@@ -260,7 +260,10 @@ impl Stack {
             }
             Kind::Ended(ended) => {
                 let octets = read_rest(&mut ended.unread, buffer);
-                if octets > 0 { Ok(octets) } else { self.error_or(id, Ok(0)) }
+                if octets > 0 || ended.is_finished {
+                    return Ok(octets); // As Linux: the end of the file stays the end of the file.
+                }
+                self.error_or(id, Ok(0))
             }
             Kind::Fresh | Kind::Connecting(_) | Kind::Listening(_) => {
                 self.error_or(id, Err(SocketError::NotConnected))

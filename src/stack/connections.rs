@@ -69,6 +69,7 @@ impl Stack {
                     socket.kind = Kind::Ended(Box::new(Ended {
                         local: entry.tuple.local,
                         remote: entry.tuple.remote,
+                        is_finished: connection.is_finished(),
                         unread: connection.into_unread(),
                     }));
                 }

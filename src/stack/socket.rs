@@ -210,4 +210,6 @@ pub(super) struct Ended {
     pub(super) remote: Endpoint,
     /// Octets that came before the end and have not been read.
     pub(super) unread: ReceiveBuffer,
+    /// Whether the peer's FIN had been reached: then no error is the reader's.
+    pub(super) is_finished: bool,
 }

@@ -228,3 +228,20 @@ fn abort_resets_at_once() {
         ",
     );
 }
+
+/// As Linux: the end of the file was reached before the RST and stays the end of the file; the
+/// error is the writer's.
+#[test]
+fn after_the_peers_fin_a_reset_is_no_error_for_the_reader() {
+    established("").plays(
+        "
+        +0    < FP. 1:11(10) ack 1 win 512
+        +0    > .  1:1(0) ack 12
+        +0    < R  12:12(0)
+        +0    read 10
+        +0    read eof
+        +0    write 1 error EPIPE
+        +0    read eof
+        ",
+    );
+}
