@@ -487,7 +487,7 @@ impl Stack {
         let socket = self.socket_mut(id)?;
         socket.options = options;
         match socket.kind {
-            Kind::Connected(flow) => {
+            Kind::Connecting(flow) | Kind::Connected(flow) => {
                 if let Some(entry) = self.flows.get_mut(flow) {
                     (entry.ttl, entry.tos) = (options.ttl, options.dscp());
                     if let Some(open) = entry.connection_mut() {
@@ -498,11 +498,7 @@ impl Stack {
                 Ok(())
             }
             Kind::Udp(udp) => self.set_udp_options(udp, &options),
-            Kind::Fresh
-            | Kind::Listening(_)
-            | Kind::Connecting(_)
-            | Kind::Ended(_)
-            | Kind::Echo(_) => Ok(()),
+            Kind::Fresh | Kind::Listening(_) | Kind::Ended(_) | Kind::Echo(_) => Ok(()),
         }
     }
 

@@ -133,6 +133,8 @@ impl Connection {
         }
         let mut send = SendSide::new(iss, agreed, window, window_from, settings.send_buffer);
         send.set_nodelay(settings.nodelay);
+        // The socket may have been told of a smaller buffer since the window was offered.
+        let receive_buffer = settings.receive_buffer.max(offered);
         let mss = u32::from(agreed.send_mss);
         // RFC 5681 §3.1: after the loss of a SYN the initial window is one segment.
         let initial_window = if rtt.is_some() { config.initial_window } else { 1 };
@@ -140,7 +142,7 @@ impl Connection {
             state: State::Established,
             agreed,
             send,
-            receive: ReceiveSide::new(irs, agreed, offered, settings.receive_buffer),
+            receive: ReceiveSide::new(irs, agreed, offered, receive_buffer),
             acks: AckScheduler::new(config.ack_delay),
             rtt: estimator,
             recovery: Recovery::new(iss + 1),

@@ -163,3 +163,25 @@ fn a_larger_send_buffer_for_a_connection_that_is_open_does_not_stop_its_writer()
     pair.client.set_options(socket, SocketOptions { send_buffer: 1 << 30, ..options }).unwrap();
     assert!(pair.client.readiness(socket).contains(Readiness::WRITABLE));
 }
+
+/// What the SYN has offered stands, and what can still change does.
+#[test]
+fn options_that_change_while_a_connection_is_being_opened_keep_what_its_syn_has_promised() {
+    let mut pair = Pair::new(13);
+    let listener = pair.server.tcp_socket().unwrap();
+    pair.server.bind(listener, "0.0.0.0:80".parse().unwrap()).unwrap();
+    pair.server.listen(listener, 16).unwrap();
+    let socket = pair.client.tcp_socket().unwrap();
+    let to = "10.0.0.2:80".parse().unwrap();
+    assert_eq!(pair.client.connect(pair.now, socket, to), Err(SocketError::InProgress));
+    let options = pair.client.options(socket).unwrap();
+    let options = SocketOptions { receive_buffer: 2048, ttl: 9, ..options };
+    pair.client.set_options(socket, options).unwrap();
+    pair.exchange();
+    let (id, _) = pair.client.flows.iter().next().unwrap();
+    assert_eq!(pair.client.flows.get(id).unwrap().ttl, 9);
+    let (accepted, _) = pair.server.accept(pair.now, listener).unwrap();
+    assert_eq!(pair.server.write(pair.now, accepted, &[7; 4000]), Ok(4000));
+    pair.exchange();
+    assert_eq!(pair.client.read(pair.now, socket, &mut [0; 5000]), Ok(4000));
+}
