@@ -27,6 +27,9 @@ enum Episode {
     FastRecovery { recover: SeqNumber, is_first_partial: bool },
     /// Since the retransmission timer ran out, until `recover` is acknowledged.
     Loss { recover: SeqNumber },
+    /// Such an episode is over and nothing past `recover` is acknowledged yet: duplicates may come
+    /// of what was sent twice (RFC 6582 §3.2, step 2).
+    AfterLoss { recover: SeqNumber },
 }
 
 /// A segment whose round trip is being measured: sent once, all of it (Karn's algorithm).
@@ -200,7 +203,10 @@ impl Recovery {
         self.lost.end = SeqNumber::max_of(self.lost.end, self.lost.start);
         let mut restarts_timer = true;
         match self.episode {
-            Episode::Open => self.duplicates = 0,
+            Episode::Open | Episode::AfterLoss { .. } => {
+                self.duplicates = 0;
+                self.episode = Episode::Open;
+            }
             Episode::FastRecovery { recover, .. } if after.una.at_or_after(recover) => {
                 self.duplicates = 0;
                 self.episode = Episode::Open;
@@ -220,8 +226,10 @@ impl Recovery {
             }
             Episode::Loss { recover } => {
                 self.duplicates = 0;
-                if after.una.at_or_after(recover) {
+                if after.una.after(recover) {
                     self.episode = Episode::Open;
+                } else if after.una == recover {
+                    self.episode = Episode::AfterLoss { recover };
                 }
             }
         }
@@ -234,9 +242,9 @@ impl Recovery {
     /// A duplicate acknowledgment arrived; three of them tell of a loss.
     fn on_duplicate(&mut self, out: Outstanding) -> Option<Congestion> {
         match self.episode {
-            // The peer got again what it had: we are sending everything again anyway, and
+            // The peer got again what it had: we have sent everything again anyway, and
             // RFC 6582 §3.2, step 2, forbids to take that for a new loss.
-            Episode::Loss { .. } => None,
+            Episode::Loss { .. } | Episode::AfterLoss { .. } => None,
             Episode::FastRecovery { .. } => {
                 self.count_duplicate(out);
                 None

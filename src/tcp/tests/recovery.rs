@@ -204,3 +204,22 @@ fn duplicates_do_not_put_the_timer_off_and_only_the_first_partial_does() {
     sender.ack(4000);
     assert_eq!(sender.recovery.deadline(RTO), Some(Instant::from_millis(1500)));
 }
+
+/// RFC 6582 §3.2, step 2: only an acknowledgment of more than was sent before the timeout makes
+/// duplicates a sign of loss again; else those of what was sent twice halve the window.
+#[test]
+fn duplicates_of_what_a_timeout_sent_twice_start_no_fast_recovery_later() {
+    let mut sender = Sender::new(4);
+    sender.wait(1000);
+    sender.recovery.on_timeout(sender.now, RTO, sender.out());
+    sender.send_again();
+    sender.send_again();
+    sender.ack(4000);
+    sender.send(6);
+    for _ in 0..4 {
+        assert_eq!(sender.duplicate().congestion, None);
+    }
+    sender.ack(5000);
+    let verdicts = [(); 3].map(|()| sender.duplicate().congestion);
+    assert_eq!(verdicts, [None, None, Some(Congestion::Loss)]);
+}
