@@ -9,11 +9,15 @@ use std::collections::VecDeque;
 pub(crate) use hashbrown::HashTable;
 pub(crate) use slotmap::{SecondaryMap, SlotMap, new_key_type};
 
+/// Stale handles that a [`OnceQueue`] may hold before it is swept, however few members there are.
+const STALE_MAX: usize = 64;
+
 /// A queue in which a member stands at most once.
 ///
 /// Membership is a bit that the member's owner keeps (`queued`), so that joining twice costs
 /// nothing and the queue never outgrows the number of members, even if nobody drains it. A member
-/// that has gone in the meantime stays as a stale handle until it is popped; whoever pops skips it.
+/// that has gone in the meantime stays as a stale handle until it is popped or swept; whoever pops
+/// skips it.
 #[derive(Clone, Debug)]
 pub(crate) struct OnceQueue<K> {
     queue: VecDeque<K>,
@@ -34,6 +38,14 @@ impl<K: Copy> OnceQueue<K> {
         }
     }
 
+    /// Forgets stale handles once more than half of the queue must be stale, since there are only
+    /// `members`: those that come and go must not make it grow if nobody drains it.
+    pub(crate) fn sweep(&mut self, members: usize, is_live: impl Fn(K) -> bool) {
+        if self.queue.len() > members.saturating_mul(2).saturating_add(STALE_MAX) {
+            self.queue.retain(|&member| is_live(member));
+        }
+    }
+
     /// Takes the member that has waited longest; the caller clears its bit.
     pub(crate) fn pop(&mut self) -> Option<K> {
         self.queue.pop_front()
@@ -51,5 +63,15 @@ mod tests {
         queue.join(7, &mut queued);
         queue.join(7, &mut queued);
         assert_eq!((queue.pop(), queue.pop()), (Some(7), None));
+    }
+    #[test]
+    fn members_that_come_and_go_do_not_make_a_queue_grow() {
+        let mut queue = OnceQueue::default();
+        for member in 0..10_000 {
+            queue.join(member, &mut false);
+            queue.sweep(1, |other| other == member);
+            assert!(queue.queue.len() <= 66);
+        }
+        assert_eq!(queue.queue.back(), Some(&9_999));
     }
 }

@@ -363,6 +363,8 @@ impl Stack {
     /// read, or a linger time of zero, reset it. A listener resets those who wait.
     pub fn close(&mut self, now: Instant, id: SocketId) {
         let Some(socket) = self.sockets.remove(id) else { return };
+        let sockets = &self.sockets;
+        self.dirty.sweep(sockets.len(), |other| sockets.contains_key(other));
         if let Some(bound) = socket.bound {
             self.listeners.unbind(id, bound);
         }
