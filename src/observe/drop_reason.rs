@@ -81,8 +81,6 @@ drop_reasons! {
     BelowWindow = "below_window",
     /// It starts at or right of RCV.NXT + RCV.WND.
     AboveWindow = "above_window",
-    /// Its timestamp is older than TS.Recent (RFC 7323 §5.3, PAWS).
-    StaleTimestamp = "stale_timestamp",
     /// An RST whose sequence number is in the window but not RCV.NXT (RFC 5961 §3).
     ResetNotExact = "reset_not_exact",
     /// A SYN on a synchronized connection (RFC 5961 §4).
@@ -97,7 +95,7 @@ drop_reasons! {
     NoAck = "no_ack",
     /// Data came after we had closed for good (SHLD-3).
     DataAfterClose = "data_after_close",
-    /// Out-of-order data for which no memory is left.
+    /// Out-of-order data for which no memory is left, or which opens one hole too many.
     MemoryPressure = "memory_pressure",
     /// An answer was due, and its rate limit held it back.
     RateLimited = "rate_limited",

@@ -43,8 +43,10 @@ impl Stack {
             Flow::Open(connection) => {
                 let outcome = connection.receive(now, &segment, may_hold);
                 self.touch_flow(id);
-                self.apply(now, id, outcome?, observer);
-                Ok(())
+                let outcome = outcome?;
+                let dropped = outcome.dropped;
+                self.apply(now, id, outcome, observer);
+                dropped.map_or(Ok(()), Err)
             }
             Flow::Connecting(connecting) => {
                 let verdict = connecting.receive(now, &segment);

@@ -188,7 +188,7 @@ mod tests {
         };
         assert_eq!(sent_after(&[early; 1]), 1);
         assert_eq!(sent_after(&[early; 5]), 5);
-        let filled = Taken { octets: 3 * 536, is_irregular: true, fin: false };
+        let filled = Taken { octets: 3 * 536, is_irregular: true, ..Taken::default() };
         assert_eq!(sent_after(&[early, early, filled]), 1);
     }
 

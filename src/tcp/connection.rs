@@ -16,7 +16,7 @@ use super::send::{Blocked, SendSide};
 use super::seq::SeqNumber;
 use super::state::State;
 use super::time_wait::TimeWait;
-use crate::observe::{SendReason, TcpState};
+use crate::observe::{DropReason, SendReason, TcpState};
 use crate::time::{Duration, Instant};
 use crate::wire::tcp::TcpFlags;
 
@@ -120,6 +120,8 @@ pub(crate) struct Outcome {
     pub(crate) timed_out: bool,
     /// The connection is over.
     pub(crate) end: Option<End>,
+    /// Why the text of the segment was not taken, although its ACK was.
+    pub(crate) dropped: Option<DropReason>,
 }
 
 impl Connection {

@@ -139,9 +139,11 @@ impl Connection {
         let text_end = segment.seq + segment.text_len();
         if self.reader == Reader::Gone && text_end.after(self.receive.nxt()) {
             outcome.end = Some(End::Aborted(self.abort())); // SHLD-3.
+            outcome.dropped = Some(DropReason::DataAfterClose);
             return;
         }
         let taken = self.receive.take(segment, may_hold);
+        outcome.dropped = taken.is_refused.then_some(DropReason::MemoryPressure);
         self.acks.on_taken(now, taken, segment.text_len());
         outcome.readable = taken.octets > 0 || taken.fin;
         if taken.fin {

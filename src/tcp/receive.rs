@@ -47,6 +47,9 @@ pub(crate) struct Taken {
     pub(crate) is_irregular: bool,
     /// Whether the peer's FIN has been reached.
     pub(crate) fin: bool,
+    /// Whether it came early and there was no memory for it, or it would have opened one hole too
+    /// many: the peer must send it again.
+    pub(crate) is_refused: bool,
 }
 
 impl ReceiveSide {
@@ -123,9 +126,11 @@ impl ReceiveSide {
         let had_gap = !self.assembler.is_empty();
         let is_early = segment.seq.after(self.nxt);
         let is_old = segment.seq.before(self.nxt);
-        if !is_early || may_hold {
-            self.place(segment, text_end);
-        }
+        let is_refused = if is_early && !may_hold {
+            segment.text_len() > 0
+        } else {
+            !self.place(segment, text_end)
+        };
         let mut octets = self.assembler.contiguous();
         if let Some(fin) = self.fin {
             // Text that had come early may lie right of a FIN that came after it.
@@ -140,11 +145,12 @@ impl ReceiveSide {
             // The edge is never left of RCV.NXT, even when the FIN came at a shut window.
             self.edge = SeqNumber::max_of(self.edge, self.nxt);
         }
-        Taken { octets, is_irregular: is_early || is_old || had_gap, fin }
+        Taken { octets, is_irregular: is_early || is_old || had_gap, fin, is_refused }
     }
 
-    /// Copies what is new and allowed of the segment to where it belongs.
-    fn place(&mut self, segment: &Segment, text_end: SeqNumber) {
+    /// Copies what is new and allowed of the segment to where it belongs; false if that would open
+    /// one hole too many.
+    fn place(&mut self, segment: &Segment, text_end: SeqNumber) -> bool {
         let start = SeqNumber::max_of(segment.seq, self.nxt);
         let mut end = if text_end.after(self.edge) { self.edge } else { text_end };
         if let Some(fin) = self.fin
@@ -160,13 +166,15 @@ impl ReceiveSide {
             .and_then(|(skip, len)| segment.payload.get(skip..)?.get(..len))
             .unwrap_or_default();
         if text.is_empty() {
-            return;
+            return true;
         }
         let offset = SeqRange { start: self.nxt, end: start }.len();
         // An assembler that is full refuses only what would open one more hole.
-        if self.assembler.add(offset, offset + len).is_ok() {
+        let is_taken = self.assembler.add(offset, offset + len).is_ok();
+        if is_taken {
             self.buffer.write_at(offset, text);
         }
+        is_taken
     }
 
     /// RECEIVE: copies octets out and frees their room.

@@ -51,6 +51,12 @@ const CASES: &[(DropReason, &str, &str)] = &[
     (DropReason::AckTooOld, OPEN, "+0 < . 1:1(0) ack 4294900000\n+0 > . 1:1(0) ack 1"),
     (DropReason::NoAck, OPEN, "+0 < P 1:2(1)"),
     (
+        DropReason::DataAfterClose,
+        OPEN,
+        "+0 close\n+0 > F. 1:1(0) ack 1\n+0 < . 1:1(0) ack 2 win 1000\n+0 < P. 1:2(1) ack 2
+         +0 > R. 2:2(0) ack 1",
+    ),
+    (
         DropReason::BadHandshakeAck,
         "+0 socket listen 80\n+0 < S 0:0(0)\n+0 > S. 0:0(0) ack 1 <...>",
         "+0 < . 1:1(0) ack 9\n+0 > R 9:9(0)",
@@ -73,16 +79,14 @@ const CASES: &[(DropReason, &str, &str)] = &[
     ),
 ];
 
-/// Reasons whose case needs more than a line, each in a test of its own below, and reasons that
-/// nothing leads to until timestamps and memory limits are built in full.
+/// Reasons whose case needs more than a line, each in a test of its own: below, and for an answer
+/// that is too long beside the code of ICMP.
 const ELSEWHERE: &[DropReason] = &[
     DropReason::UnknownProtocol,
     DropReason::UdpQueueFull,
     DropReason::TooManyConnections,
     DropReason::RateLimited,
     DropReason::AnswerTooLong,
-    DropReason::StaleTimestamp,
-    DropReason::DataAfterClose,
     DropReason::MemoryPressure,
 ];
 
@@ -144,6 +148,30 @@ fn a_limit_on_connections_drops_the_syn() {
         +0    b: < S  0:0(0) win 65535 <mss 1460>
         +0.5  expect dropped too_many_connections 1
         +0    c: connect error ENOBUFS
+        ",
+    );
+}
+
+/// Beyond the limit the segment at RCV.NXT is still taken, or nothing would ever go on; what comes
+/// early is not, and the peer sends it again.
+#[test]
+fn without_memory_only_what_comes_in_order_is_taken() {
+    config(|config| config.limits.memory_max = 0).plays(
+        "
+        +0    socket listen 80
+        +0    < S  0:0(0) win 65535 <mss 1460>
+        +0    > S. 0:0(0) ack 1 <...>
+        +0.1  < .  1:1(0) ack 1 win 1000
+        +0    accept
+        +0    < P. 101:201(100) ack 1
+        +0    > .  1:1(0) ack 1
+        +0    expect dropped memory_pressure 1
+        +0    < P. 1:101(100) ack 1
+        +0.04 > .  1:1(0) ack 101
+        +0    < P. 101:201(100) ack 1
+        +0.04 > .  1:1(0) ack 201
+        +0    read 200
+        +0    expect dropped memory_pressure 1
         ",
     );
 }

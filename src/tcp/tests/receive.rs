@@ -125,10 +125,12 @@ fn a_second_fin_somewhere_else_is_ignored() {
 fn without_memory_only_what_comes_in_order_is_taken() {
     let mut side = side(100);
     let early = segment(".", NXT.wrapping_add(3), 1, 0, b"def");
-    assert_eq!(side.take(&early, false).octets, 0);
+    let taken = side.take(&early, false);
+    assert_eq!((taken.octets, taken.is_refused), (0, true));
     assert_eq!(side.allocated(), 0);
     let next = segment(".", NXT, 1, 0, b"abc");
-    assert_eq!(side.take(&next, false).octets, 3);
+    let taken = side.take(&next, false);
+    assert_eq!((taken.octets, taken.is_refused), (3, false));
 }
 
 #[test]
