@@ -380,6 +380,38 @@ async fn a_socket_is_set_up_before_it_connects_or_listens() {
     assert_eq!(socket.recv_buffer_size().unwrap(), 256 << 10);
 }
 
+/// As a gateway's: who is meant is whom the accepted socket answers for.
+#[tokio::test]
+async fn a_listener_for_any_destination_accepts_what_is_routed_to_it() {
+    let (near, far) = Link::pair(1500);
+    let near = Net::start(near, config(NEAR)).unwrap();
+    let mut gateway = config(FAR);
+    gateway.interface.any_destination = true;
+    let far = Net::start(far, gateway).unwrap();
+    let socket = TcpSocket::new_v4(&far).unwrap();
+    socket.set_any_destination(true).unwrap();
+    socket.bind("0.0.0.0:80".parse().unwrap()).unwrap();
+    let listener = socket.listen(16).unwrap();
+    let plain = TcpListener::bind(&far, "0.0.0.0:81").await.unwrap();
+    for meant in ["192.0.2.9:80", "198.51.100.7:80"] {
+        let mut near = limited(TcpStream::connect(&near, meant)).await.unwrap();
+        let (mut far, peer) = limited(listener.accept()).await.unwrap();
+        assert_eq!(far.local_addr().unwrap(), meant.parse().unwrap());
+        assert_eq!(peer, near.local_addr().unwrap());
+        near.write_all(b"there").await.unwrap();
+        let mut got = [0; 5];
+        limited(far.read_exact(&mut got)).await.unwrap();
+        far.write_all(b"back!").await.unwrap();
+        limited(near.read_exact(&mut got)).await.unwrap();
+        assert_eq!(&got, b"back!");
+    }
+    // Who does not ask for any destination gets what is its own and nothing else.
+    let connecting = TcpStream::connect(&near, "192.0.2.9:81");
+    timeout(Duration::from_millis(50), connecting).await.expect_err("nobody answers");
+    limited(TcpStream::connect(&near, at(FAR, 81))).await.unwrap();
+    limited(plain.accept()).await.unwrap();
+}
+
 #[tokio::test]
 async fn sockets_change_between_blocking_and_tasks() {
     let pair = Pair::new();
