@@ -117,11 +117,14 @@ idle_ends_at_once 20
 wrong_use 60
 not_built_yet 60
 no_privilege 20
+device_is_set_up 20
+device_deleted 40
 device_busy 30
 device_of_others_stays 30
 fuzz_100000 180
 example_blocking 30
 example_tokio 30
+example_given_descriptor 30
 example_http 30
 example_raw_stack 30
 example_simulate 60

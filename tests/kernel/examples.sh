@@ -26,6 +26,21 @@ echo_example() {
 
 check_example_blocking() { need nc; echo_example echo_blocking TERM; }
 check_example_tokio() { need nc; echo_example echo_tokio INT; }
+check_example_given_descriptor() {
+    need nc
+    local path
+    path=$(example given_descriptor) || skip "$path"
+    "$PYTHON" "$peers/given_descriptor.py" tun0 10.7.0.1/24 "$path" >"$work/ready" 2>"$work/log" &
+    server=$!
+    await_line "$work/ready" listening
+    noise 1000000 >"$work/noise"
+    nc -N -w 20 "$host" 7 <"$work/noise" >"$work/heard" || die "nc ended with $?"
+    cmp "$work/noise" "$work/heard" || { server_log; die "the echo differs"; }
+    # Somebody takes the device away: the accept ends, and with it the program.
+    ip link del tun0
+    wait "$server" && die "it did not notice that its device is gone"
+    grep -q 'etwork is down' "$work/log" || die "another error: $(<"$work/log")"
+}
 check_example_http() {
     local path
     path=$(example http_server) || skip "$path"

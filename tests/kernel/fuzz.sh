@@ -13,6 +13,12 @@ check_fuzz_100000() {
     done) &
     local transfer=$!
     peer fuzz_peer tun0 "$host" 100000 "${SEED:-1}" "$server"
+    # A packet that the device's queue had no room for would have tested nothing.
+    local dropped
+    dropped=$(curl -sS --max-time 30 "$url/metrics" \
+        | awk '/^wharf_dropped_total/ { sum += $2 } END { print sum }')
+    ((dropped >= 50000)) || die "only $dropped of the packets came as far as to be refused"
+    echo "$dropped packets were refused by the stack"
     : >"$work/over"
     wait "$transfer" || die "the transfer was harmed"
     kill -0 "$server" 2>/dev/null || { server_log; die "the server is gone"; }

@@ -6,13 +6,14 @@ transfers_over() { serve_up "$@"; ask_hello; ask_bytes 5000000; ask_sink 5000000
 exchanges_over() {
     serve_up "$@"
     peer http_peer duplex "$host" 80 5000000
-    ask_keep_alive 100
+    ask_keep_alive 500
     peer http_peer crowd "$host" 80 100
     serve_down
 }
 websocket_over() {
     need_websockets
     serve_up "$@"
+    ask_handshakes
     peer websocket_peer messages "$host" 80 1048576
     peer websocket_peer close "$host" 80
     peer websocket_peer chat "$host" 80 50

@@ -8,22 +8,29 @@ need_websockets() {
 
 # The answer to the handshake with key $1 is $2 (RFC 6455 §1.3).
 ask_handshake() {
-    local head
-    # curl waits for the rest of the stream, which does not come: its time-out is meant.
-    head=$(curl -s -i -N --max-time 1 -H 'Connection: Upgrade' -H 'Upgrade: websocket' \
-        -H 'Sec-WebSocket-Version: 13' -H "Sec-WebSocket-Key: $1" "$url/ws/echo" | tr -d '\r\0')
+    local head client
+    : >"$work/head"
+    curl -s -i -N --max-time 30 -H 'Connection: Upgrade' -H 'Upgrade: websocket' \
+        -H 'Sec-WebSocket-Version: 13' -H "Sec-WebSocket-Key: $1" "$url/ws/echo" \
+        >"$work/head" 2>/dev/null &
+    client=$!
+    await_line "$work/head" $'^\r$'
+    # It would wait for the rest of the stream, which does not come.
+    kill "$client"
+    wait "$client"
+    head=$(tr -d '\r\0' <"$work/head")
     grep -q '^HTTP/1.1 101 ' <<<"$head" || die "no 101: $head"
     grep -qi "^sec-websocket-accept: " <<<"$head" || die "no accept: $head"
     [[ $(sed -n 's/^[Ss]ec-[Ww]eb[Ss]ocket-[Aa]ccept: //p' <<<"$head") == "$2" ]] || die "$head"
     echo "$1 is answered by $2"
 }
 
-check_websocket_handshake() {
-    serve_up
+ask_handshakes() {
     ask_handshake dGhlIHNhbXBsZSBub25jZQ== 's3pPLMBiTxaQ9kYGzzhZRbK+xOo='
     ask_handshake xqBt3ImNzJbYqRINxEFlkg== 'K7DJLdLooIwIG/MOpvWFB3y3FE8='
-    serve_down
 }
+
+check_websocket_handshake() { serve_up; ask_handshakes; serve_down; }
 check_websocket_messages() {
     need_websockets
     serve_up; peer websocket_peer messages "$host" 80 1048576; serve_down

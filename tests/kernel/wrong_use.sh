@@ -54,6 +54,42 @@ check_no_privilege() {
     one_sentence "$work/err"
     cat "$work/err"
 }
+# What a device that we make is like, and what is left of root's powers.
+check_device_is_set_up() {
+    local link field set
+    serve_up --mtu 1400
+    link=$(ip -o link show tun0)
+    [[ $link == *",UP,"* && $link == *" mtu 1400 "* && $link == *" qlen 5000"* ]] || die "$link"
+    ip -o -4 addr show tun0 | grep -q ' 10\.7\.0\.1/24 ' || die "$(ip -o -4 addr show tun0)"
+    for field in CapInh CapPrm CapEff CapBnd CapAmb; do
+        set=$(awk -v field="$field:" '$1 == field { print $2 }' "/proc/$server"/task/*/status)
+        [[ $(sort -u <<<"$set") == 0000000000000000 ]] || die "$field: $set"
+    done
+    set=$(awk '$1 == "NoNewPrivs:" { print $2 }' "/proc/$server"/task/*/status)
+    [[ $(sort -u <<<"$set") == 1 ]] || die "NoNewPrivs: $set"
+    serve_down
+}
+# Somebody deletes the device, at rest and under a transfer: a failure with one sentence.
+check_device_deleted() {
+    local client status rate
+    for rate in 0 4M; do
+        serve_up
+        client=""
+        if [[ $rate != 0 ]]; then
+            curl -sS --max-time 20 --limit-rate "$rate" -o /dev/null "$url/bytes/1000000000" \
+                2>/dev/null &
+            client=$!
+        fi
+        sleep 0.5
+        ip link del tun0
+        status=0
+        wait "$server" || status=$?
+        [[ $status == 1 ]] || { server_log; die "it ended with $status"; }
+        one_sentence "$work/log"
+        cat "$work/log"
+        [[ -z $client ]] || kill "$client" 2>/dev/null || true
+    done
+}
 check_device_busy() {
     serve_up
     refused 1 serve --addr 10.7.3.2/24 --host-addr 10.7.3.1

@@ -1,0 +1,30 @@
+"""Opens a TUN, sets it up, and becomes a program whose standard input it is.
+
+usage: given_descriptor.py DEVICE ADDRESS/LENGTH PROGRAM [ARGUMENT...]
+"""
+
+import fcntl
+import os
+import struct
+import subprocess
+import sys
+
+TUNSETIFF = 0x400454CA
+IFF_TUN, IFF_NO_PI = 0x0001, 0x1000
+
+
+def main():
+    if len(sys.argv) < 4:
+        sys.exit(__doc__)
+    device, address, *program = sys.argv[1:]
+    descriptor = os.open("/dev/net/tun", os.O_RDWR)
+    request = struct.pack("16sH22x", device.encode(), IFF_TUN | IFF_NO_PI)
+    fcntl.ioctl(descriptor, TUNSETIFF, request)
+    subprocess.run(["ip", "addr", "add", address, "dev", device], check=True)
+    subprocess.run(["ip", "link", "set", device, "up"], check=True)
+    os.dup2(descriptor, 0)
+    os.close(descriptor)
+    os.execv(program[0], program)
+
+
+main()
