@@ -1,10 +1,14 @@
-//! The manual: how wharf is built, why, how it is tested, and what of RFC 9293 it meets.
+//! The manual: how wharf is built, why, how it is tested, what of RFC 9293 it meets, and where it
+//! differs from the RFCs and from Linux.
 
 #[doc = include_str!("architecture.md")]
 pub mod architecture {}
 
 #[doc = include_str!("decisions.md")]
 pub mod decisions {}
+
+#[doc = include_str!("differences.md")]
+pub mod differences {}
 
 #[doc = include_str!("rfc_coverage.md")]
 pub mod rfc_coverage {}
