@@ -150,8 +150,12 @@ fi
 source "$here/scripts/netns.sh"
 
 if [[ $(id -u) != 0 ]]; then
-    echo "interop: making network namespaces needs root; run this as root or with sudo." >&2
-    exit 1
+    "$here/scripts/netns.sh" possible || {
+        echo "interop: making network namespaces needs root here; run this with sudo." >&2
+        exit 1
+    }
+    # Root in namespaces of one's own, where `ip netns` may keep its names in a /run of ours.
+    exec unshare -Urnm bash -c 'mount -t tmpfs none /run && exec "$@"' - "$self" "$@"
 fi
 for tool in ip curl python3 setpriv unshare timeout; do
     command -v "$tool" >/dev/null || { echo "interop: $tool is missing" >&2; exit 1; }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Network namespaces for tests and measurements, so that nothing touches the machine's own.
 #
-# usage: scripts/netns.sh up NAME | down NAME | exec NAME COMMAND...
+# usage: scripts/netns.sh up NAME | down NAME | exec NAME COMMAND... | possible
 # or, in a script: source scripts/netns.sh, then netns_up NAME and so on.
 #
 # A namespace has its loopback up and nothing else: wharf makes its own TUN device inside. The
@@ -11,6 +11,14 @@
 
 allowed_file=/proc/sys/net/ipv4/tcp_allowed_congestion_control
 allowed_before=""
+
+# Whether namespaces with TUN devices can be had: by root, or by a user who may be root in a
+# namespace and may open /dev/net/tun.
+netns_possible() {
+    [[ -c /dev/net/tun ]] || return 1
+    [[ $(id -u) != 0 ]] || return 0
+    (exec 3<>/dev/net/tun) 2>/dev/null && unshare -Urnm true 2>/dev/null
+}
 
 # Makes namespace $1.
 netns_up() {
@@ -26,8 +34,12 @@ netns_use_cubic() {
     local set_it=(ip netns exec "$1" sysctl -qw net.ipv4.tcp_congestion_control=cubic)
     "${set_it[@]}" 2>/dev/null && return
     if ! grep -qw cubic "$allowed_file"; then
-        [[ -n $allowed_before ]] || allowed_before=$(<"$allowed_file")
-        printf '%s cubic\n' "$(<"$allowed_file")" 2>/dev/null >"$allowed_file" || true
+        local before
+        before=$(<"$allowed_file")
+        # An ordinary user may not.
+        if { printf '%s cubic\n' "$before" >"$allowed_file"; } 2>/dev/null; then
+            allowed_before=${allowed_before:-$before}
+        fi
     fi
     "${set_it[@]}" 2>/dev/null \
         || printf 'netns: the kernel has no CUBIC for %s; it stays with its default.\n' "$1" >&2
@@ -57,6 +69,7 @@ if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
         up) netns_up "${2:?a name}" ;;
         down) netns_down "${2:?a name}" ;;
         exec) shift; exec ip netns exec "$@" ;;
+        possible) netns_possible ;;
         *) sed -n 's/^# usage: /usage: /p' "$0" >&2; exit 2 ;;
     esac
 fi

@@ -38,6 +38,7 @@ outside_serve_script_under_ci() {
 # is put over it, in a mount namespace that nobody else sees.
 outside_serve_script_as_user() {
     local status=0 as_user=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+    "${as_user[@]}" true 2>/dev/null || skip "a user namespace has one user"
     "${as_user[@]}" unshare -Urn true 2>/dev/null \
         || skip "this system lets users make no namespaces"
     mkdir "$work/tree" "$work/tree/scripts"

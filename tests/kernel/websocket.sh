@@ -10,9 +10,9 @@ need_websockets() {
 ask_handshake() {
     local head client
     : >"$work/head"
-    curl -s -i -N --max-time 30 -H 'Connection: Upgrade' -H 'Upgrade: websocket' \
+    curl -s -N -D "$work/head" --max-time 30 -H 'Connection: Upgrade' -H 'Upgrade: websocket' \
         -H 'Sec-WebSocket-Version: 13' -H "Sec-WebSocket-Key: $1" "$url/ws/echo" \
-        >"$work/head" 2>/dev/null &
+        >/dev/null 2>&1 &
     client=$!
     await_line "$work/head" $'^\r$'
     # It would wait for the rest of the stream, which does not come.
