@@ -297,3 +297,24 @@ fn must_25_an_idle_connection_sends_nothing() {
         ",
     );
 }
+
+/// The acknowledgment of a segment that duplicates brought again is no measurement either.
+#[test]
+fn must_18_a_fast_retransmission_is_no_measurement() {
+    established("rtt 100ms, mss 1000").plays(
+        "
+        +0    write 4000
+        +0    > .  1:1001(1000) ack 1
+        +0    > .  1001:2001(1000) ack 1
+        +0    > .  2001:3001(1000) ack 1
+        +0    > P. 3001:4001(1000) ack 1
+        +0.05 < .  1:1(0) ack 1 win 512
+        +0    < .  1:1(0) ack 1 win 512
+        +0    < .  1:1(0) ack 1 win 512
+        +0    > .  1:1001(1000) ack 1
+        +0.2  < .  1:1(0) ack 4001 win 512
+        +0    expect srtt_ms 100
+        +0    expect rto_ms 300
+        ",
+    );
+}
