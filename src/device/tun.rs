@@ -109,7 +109,7 @@ impl Tun {
 
     /// A TUN that somebody else opened and set up, such as the descriptor that a VPN program gets
     /// from its system: without packet information or `virtio_net_hdr`, for packets of at most
-    /// `mtu` octets. It is made non-blocking.
+    /// `mtu` octets. It is made non-blocking, and its offloads are switched off.
     ///
     /// Anything that carries one packet a read and a write will do, such as a datagram socket.
     pub fn from_fd(fd: OwnedFd, mtu: u32) -> Result<Self, TunError> {
@@ -118,6 +118,9 @@ impl Tun {
         check_queue(NAME, fd.as_fd())?;
         sys::set_non_blocking(fd.as_fd())
             .map_err(setup::failed(NAME, "make reading non-blocking"))?;
+        // Its giver may have promised the kernel to fill checksums in. What is no TUN refuses, and
+        // has nothing to switch off.
+        let _ = sys::disable_offloads(fd.as_fd());
         let queue = Queue::Given(File::from(fd));
         Ok(Self::of_queue(queue, None, false, mtu))
     }

@@ -1,5 +1,8 @@
 """Opens a TUN, sets it up, and becomes a program whose standard input it is.
 
+The kernel may leave checksums to the device, as whoever opened it for another use may have said: a
+program that takes packets as they are has to take that back.
+
 usage: given_descriptor.py DEVICE ADDRESS/LENGTH PROGRAM [ARGUMENT...]
 """
 
@@ -11,6 +14,8 @@ import sys
 
 TUNSETIFF = 0x400454CA
 IFF_TUN, IFF_NO_PI = 0x0001, 0x1000
+TUNSETOFFLOAD = 0x400454D0
+TUN_F_CSUM = 0x01
 
 
 def main():
@@ -20,6 +25,7 @@ def main():
     descriptor = os.open("/dev/net/tun", os.O_RDWR)
     request = struct.pack("16sH22x", device.encode(), IFF_TUN | IFF_NO_PI)
     fcntl.ioctl(descriptor, TUNSETIFF, request)
+    fcntl.ioctl(descriptor, TUNSETOFFLOAD, TUN_F_CSUM)
     subprocess.run(["ip", "addr", "add", address, "dev", device], check=True)
     subprocess.run(["ip", "link", "set", device, "up"], check=True)
     os.dup2(descriptor, 0)
