@@ -130,7 +130,7 @@ example_raw_stack 30
 example_simulate 60
 serve_script_in_a_namespace 30
 serve_script_options 30
-serve_script_under_ci 60
+serve_script_under_ci 300
 serve_script_as_user 60
 "
 
@@ -163,8 +163,10 @@ done
 
 export WHARF_GIVEN=${WHARF:-} WHARF_PROFILE=${WHARF_PROFILE:-sim}
 if [[ -z ${WHARF:-} ]]; then
+    # The program by itself, as scripts/serve builds it: examples have the tests' dependencies too.
     (cd "$here" \
-        && cargo build --quiet --locked --profile "$WHARF_PROFILE" --bin wharf --examples) || exit 1
+        && cargo build --quiet --locked --profile "$WHARF_PROFILE" --bin wharf \
+        && cargo build --quiet --locked --profile "$WHARF_PROFILE" --examples) || exit 1
     WHARF=${CARGO_TARGET_DIR:-$here/target}/$WHARF_PROFILE/wharf
 fi
 PYTHON=${PYTHON:-$("$here/scripts/python")}

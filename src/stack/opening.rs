@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::demux::FlowId;
 use super::flow::{Flow, Owner};
 use super::socket::Kind;
-use super::{DropReason, Instant, Observer, SocketId, Stack};
+use super::{DropReason, Instant, Observer, SocketId, Stack, report_state};
 use crate::error::SocketError;
 use crate::tcp::{Connecting, ConnectingVerdict, Connection, Offer, Opened, Segment};
 use crate::wire::{Endpoint, FourTuple};
@@ -103,6 +103,7 @@ impl Stack {
             connection.owe_ack();
         }
         entry.flow = Flow::Open(Box::new(connection));
+        report_state(now, entry, observer); // It may be over before anything is transmitted.
         socket.kind = Kind::Connected(id);
         self.touch_flow(id);
         self.touch_socket(socket_id);

@@ -3,7 +3,7 @@
 use super::demux::FlowId;
 use super::flow::{Flow, Owner};
 use super::listeners::ListenerId;
-use super::{DropReason, Event, Instant, Observer, Stack};
+use super::{DropReason, Event, Instant, Observer, Stack, report_state};
 use crate::ip::{Cast, Datagram, IcmpError, IcmpErrorKind};
 use crate::tcp::{
     Connection, HalfOpen, HalfOpenVerdict, ListenerVerdict, Offer, Opened, Outcome, Segment,
@@ -195,6 +195,7 @@ impl Stack {
         let connection = Connection::new(&self.config.tcp, &listener.settings, opened);
         let listening_socket = listener.socket;
         entry.flow = Flow::Open(Box::new(connection));
+        report_state(now, entry, observer); // It may be over before anything is transmitted.
         self.touch_socket(listening_socket);
         self.receive_for_flow(now, id, segment, observer)
     }

@@ -27,7 +27,7 @@ outside_serve_script_under_ci() {
     # The build is part of it, unless the caller brought a binary.
     [[ -z ${WHARF_GIVEN:-} ]] || built=(env)
     before=$(ip -o link | sort)
-    CI=true timeout 60 "${built[@]}" "$here/scripts/serve" \
+    CI=true timeout 280 "${built[@]}" "$here/scripts/serve" \
         >"$work/out" 2>"$work/log" </dev/null || status=$?
     cat "$work/out" "$work/log"
     [[ $status == 0 ]] || die "it ended with $status"

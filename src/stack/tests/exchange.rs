@@ -185,3 +185,29 @@ fn options_that_change_while_a_connection_is_being_opened_keep_what_its_syn_has_
     pair.exchange();
     assert_eq!(pair.client.read(pair.now, socket, &mut [0; 5000]), Ok(4000));
 }
+
+/// Who counts connections hears of each that opens, even if a burst brings its reset as well.
+#[test]
+fn a_connection_that_opens_and_ends_in_one_burst_is_reported_as_opened() {
+    let mut pair = Pair::new(15);
+    let listener = pair.server.tcp_socket().unwrap();
+    pair.server.bind(listener, "0.0.0.0:80".parse().unwrap()).unwrap();
+    pair.server.listen(listener, 16).unwrap();
+    let socket = pair.client.tcp_socket().unwrap();
+    let to = "10.0.0.2:80".parse().unwrap();
+    assert_eq!(pair.client.connect(pair.now, socket, to), Err(SocketError::InProgress));
+    let mut counters = crate::observe::Counters::default();
+    let syn = pair.client.transmit(pair.now, &mut ()).unwrap();
+    pair.server.receive(pair.now, syn.to_frame(), &mut counters);
+    let syn_ack = pair.server.transmit(pair.now, &mut counters).unwrap();
+    pair.client.receive(pair.now, syn_ack.to_frame(), &mut ());
+    let ack = pair.client.transmit(pair.now, &mut ()).unwrap();
+    pair.client.abort_all(pair.now, SocketError::Aborted);
+    let reset = pair.client.transmit(pair.now, &mut ()).unwrap();
+    for packet in [ack, reset] {
+        pair.server.receive(pair.now, packet.to_frame(), &mut counters);
+    }
+    assert_eq!(pair.server.flows.len(), 0);
+    let counted = |name| counters.list().iter().find(|c| c.name == name).unwrap().value;
+    assert_eq!((counted("tcp_opened_total"), counted("tcp_closed_total")), (1, 1));
+}
