@@ -130,7 +130,9 @@ impl Stack {
             any_destination: socket.options.any_destination,
         };
         let listener = self.listeners.listen(local, entry)?;
-        self.socket_mut(id)?.kind = Kind::Listening(listener);
+        let socket = self.socket_mut(id)?;
+        socket.kind = Kind::Listening(listener);
+        socket.error = None; // What ended an earlier use is not the listener's.
         Ok(())
     }
 

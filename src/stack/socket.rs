@@ -69,8 +69,9 @@ pub enum Shutdown {
     Both,
 }
 
-/// Options of a socket. Each takes effect as far as it still can: buffers and inherited options
-/// of a listener count for the connections that it accepts from then on.
+/// Options of a socket. Each takes effect as far as it still can: the sizes of buffers count for
+/// connections and listeners that are opened from then on, all else at once. What a listener
+/// accepts inherits its options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option that is on or off by itself")]

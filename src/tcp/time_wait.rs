@@ -1,5 +1,6 @@
 //! TIME-WAIT: a few numbers instead of a connection (RFC 9293 §3.6.1, §3.10.7.4).
 
+use super::ack::ChallengeBudget;
 use super::segment::{Segment, SegmentPlan};
 use super::seq::SeqNumber;
 use crate::observe::{DropReason, SendReason};
@@ -20,6 +21,9 @@ pub(crate) struct TimeWait {
     length: Duration,
     expires_at: Instant,
     owes_ack: bool,
+    /// How often segments without text and FIN may be answered: else two confused peers would
+    /// acknowledge each other's acknowledgments for as long as the wait lasts.
+    challenges: ChallengeBudget,
 }
 
 /// What a segment does to a connection in TIME-WAIT.
@@ -48,7 +52,8 @@ impl TimeWait {
         owes_ack: bool,
     ) -> Self {
         let expires_at = now + length;
-        Self { send_nxt, receive_nxt, window, length, expires_at, owes_ack }
+        let challenges = ChallengeBudget::default();
+        Self { send_nxt, receive_nxt, window, length, expires_at, owes_ack, challenges }
     }
 
     /// When the wait is over.
@@ -73,6 +78,10 @@ impl TimeWait {
         }
         if segment.fin && (segment.seq + segment.len()) == self.receive_nxt {
             self.expires_at = now + self.length;
+        }
+        let is_bare = segment.payload.is_empty() && !segment.fin;
+        if is_bare && !self.challenges.take(now) {
+            return Verdict::Drop(DropReason::RateLimited);
         }
         self.owes_ack = true;
         Verdict::Acknowledge
@@ -146,6 +155,17 @@ mod tests {
         ] {
             assert_eq!(record().receive(Instant::ZERO, &segment(TcpFlags::SYN, seq)), verdict);
         }
+    }
+
+    #[test]
+    fn stray_acknowledgments_are_answered_twice_a_second_and_a_fin_always() {
+        let mut record = record();
+        let stray = segment(TcpFlags::ACK, 7);
+        let fin = segment(TcpFlags::FIN.with(TcpFlags::ACK), 999);
+        let mut verdicts =
+            |ms, segment| record.receive(Instant::from_millis(ms), segment) == Verdict::Acknowledge;
+        assert!(verdicts(0, &stray) && !verdicts(499, &stray) && verdicts(500, &stray));
+        assert!(verdicts(501, &fin) && verdicts(501, &fin));
     }
 
     #[test]

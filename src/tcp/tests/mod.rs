@@ -40,7 +40,7 @@ fn the_parts_of_a_connection_have_the_sizes_that_were_decided() {
         ("Recovery", size_of::<super::recovery::Recovery>(), 96),
         ("Connection", size_of::<super::Connection>(), 600),
         ("HalfOpen", size_of::<super::HalfOpen>(), 56),
-        ("TimeWait", size_of::<super::TimeWait>(), 40),
+        ("TimeWait", size_of::<super::TimeWait>(), 56),
     ] {
         assert_eq!(size, decided, "{part}");
     }
