@@ -57,7 +57,9 @@ pub use self::wire::{Endpoint, FourTuple, Ipv4Cidr};
 
 /// Sockets whose calls block, as those of [`std::net`] do; made by a [`Net`].
 pub mod net {
-    pub use crate::socket::blocking::{EchoSocket, Incoming, TcpListener, TcpStream, UdpSocket};
+    pub use crate::socket::blocking::{
+        EchoSocket, Incoming, TcpListener, TcpSocket, TcpStream, UdpSocket,
+    };
 }
 
 /// Sockets for tasks, as those of `tokio::net`; made by a [`Net`].

@@ -6,6 +6,7 @@
 
 pub(crate) mod blocking;
 mod core;
+mod tcp_options;
 #[cfg(feature = "tokio")]
 pub(crate) mod tokio;
 

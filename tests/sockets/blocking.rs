@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use wharf::net::{TcpListener, TcpStream};
+use wharf::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::support::{
     FAR, LIMIT, NEAR, NOBODY, Pair, at, errno, eventually, limited, pattern, read_exactly,
@@ -392,5 +392,141 @@ fn a_hundred_clients_connect_at_once() {
                 scope.spawn(move || std::io::copy(&mut &stream, &mut &stream).unwrap());
             }
         });
+    });
+}
+
+#[test]
+fn a_socket_is_set_up_before_it_connects_or_listens() {
+    limited(|| {
+        let pair = Pair::new();
+        let socket = TcpSocket::new_v4(&pair.far).unwrap();
+        assert!(!socket.nodelay().unwrap());
+        socket.set_nodelay(true).unwrap();
+        socket.bind(at(FAR, 80)).unwrap();
+        assert_eq!(socket.local_addr().unwrap(), at(FAR, 80));
+        let listener = socket.listen(16).unwrap();
+
+        for (port, is_limited) in [(5000, false), (5001, true)] {
+            let socket = TcpSocket::new_v4(&pair.near).unwrap();
+            socket.set_nodelay(is_limited).unwrap();
+            socket.set_linger(Some(Duration::ZERO)).unwrap();
+            socket.bind(at(NEAR, port)).unwrap();
+            let near = if is_limited {
+                socket.connect_timeout(at(FAR, 80), LIMIT).unwrap()
+            } else {
+                socket.connect(at(FAR, 80)).unwrap()
+            };
+            let (far, peer) = listener.accept().unwrap();
+            assert_eq!(peer, at(NEAR, port));
+            assert_eq!(far.peer_addr().unwrap(), at(NEAR, port));
+            assert_eq!(near.local_addr().unwrap(), at(NEAR, port));
+            assert_eq!(near.nodelay().unwrap(), is_limited);
+            assert_eq!(near.linger().unwrap(), Some(Duration::ZERO));
+            assert!(far.nodelay().unwrap(), "it has its listener's");
+        }
+    });
+}
+
+/// Nobody reads, so what the writer gets rid of is what the two buffers hold.
+#[test]
+fn small_buffers_hold_the_sender_up() {
+    limited(|| {
+        const RECEIVE: usize = 4096;
+        const SEND: usize = 8192;
+        let pair = Pair::new();
+        let socket = TcpSocket::new_v4(&pair.far).unwrap();
+        socket.set_send_buffer_size(u32::try_from(SEND).unwrap()).unwrap();
+        socket.bind(at(FAR, 80)).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let socket = TcpSocket::new_v4(&pair.near).unwrap();
+        socket.set_recv_buffer_size(u32::try_from(RECEIVE).unwrap()).unwrap();
+        let near = socket.connect(at(FAR, 80)).unwrap();
+        let (far, _) = listener.accept().unwrap();
+
+        far.set_write_timeout(Some(MOMENT)).unwrap();
+        let octets = pattern(1_000_000);
+        let mut sent = 0;
+        while let Ok(len) = (&far).write(&octets[sent..]) {
+            sent += len;
+        }
+        assert!((SEND..=SEND + RECEIVE).contains(&sent), "{sent}");
+        assert!(near.peek(&mut [0; 2 * RECEIVE]).unwrap() <= RECEIVE);
+        assert!(read_exactly(&near, sent) == octets[..sent]);
+        far.set_write_timeout(None).unwrap();
+        assert!((&far).write(&octets[sent..]).unwrap() > 0, "there is room again");
+    });
+}
+
+#[test]
+fn a_full_backlog_keeps_others_waiting_until_somebody_accepts() {
+    limited(|| {
+        let pair = Pair::new();
+        // 0 counts as 1.
+        for backlog in [0, 1, 3] {
+            let socket = TcpSocket::new_v4(&pair.far).unwrap();
+            socket.bind(at(FAR, 0)).unwrap();
+            let addr = socket.local_addr().unwrap();
+            let listener = socket.listen(backlog).unwrap();
+            let waiting: Vec<_> = (0..backlog.max(1))
+                .map(|_| TcpStream::connect(&pair.near, addr).unwrap())
+                .collect();
+            let socket = TcpSocket::new_v4(&pair.near).unwrap();
+            let error = socket.connect_timeout(addr, MOMENT).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::TimedOut, "{backlog}");
+
+            let (_, peer) = listener.accept().unwrap();
+            assert_eq!(peer, waiting[0].local_addr().unwrap());
+            let socket = TcpSocket::new_v4(&pair.near).unwrap();
+            socket.connect_timeout(addr, LIMIT).unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_port_with_a_listener_cannot_be_bound_until_it_is_closed() {
+    limited(|| {
+        let pair = Pair::new();
+        let first = TcpSocket::new_v4(&pair.far).unwrap();
+        first.set_reuseaddr(true).unwrap();
+        assert!(first.reuseaddr().unwrap());
+        first.bind(at(FAR, 80)).unwrap();
+        assert_eq!(errno(first.bind(at(FAR, 81))), Some(libc::EINVAL));
+        let listener = first.listen(1).unwrap();
+        for is_reusing in [false, true] {
+            for ip in [FAR, Ipv4Addr::UNSPECIFIED] {
+                let second = TcpSocket::new_v4(&pair.far).unwrap();
+                second.set_reuseaddr(is_reusing).unwrap();
+                assert_eq!(errno(second.bind(at(ip, 80))), Some(libc::EADDRINUSE));
+                second.bind(at(ip, 81)).unwrap();
+            }
+        }
+        drop(listener);
+        let third = TcpSocket::new_v4(&pair.far).unwrap();
+        third.bind(at(FAR, 80)).unwrap();
+    });
+}
+
+#[test]
+fn what_a_socket_refuses_changes_nothing() {
+    limited(|| {
+        let pair = Pair::new();
+        let new = || TcpSocket::new_v4(&pair.near).unwrap();
+        let socket = new();
+        for octets in [0, 2047, (1 << 30) + 1, u32::MAX] {
+            assert_eq!(errno(socket.set_recv_buffer_size(octets)), Some(libc::EINVAL), "{octets}");
+            assert_eq!(errno(socket.set_send_buffer_size(octets)), Some(libc::EINVAL), "{octets}");
+        }
+        assert_eq!(socket.recv_buffer_size().unwrap(), 256 << 10);
+        assert_eq!(socket.send_buffer_size().unwrap(), 256 << 10);
+        assert_eq!(errno(socket.bind(at(NOBODY, 80))), Some(libc::EADDRNOTAVAIL));
+        assert!(socket.take_error().unwrap().is_none());
+        socket.bind(at(NEAR, 80)).unwrap();
+
+        let error = socket.connect_timeout(at(FAR, 9), Duration::ZERO).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert_eq!(errno(new().connect(at(FAR, 9))), Some(libc::ECONNREFUSED));
+        let ipv6 = "[::1]:80".parse().unwrap();
+        assert_eq!(errno(new().connect(ipv6)), Some(libc::EAFNOSUPPORT));
+        assert!(pair.near.connections().is_empty());
     });
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::error::SocketError;
 use crate::runtime::{Direction, Net};
-use crate::socket::{SocketCore, each_addr, invalid};
-use crate::stack::Stack;
+use crate::socket::blocking::TcpSocket;
+use crate::socket::{SocketCore, each_addr};
 use crate::tcp::TcpInfo;
 use crate::time::Duration;
 
@@ -49,11 +49,7 @@ impl TcpStream {
     /// time-out, minutes), `HostUnreachable`, `NetworkUnreachable`, and for an address that is
     /// not IPv4 EAFNOSUPPORT.
     pub fn connect(net: &Net, addr: impl ToSocketAddrs) -> io::Result<Self> {
-        each_addr(addr, |addr| {
-            let stream = Self::start_connect(net, addr)?;
-            stream.finish_connect(None)?;
-            Ok(stream)
-        })
+        each_addr(addr, |addr| TcpSocket::new_v4(net)?.connect(addr))
     }
 
     /// Connects to `addr`, and gives up after `timeout`.
@@ -62,29 +58,23 @@ impl TcpStream {
     ///
     /// As [`TcpStream::connect`]; `TimedOut` after `timeout`; `InvalidInput` if that is zero.
     pub fn connect_timeout(net: &Net, addr: &SocketAddr, timeout: Duration) -> io::Result<Self> {
-        if timeout.is_zero() {
-            return Err(invalid("cannot set a 0 duration timeout"));
-        }
-        let stream = Self::start_connect(net, *addr)?;
-        stream.finish_connect(Some(timeout))?;
-        Ok(stream)
+        TcpSocket::new_v4(net)?.connect_timeout(*addr, timeout)
     }
 
-    fn start_connect(net: &Net, addr: SocketAddr) -> io::Result<Self> {
-        let core = SocketCore::open(net, Stack::tcp_socket)?;
+    /// Connects a socket whose options are set, and gives up after `limit`.
+    pub(crate) fn connect_core(
+        core: SocketCore,
+        addr: SocketAddr,
+        limit: Option<Duration>,
+    ) -> io::Result<Self> {
         core.start_connect(addr)?;
-        Ok(Self::new(Arc::new(core)))
-    }
-
-    fn finish_connect(&self, limit: Option<Duration>) -> io::Result<()> {
-        let result = self
-            .core
-            .block_for(Direction::Write, limit, |shard, _| self.core.connected(&mut shard.stack));
+        let result =
+            core.block_for(Direction::Write, limit, |shard, _| core.connected(&mut shard.stack));
         match result {
             Err(SocketError::WouldBlock) => {
                 Err(io::Error::new(io::ErrorKind::TimedOut, "connection timed out"))
             }
-            result => Ok(result?),
+            result => Ok(result.map(|()| Self::new(Arc::new(core)))?),
         }
     }
 

@@ -1,0 +1,119 @@
+//! What a TCP socket can be told before it connects or listens, for the builders of both kinds.
+
+/// The methods that `wharf::net::TcpSocket` and `wharf::tokio::TcpSocket` share: all but those
+/// that wait or return a stream or listener. The type has a field `core`, and `TcpStream` is in
+/// scope for the docs.
+macro_rules! tcp_socket_options {
+    ($socket:ty) => {
+        impl $socket {
+            /// Makes a socket for IPv4.
+            ///
+            /// # Errors
+            ///
+            /// ENOBUFS when the stack's limits are reached; `NetworkDown` when it has ended.
+            pub fn new_v4(net: &$crate::Net) -> std::io::Result<Self> {
+                let core = $crate::socket::SocketCore::open(net, $crate::Stack::tcp_socket)?;
+                Ok(Self { core })
+            }
+
+            /// SO_REUSEADDR: whether it may bind to a port of which connections are in TIME-WAIT.
+            /// Off at first.
+            pub fn set_reuseaddr(&self, reuseaddr: bool) -> std::io::Result<()> {
+                self.core.set_option(|options| options.reuse_address = reuseaddr)
+            }
+
+            /// SO_REUSEADDR.
+            pub fn reuseaddr(&self) -> std::io::Result<bool> {
+                self.core.option(|options| options.reuse_address)
+            }
+
+            /// TCP_NODELAY: sends small segments at once (Nagle's algorithm off). Off at first.
+            pub fn set_nodelay(&self, nodelay: bool) -> std::io::Result<()> {
+                self.core.set_option(|options| options.nodelay = nodelay)
+            }
+
+            /// TCP_NODELAY.
+            pub fn nodelay(&self) -> std::io::Result<bool> {
+                self.core.option(|options| options.nodelay)
+            }
+
+            /// SO_RCVBUF: how many octets wait for the application to read them; those that a
+            /// listener accepts get the same. 256 KiB unless [`crate::TcpConfig`] says otherwise.
+            ///
+            /// # Errors
+            ///
+            /// `InvalidInput` unless it is from 2 KiB to 1 GiB.
+            pub fn set_recv_buffer_size(&self, octets: u32) -> std::io::Result<()> {
+                self.core.set_option(|options| options.receive_buffer = octets)
+            }
+
+            /// SO_RCVBUF.
+            pub fn recv_buffer_size(&self) -> std::io::Result<u32> {
+                self.core.option(|options| options.receive_buffer)
+            }
+
+            /// SO_SNDBUF: how many octets wait for the peer to acknowledge them; those that a
+            /// listener accepts get the same. 256 KiB unless [`crate::TcpConfig`] says otherwise.
+            ///
+            /// # Errors
+            ///
+            /// `InvalidInput` unless it is from 2 KiB to 1 GiB.
+            pub fn set_send_buffer_size(&self, octets: u32) -> std::io::Result<()> {
+                self.core.set_option(|options| options.send_buffer = octets)
+            }
+
+            /// SO_SNDBUF.
+            pub fn send_buffer_size(&self) -> std::io::Result<u32> {
+                self.core.option(|options| options.send_buffer)
+            }
+
+            /// SO_LINGER; see [`TcpStream::set_linger`].
+            pub fn set_linger(&self, linger: Option<std::time::Duration>) -> std::io::Result<()> {
+                self.core.set_option(|options| options.linger = linger)
+            }
+
+            /// SO_LINGER.
+            pub fn linger(&self) -> std::io::Result<Option<std::time::Duration>> {
+                self.core.option(|options| options.linger)
+            }
+
+            /// IP_TOS, of which the two ECN bits are TCP's own. 0 at first.
+            pub fn set_tos_v4(&self, tos: u8) -> std::io::Result<()> {
+                self.core.set_option(|options| options.tos = tos)
+            }
+
+            /// IP_TOS.
+            pub fn tos_v4(&self) -> std::io::Result<u8> {
+                self.core.option(|options| options.tos)
+            }
+
+            /// Whether a listener takes connections to any address, as a gateway does; the
+            /// interface must allow it ([`crate::InterfaceConfig::any_destination`]). Off at first.
+            pub fn set_any_destination(&self, any: bool) -> std::io::Result<()> {
+                self.core.set_option(|options| options.any_destination = any)
+            }
+
+            /// Binds; port 0 takes a free one.
+            ///
+            /// # Errors
+            ///
+            /// `AddrInUse`; `AddrNotAvailable` if the address is not ours; `InvalidInput` the
+            /// second time.
+            pub fn bind(&self, addr: std::net::SocketAddr) -> std::io::Result<()> {
+                self.core.bind(addr)
+            }
+
+            /// Our address.
+            pub fn local_addr(&self) -> std::io::Result<std::net::SocketAddr> {
+                self.core.local_addr()
+            }
+
+            /// The error that waits to be told (SO_ERROR), and clears it.
+            pub fn take_error(&self) -> std::io::Result<Option<std::io::Error>> {
+                self.core.take_error()
+            }
+        }
+    };
+}
+
+pub(crate) use tcp_socket_options;
