@@ -38,6 +38,11 @@ impl Pair {
         stacks[1].bind(listener, server)?;
         stacks[1].listen(listener, 1)?;
         let client = stacks[0].tcp_socket()?;
+        // Else a message would wait for the delayed acknowledgment of the one before it, and the
+        // bench would time its own waiting.
+        let mut options = stacks[0].options(client)?;
+        options.nodelay = true;
+        stacks[0].set_options(client, options)?;
         match stacks[0].connect(now, client, server) {
             Ok(()) | Err(SocketError::InProgress) => {}
             Err(error) => return Err(error),
