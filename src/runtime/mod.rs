@@ -42,9 +42,8 @@ pub(crate) use self::waiters::{Direction, Interest};
 /// use std::io::{Read, Write};
 /// use wharf::{Net, StackConfig, net::TcpStream};
 ///
-/// # fn device() -> Box<dyn wharf::Device> { unimplemented!() }
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let net = Net::start(device(), StackConfig::new("10.7.0.2/24".parse()?))?;
+/// # fn example(device: Box<dyn wharf::Device>) -> Result<(), Box<dyn std::error::Error>> {
+/// let net = Net::start(device, StackConfig::new("10.7.0.2/24".parse()?))?;
 /// let mut stream = TcpStream::connect(&net, "10.7.0.1:80")?;
 /// stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
 /// let mut answer = String::new();

@@ -17,15 +17,15 @@ use crate::time::Duration;
 /// ```no_run
 /// use wharf::net::TcpSocket;
 ///
-/// # fn example(net: &wharf::Net) -> std::io::Result<()> {
+/// # fn example(net: &wharf::Net) -> Result<(), Box<dyn std::error::Error>> {
 /// let socket = TcpSocket::new_v4(net)?;
 /// socket.set_recv_buffer_size(4 << 20)?;
-/// socket.bind("10.7.0.2:5000".parse().unwrap())?;
-/// let stream = socket.connect("10.7.0.1:80".parse().unwrap())?;
+/// socket.bind("10.7.0.2:5000".parse()?)?;
+/// let stream = socket.connect("10.7.0.1:80".parse()?)?;
 ///
 /// let socket = TcpSocket::new_v4(net)?;
 /// socket.set_reuseaddr(true)?;
-/// socket.bind("0.0.0.0:7".parse().unwrap())?;
+/// socket.bind("0.0.0.0:7".parse()?)?;
 /// let listener = socket.listen(128)?;
 /// # Ok(())
 /// # }

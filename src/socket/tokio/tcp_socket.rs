@@ -8,19 +8,18 @@ use crate::socket::SocketCore;
 use crate::socket::tcp_options::tcp_socket_options;
 use crate::socket::tokio::{TcpListener, TcpStream};
 
-/// A TCP socket to be set up before it connects or listens, as
-/// [`::tokio::net::TcpSocket`].
+/// A TCP socket to be set up before it connects or listens, as [`::tokio::net::TcpSocket`].
 ///
 /// # Examples
 ///
 /// ```no_run
 /// use wharf::tokio::TcpSocket;
 ///
-/// # async fn example(net: &wharf::Net) -> std::io::Result<()> {
+/// # async fn example(net: &wharf::Net) -> Result<(), Box<dyn std::error::Error>> {
 /// let socket = TcpSocket::new_v4(net)?;
 /// socket.set_recv_buffer_size(4 << 20)?;
-/// socket.bind("10.7.0.2:5000".parse().unwrap())?;
-/// let stream = socket.connect("10.7.0.1:80".parse().unwrap()).await?;
+/// socket.bind("10.7.0.2:5000".parse()?)?;
+/// let stream = socket.connect("10.7.0.1:80".parse()?).await?;
 /// # Ok(())
 /// # }
 /// ```
