@@ -6,7 +6,7 @@ use super::listeners::ListenerEntry;
 use super::socket::{Kind, Socket};
 use super::{Instant, Owner, Readiness, Shutdown, SocketId, SocketOptions, Stack};
 use crate::error::SocketError;
-use crate::tcp::{Connection, Listener, ReceiveBuffer, TcpInfo};
+use crate::tcp::{Connection, Listener, ReceiveBuffer};
 use crate::time::Duration;
 use crate::wire::Endpoint;
 
@@ -468,75 +468,6 @@ impl Stack {
                 Err(SocketError::NotConnected)
             }
         }
-    }
-
-    /// The socket's options.
-    ///
-    /// # Errors
-    ///
-    /// `BadHandle`.
-    pub fn options(&self, id: SocketId) -> Result<SocketOptions, SocketError> {
-        Ok(self.socket(id)?.options)
-    }
-
-    /// Sets the socket's options; those of a connection that can still change do at once.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidArgument`: a value is out of its range.
-    pub fn set_options(&mut self, id: SocketId, options: SocketOptions) -> Result<(), SocketError> {
-        if !options.is_valid() {
-            return Err(SocketError::InvalidArgument);
-        }
-        let socket = self.socket_mut(id)?;
-        socket.options = options;
-        match socket.kind {
-            Kind::Connecting(flow) | Kind::Connected(flow) => {
-                if let Some(entry) = self.flows.get_mut(flow) {
-                    (entry.ttl, entry.tos) = (options.ttl, options.dscp());
-                    if let Some(open) = entry.connection_mut() {
-                        open.set_nodelay(options.nodelay);
-                    }
-                }
-                self.touch_flow(flow); // What Nagle held back may leave now.
-                Ok(())
-            }
-            Kind::Udp(udp) => self.set_udp_options(udp, &options),
-            Kind::Fresh | Kind::Listening(_) | Kind::Ended(_) | Kind::Echo(_) => Ok(()),
-        }
-    }
-
-    /// SIOCOUTQ: octets written and not acknowledged by the peer.
-    ///
-    /// # Errors
-    ///
-    /// `BadHandle`.
-    pub fn unacknowledged(&self, id: SocketId) -> Result<u32, SocketError> {
-        match self.socket(id)?.kind {
-            Kind::Connected(flow) => {
-                let open = self.flows.get(flow).and_then(|entry| entry.connection());
-                Ok(open.map_or(0, Connection::unacknowledged))
-            }
-            Kind::Fresh
-            | Kind::Listening(_)
-            | Kind::Connecting(_)
-            | Kind::Ended(_)
-            | Kind::Udp(_)
-            | Kind::Echo(_) => Ok(0),
-        }
-    }
-
-    /// STATUS (RFC 9293 §3.10.6): what is known of the socket's connection.
-    ///
-    /// # Errors
-    ///
-    /// `NotConnected`: it has none that is through the handshake.
-    pub fn info(&self, id: SocketId) -> Result<TcpInfo, SocketError> {
-        let Kind::Connected(flow) = self.socket(id)?.kind else {
-            return Err(SocketError::NotConnected);
-        };
-        let open = self.flows.get(flow).and_then(|entry| entry.connection());
-        Ok(open.ok_or(SocketError::NotConnected)?.info())
     }
 }
 

@@ -10,11 +10,13 @@ mod demux;
 mod flow;
 mod listeners;
 mod opening;
+mod options;
 mod outbox;
 mod ports;
 mod ready;
 mod segments;
 mod socket;
+mod status;
 
 use std::collections::VecDeque;
 
@@ -23,11 +25,12 @@ use self::deadlines::Deadlines;
 use self::demux::{FlowId, Flows};
 use self::flow::{Flow, FlowEntry, Owner};
 use self::listeners::Listeners;
+pub use self::options::SocketOptions;
 use self::outbox::{OUTBOX_CAPACITY, Outbox};
 use self::ports::EphemeralPorts;
 use self::ready::Ready;
 use self::socket::Socket;
-pub use self::socket::{ConnectionInfo, EchoReply, Readiness, Shutdown, SocketId, SocketOptions};
+pub use self::socket::{ConnectionInfo, EchoReply, Readiness, Shutdown, SocketId};
 use crate::collections::{OnceQueue, SecondaryMap, SlotMap};
 use crate::config::{ConfigError, StackConfig};
 use crate::ip::{Datagram, IcmpError, Ipv4, Packet, Verdict};

@@ -1,0 +1,78 @@
+//! What is known of a socket: its state, its queues, and STATUS (RFC 9293 §3.10.6).
+
+use super::flow::FlowEntry;
+use super::socket::Kind;
+use super::{SocketId, Stack, TcpState};
+use crate::error::SocketError;
+use crate::tcp::{Connection, TcpInfo};
+
+impl Stack {
+    /// The state of a TCP socket (the field `tcpi_state` of TCP_INFO), by its name in RFC 9293
+    /// §3.3.2. A socket whose connection is over is CLOSED, as on Linux, even while the record of
+    /// its TIME-WAIT lives on.
+    ///
+    /// # Errors
+    ///
+    /// `BadHandle`; `NotSupported`: it is no TCP socket.
+    pub fn state(&self, id: SocketId) -> Result<TcpState, SocketError> {
+        match self.socket(id)?.kind {
+            Kind::Fresh | Kind::Ended(_) => Ok(TcpState::Closed),
+            Kind::Listening(_) => Ok(TcpState::Listen),
+            Kind::Connecting(flow) | Kind::Connected(flow) => {
+                Ok(self.flows.get(flow).map_or(TcpState::Closed, FlowEntry::tcp_state))
+            }
+            Kind::Udp(_) | Kind::Echo(_) => Err(SocketError::NotSupported),
+        }
+    }
+
+    /// SIOCINQ: octets in order that `read` would give at once.
+    ///
+    /// # Errors
+    ///
+    /// `BadHandle`; `InvalidArgument`: the socket listens; `NotSupported`: it is no TCP socket.
+    pub fn readable(&self, id: SocketId) -> Result<u32, SocketError> {
+        match &self.socket(id)?.kind {
+            Kind::Connected(flow) => {
+                let open = self.flows.get(*flow).and_then(|entry| entry.connection());
+                Ok(open.map_or(0, Connection::readable))
+            }
+            Kind::Ended(ended) => Ok(ended.unread.len()),
+            Kind::Fresh | Kind::Connecting(_) => Ok(0),
+            Kind::Listening(_) => Err(SocketError::InvalidArgument),
+            Kind::Udp(_) | Kind::Echo(_) => Err(SocketError::NotSupported),
+        }
+    }
+
+    /// SIOCOUTQ: octets written and not acknowledged by the peer.
+    ///
+    /// # Errors
+    ///
+    /// `BadHandle`.
+    pub fn unacknowledged(&self, id: SocketId) -> Result<u32, SocketError> {
+        match self.socket(id)?.kind {
+            Kind::Connected(flow) => {
+                let open = self.flows.get(flow).and_then(|entry| entry.connection());
+                Ok(open.map_or(0, Connection::unacknowledged))
+            }
+            Kind::Fresh
+            | Kind::Listening(_)
+            | Kind::Connecting(_)
+            | Kind::Ended(_)
+            | Kind::Udp(_)
+            | Kind::Echo(_) => Ok(0),
+        }
+    }
+
+    /// STATUS (RFC 9293 §3.10.6): what is known of the socket's connection.
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected`: it has none that is through the handshake.
+    pub fn info(&self, id: SocketId) -> Result<TcpInfo, SocketError> {
+        let Kind::Connected(flow) = self.socket(id)?.kind else {
+            return Err(SocketError::NotConnected);
+        };
+        let open = self.flows.get(flow).and_then(|entry| entry.connection());
+        Ok(open.ok_or(SocketError::NotConnected)?.info())
+    }
+}
