@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::num::NonZeroU32;
 use std::os::fd::BorrowedFd;
 
 use super::impairment::Impairment;
@@ -45,6 +46,8 @@ pub struct Statistics {
     pub packets: u64,
     /// Those that were lost at once.
     pub lost: u64,
+    /// Those that were longer than the line's MTU.
+    pub too_long: u64,
     /// Those that found a queue full, copies included.
     pub overflowed: u64,
     /// Those that were doubled.
@@ -216,7 +219,10 @@ impl<P: Carried> Line<P> {
     /// Takes a packet in.
     fn accept(&mut self, now: Instant, packet: P) {
         self.statistics.packets += 1;
-        if self.loses_next() {
+        let mtu = self.settings.mtu.map(NonZeroU32::get).and_then(|mtu| usize::try_from(mtu).ok());
+        if mtu.is_some_and(|mtu| packet.octets() > mtu) {
+            self.statistics.too_long += 1;
+        } else if self.loses_next() {
             self.statistics.lost += 1;
         } else if self.settings.duplicate.happens(&mut self.rng) {
             self.statistics.duplicated += 1;

@@ -1,7 +1,7 @@
 //! How a line is bad: the settings of [`Impair`](super::Impair), and their text form.
 
 use std::fmt;
-use std::num::{NonZeroU64, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -77,6 +77,7 @@ pub struct Burst {
 /// | `corrupt` | `0.1%` | packets of which one bit is flipped |
 /// | `rate` | `100mbit` | how fast the line is; units bit, kbit, mbit, gbit (a second) |
 /// | `queue` | `64` | packets that wait for `rate` at most, of which the last to come is lost |
+/// | `mtu` | `1400` | octets of the largest packet that passes; longer ones are lost in silence |
 /// | `seed` | `1` | what all choices follow from |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -105,6 +106,9 @@ pub struct Impairment {
     pub rate: Option<NonZeroU64>,
     /// How many packets wait for `rate` at most, the one that is being sent included. 256.
     pub queue: NonZeroUsize,
+    /// Octets of the largest IP packet that passes. A longer one is lost and nobody is told: a
+    /// black hole for path-MTU discovery (RFC 2923 §2.1). As many as come, by default.
+    pub mtu: Option<NonZeroU32>,
     /// What all choices follow from: equal seed and equal packets at equal times give equal
     /// impairments. 1.
     pub seed: u64,
@@ -122,6 +126,7 @@ impl Default for Impairment {
             corrupt: Chance::NEVER,
             rate: None,
             queue: const { NonZeroUsize::new(256).expect("256 is not zero") },
+            mtu: None,
             seed: 1,
         }
     }
@@ -153,7 +158,7 @@ pub enum InvalidImpairment {
 }
 
 /// The items in the order in which they are written, and what a good one looks like.
-const ITEMS: [(&str, &str); 10] = [
+const ITEMS: [(&str, &str); 11] = [
     ("loss", "loss=3%"),
     ("burst", "burst=1%/25% or burst=1%/25%/90%"),
     ("delay", "delay=20ms"),
@@ -163,6 +168,7 @@ const ITEMS: [(&str, &str); 10] = [
     ("corrupt", "corrupt=0.1%"),
     ("rate", "rate=100mbit"),
     ("queue", "queue=64"),
+    ("mtu", "mtu=1400"),
     ("seed", "seed=1"),
 ];
 
@@ -230,6 +236,7 @@ impl Impairment {
             "corrupt" => self.corrupt = parse_chance(value)?,
             "rate" => self.rate = Some(parse_rate(value)?),
             "queue" => self.queue = NonZeroUsize::new(usize::try_from(scaled(value, 1)?).ok()?)?,
+            "mtu" => self.mtu = Some(NonZeroU32::new(u32::try_from(scaled(value, 1)?).ok()?)?),
             "seed" => self.seed = scaled(value, 1)?,
             _ => return None,
         }
@@ -263,6 +270,9 @@ impl fmt::Display for Impairment {
         if let Some(rate) = self.rate {
             let (number, unit) = in_largest_unit(rate.get().into(), &RATE_UNITS);
             write!(f, "rate={number}{unit},queue={},", self.queue)?;
+        }
+        if let Some(mtu) = self.mtu {
+            write!(f, "mtu={mtu},")?;
         }
         write!(f, "seed={}", self.seed)
     }
@@ -342,7 +352,7 @@ mod tests {
 
     /// The example of the command line.
     const ALL: &str = "loss=3%,burst=0.5%/20%/90%,delay=20ms,jitter=5ms,reorder=1%,duplicate=1%,\
-                       corrupt=0.1%,rate=100mbit,queue=64,seed=1";
+                       corrupt=0.1%,rate=100mbit,queue=64,mtu=1400,seed=1";
 
     #[test]
     fn the_text_form_means_what_it_says_and_comes_back() {
@@ -352,6 +362,7 @@ mod tests {
         assert_eq!((all.delay, all.jitter), (ms(20), ms(5)));
         assert_eq!(all.rate.unwrap().get(), 100_000_000);
         assert_eq!(all.queue.get(), 64);
+        assert_eq!(all.mtu.unwrap().get(), 1400);
         let burst = all.burst.unwrap();
         assert_eq!((burst.enter.0, burst.leave.0, burst.loss.0), (5_000, 200_000, 900_000));
         assert_eq!(all.to_string(), ALL);
@@ -403,7 +414,7 @@ mod tests {
         let unknown = error("loss=1%,los=3%");
         assert!(unknown.contains("\"los=3%\""), "{unknown}");
         assert!(ITEMS.iter().all(|(name, _)| unknown.contains(name)));
-        for item in ["loss=300%", "delay", "rate=", "queue=0", "seed=-1", "burst=1%"] {
+        for item in ["loss=300%", "delay", "rate=", "queue=0", "mtu=0", "seed=-1", "burst=1%"] {
             let text = error(&format!("corrupt=1%,{item}"));
             let (name, _) = item.split_once('=').unwrap_or((item, ""));
             assert!(text.contains(&format!("{item:?}")), "{text}");

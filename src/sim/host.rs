@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 use super::checker::Audit;
+use super::path::Path;
 use super::random::Random;
 use super::workload::{Plan, Report, Talker};
 use crate::device::Device;
@@ -31,6 +32,8 @@ pub struct Host {
     pub(super) audit: Audit,
     /// Copies of what this turn has sent.
     pub(super) sent: Vec<Vec<u8>>,
+    /// What stands in the way of what it sends.
+    pub(super) path: Option<Path>,
     device: Box<dyn Device>,
     rng: Random,
     incoming: VecDeque<Frame>,
@@ -52,6 +55,7 @@ impl Host {
             counters: Counters::default(),
             audit: Audit::default(),
             sent: Vec::new(),
+            path: None,
             device,
             rng,
             incoming: VecDeque::new(),
@@ -154,8 +158,14 @@ impl Host {
         while let Some(packet) = self.stack.transmit(now, &mut self.counters) {
             let octets = packet.to_frame().octets().to_vec();
             self.audit.on_sent(&octets);
+            match self.path.as_mut().map_or(Ok(()), |path| path.carries(now, &octets)) {
+                Ok(()) => self.outgoing.push_back(packet),
+                Err(told) => {
+                    has_moved = true;
+                    self.incoming.extend(told);
+                }
+            }
             self.sent.push(octets);
-            self.outgoing.push_back(packet);
         }
         self.turns += 1;
         // The check looks at everything: with many connections not after every step.

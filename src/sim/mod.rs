@@ -10,6 +10,7 @@ pub mod craft;
 pub mod fuzz;
 mod host;
 pub mod notation;
+mod path;
 mod player;
 pub mod probe;
 mod random;
@@ -22,6 +23,7 @@ use std::net::SocketAddr;
 
 pub use self::craft::TcpFlags;
 pub use self::host::Host;
+pub use self::path::{Path, ROUTER, Router};
 pub use self::random::Random;
 pub use self::script::{Played, Script, established};
 pub use self::script_calls::error_name;
@@ -165,6 +167,11 @@ impl Simulation {
         let now = self.now;
         let fault = self.host(host).connect(now, port, remote, plan).err();
         self.faults.extend(fault.map(|error| format!("connect: {error}")));
+    }
+
+    /// Puts a link of another MTU into the way of what a host sends, or takes it out again.
+    pub fn set_path(&mut self, host: usize, path: Option<Path>) {
+        self.host(host).path = path;
     }
 
     /// Gives a host a packet that no link has carried.

@@ -87,6 +87,20 @@ fn a_line_without_faults_passes_everything_at_once_and_in_order() {
 }
 
 #[test]
+fn what_is_longer_than_the_mtu_is_lost_in_both_directions() {
+    for (mtu, passes) in [(99, false), (100, true)] {
+        let (mut device, mut far) = line(&format!("mtu={mtu}"));
+        send(&mut device, us(1), [7]);
+        send(&mut far, us(1), [8]);
+        assert_eq!(receive(&mut far, us(1)).len(), usize::from(passes));
+        assert_eq!(receive(&mut device, us(1)).len(), usize::from(passes));
+        for statistics in [device.outgoing(), device.incoming()] {
+            assert_eq!((statistics.packets, statistics.too_long), (1, u64::from(!passes)));
+        }
+    }
+}
+
+#[test]
 fn loss_takes_its_share_in_each_direction_and_nothing_else() {
     let (mut device, mut far) = line("loss=5%");
     for turn in 0..20 {
