@@ -361,8 +361,9 @@ impl Stack {
         Ok(())
     }
 
-    /// close(2): gives the handle up. A connection ends in the background; octets that were not
-    /// read, or a linger time of zero, reset it. A listener resets those who wait.
+    /// close(2): gives the handle up; nothing is read any more (MAY-1). A connection ends in the
+    /// background; octets that were not read, or a linger time of zero, reset it. A listener
+    /// resets those who wait.
     pub fn close(&mut self, now: Instant, id: SocketId) {
         let Some(socket) = self.sockets.remove(id) else { return };
         let sockets = &self.sockets;

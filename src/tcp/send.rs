@@ -289,7 +289,8 @@ impl SendSide {
         is_overdue: bool,
     ) -> Result<(), Blocked> {
         let is_full = len == self.mss;
-        // There is no PUSH call: what has been written is pushed (MUST-60).
+        // There is no PUSH call: what has been written is pushed (MUST-60), and may first be
+        // collected (MAY-16).
         let is_all = len == unsent;
         if is_full || is_overdue || len >= self.max_wnd / 2 {
             Ok(())
