@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use super::listeners::ListenerEntry;
+use super::listeners::{Child, ListenerEntry};
+use super::lists::FlowList;
 use super::socket::{Kind, Socket};
 use super::{Instant, Owner, Readiness, Shutdown, SocketId, SocketOptions, Stack};
 use crate::error::SocketError;
@@ -93,8 +94,9 @@ impl Stack {
     }
 
     /// listen(2): OPEN, passive (RFC 9293 §3.10.1). The backlog is at least 1 and at most
-    /// [`TcpConfig::backlog_max`](crate::TcpConfig). On a socket that listens it changes the
-    /// backlog. An unbound socket gets an ephemeral port.
+    /// [`TcpConfig::backlog_max`](crate::TcpConfig): as many connections may be half-open, and one
+    /// more may wait for `accept` (as Linux). On a socket that listens it changes the backlog. An
+    /// unbound socket gets an ephemeral port.
     ///
     /// # Errors
     ///
@@ -124,6 +126,7 @@ impl Stack {
         let entry = ListenerEntry {
             socket: id,
             listener: Listener::new(backlog),
+            children: FlowList::default(),
             settings: socket.options.settings(),
             ttl: socket.options.ttl,
             tos: socket.options.dscp(),
@@ -138,7 +141,8 @@ impl Stack {
 
     /// accept(2): a socket for the connection that has waited longest, and its peer. The socket
     /// inherits the listener's options; the sizes of its buffers are those of when it began to
-    /// listen, since the handshake has told them to the peer.
+    /// listen, since the handshake has told them to the peer. The connection may have ended by
+    /// now: reading then gives what came before, and then the error.
     ///
     /// # Errors
     ///
@@ -159,19 +163,25 @@ impl Stack {
             return Err(SocketError::NoBuffers);
         }
         let listener = self.listeners.get_mut(listener_id).ok_or(SocketError::InvalidArgument)?;
-        let flow = listener.listener.accept().ok_or(SocketError::WouldBlock)?;
-        let accepted = self.add_socket(Kind::Connected(flow))?;
-        self.socket_mut(accepted)?.options = options;
-        let entry = self.flows.get_mut(flow).ok_or(SocketError::WouldBlock)?;
-        entry.owner = Owner::Socket(accepted);
-        let remote = entry.tuple.remote.into();
-        // What the listener was told since it began to listen.
-        (entry.ttl, entry.tos) = (options.ttl, options.dscp());
-        if let Some(open) = entry.connection_mut() {
-            open.set_nodelay(options.nodelay);
+        let child = listener.listener.accept().ok_or(SocketError::WouldBlock)?;
+        let (kind, error) = match child {
+            Child::Open(flow) => (Kind::Connected(flow), None),
+            Child::Ended(ended, error) => (Kind::Ended(ended), error),
+        };
+        let accepted = self.add_socket(kind)?;
+        let socket = self.socket_mut(accepted)?;
+        (socket.options, socket.error) = (options, error);
+        if let Kind::Connected(flow) = socket.kind {
+            self.give_to(flow, Owner::Socket(accepted));
+            let entry = self.flows.get_mut(flow).ok_or(SocketError::WouldBlock)?;
+            // What the listener was told since it began to listen.
+            (entry.ttl, entry.tos) = (options.ttl, options.dscp());
+            if let Some(open) = entry.connection_mut() {
+                open.set_nodelay(options.nodelay);
+            }
         }
         self.touch_socket(accepted);
-        Ok((accepted, remote))
+        Ok((accepted, self.peer_addr(accepted)?))
     }
 
     /// connect(2). TCP: OPEN, active; the first call is answered by `InProgress`, and the end is
@@ -261,7 +271,9 @@ impl Stack {
                 self.error_or(id, if is_end { Ok(0) } else { Err(SocketError::WouldBlock) })
             }
             Kind::Ended(ended) => {
+                let held = ended.unread.allocated();
                 let octets = read_rest(&mut ended.unread, buffer);
+                self.memory -= held - ended.unread.allocated();
                 if octets > 0 || ended.is_finished {
                     return Ok(octets); // As Linux: the end of the file stays the end of the file.
                 }
@@ -372,13 +384,14 @@ impl Stack {
             self.listeners.unbind(id, bound);
         }
         match socket.kind {
-            Kind::Fresh | Kind::Ended(_) => {}
+            Kind::Fresh => {}
+            Kind::Ended(ended) => self.memory -= ended.unread.allocated(),
             Kind::Listening(listener) => self.close_listener(now, listener),
             Kind::Connecting(flow) => self.abort_flow(now, flow),
             Kind::Connected(flow) => {
                 let is_abort = socket.options.linger == Some(Duration::ZERO);
+                self.give_to(flow, Owner::Nobody);
                 let Some(entry) = self.flows.get_mut(flow) else { return };
-                entry.owner = Owner::Nobody;
                 let Some(open) = entry.connection_mut() else { return };
                 match if is_abort { None } else { Some(open.abandon()) } {
                     Some(None) => self.touch_flow(flow),

@@ -1,7 +1,8 @@
 //! Invariants of the whole stack; simulations call this after every step.
 
 use super::Stack;
-use super::flow::{Flow, Owner};
+use super::flow::{Flow, FlowEntry, Owner};
+use super::listeners::Child;
 use super::socket::Kind;
 
 impl Stack {
@@ -32,6 +33,8 @@ impl Stack {
                 assert!(is_linked, "{}: its socket knows nothing of it", entry.tuple);
             }
         }
+        self.check_lists();
+        charged += self.held_by_the_ended();
         assert_eq!(self.memory, charged, "the memory in use is not what is charged");
         for (id, socket) in &self.sockets {
             if let Kind::Connected(flow) | Kind::Connecting(flow) = socket.kind {
@@ -39,5 +42,40 @@ impl Stack {
                 assert_eq!(owner, Some(Owner::Socket(id)), "a socket's flow is not its own");
             }
         }
+    }
+
+    /// Every list has the flows that belong there, and no other.
+    fn check_lists(&self) {
+        let count = |wanted: &dyn Fn(&FlowEntry) -> bool| {
+            self.flows.iter().filter(|(_, entry)| wanted(entry)).count()
+        };
+        let is_time_wait = |entry: &FlowEntry| matches!(entry.flow, Flow::TimeWait(_));
+        assert_eq!(self.time_waits.len(), count(&is_time_wait), "in TIME-WAIT");
+        let is_orphan = |entry: &FlowEntry| entry.owner == Owner::Nobody && !is_time_wait(entry);
+        assert_eq!(self.orphans.len(), count(&is_orphan), "orphans");
+        for id in self.listeners.ids() {
+            let Some(entry) = self.listeners.get(id) else { continue };
+            let half_open = count(&|child| child.owner == Owner::Listener(id));
+            assert_eq!(entry.listener.half_open(), half_open, "half-open connections");
+            let alive = |child: &&Child| matches!(child, Child::Open(_));
+            let waiting = entry.listener.waiting().filter(alive).count();
+            assert_eq!(entry.children.len(), half_open + waiting, "children of a listener");
+        }
+    }
+
+    /// Octets that wait to be read though their connections have ended.
+    fn held_by_the_ended(&self) -> usize {
+        let in_sockets = self.sockets.values().map(|socket| match &socket.kind {
+            Kind::Ended(ended) => ended.unread.allocated(),
+            _ => 0,
+        });
+        let ids = self.listeners.ids();
+        let listeners = ids.iter().filter_map(|&id| self.listeners.get(id));
+        let in_queues =
+            listeners.flat_map(|entry| entry.listener.waiting()).map(|child| match child {
+                Child::Ended(ended, _) => ended.unread.allocated(),
+                Child::Open(_) => 0,
+            });
+        in_sockets.chain(in_queues).sum()
     }
 }

@@ -2,7 +2,7 @@
 
 use super::demux::FlowId;
 use super::flow::{Flow, Owner};
-use super::listeners::ListenerId;
+use super::listeners::{Child, ListenerId};
 use super::socket::{Ended, Kind};
 use super::{ConnectionInfo, End, FlowEntry, Instant, Observer, SocketId, Stack, TcpState};
 use crate::error::SocketError;
@@ -39,44 +39,55 @@ impl Stack {
             End::Closed | End::Reset | End::TimedOut => self.remove_flow(now, id, observer),
         };
         if let Some(ended) = ended {
-            self.leave_to_owner(id, ended, error);
+            self.leave_to_owner(ended, error);
         }
     }
 
     /// Puts a record in the place of a connection, and gives out what the connection was.
     fn become_time_wait(&mut self, id: FlowId, record: Flow) -> Option<FlowEntry> {
+        self.leave_list(id);
         let entry = self.flows.get_mut(id)?;
         let connection = std::mem::replace(&mut entry.flow, record);
         let owner = std::mem::replace(&mut entry.owner, Owner::Nobody);
         let ended = FlowEntry { flow: connection, owner, ..*entry };
+        self.join_list(id);
         self.touch_flow(id);
         Some(ended)
     }
 
     /// What came before the end and has not been read is the socket's now; then it hears of the
-    /// error, once, and then of the end of the file.
-    fn leave_to_owner(&mut self, id: FlowId, entry: FlowEntry, error: Option<SocketError>) {
-        match entry.owner {
-            Owner::Nobody => {}
-            Owner::Listener(listener) => {
-                if let Some(listener) = self.listeners.get_mut(listener) {
-                    listener.listener.on_ended(id);
-                }
+    /// error, once, and then of the end of the file. So it is with one that nobody has accepted
+    /// yet: whoever does finds it ended (as Linux).
+    fn leave_to_owner(&mut self, entry: FlowEntry, error: Option<SocketError>) {
+        let owner = entry.owner;
+        let Flow::Open(connection) = entry.flow else {
+            if let Owner::Socket(socket) = owner {
+                self.end_socket(socket, error.unwrap_or(SocketError::Aborted));
             }
-            Owner::Socket(socket_id) => {
-                let Some(socket) = self.sockets.get_mut(socket_id) else { return };
-                if let Flow::Open(connection) = entry.flow {
-                    socket.kind = Kind::Ended(Box::new(Ended {
-                        local: entry.tuple.local,
-                        remote: entry.tuple.remote,
-                        is_finished: connection.is_finished(),
-                        unread: connection.into_unread(),
-                    }));
-                }
+            return;
+        };
+        let ended = Ended {
+            local: entry.tuple.local,
+            remote: entry.tuple.remote,
+            is_finished: connection.is_finished(),
+            unread: connection.into_unread(),
+        };
+        let held = ended.unread.allocated();
+        match owner {
+            Owner::Nobody | Owner::Listener(_) => return,
+            Owner::Queue(listener, ticket) => {
+                let Some(listener) = self.listeners.get_mut(listener) else { return };
+                let Some(child) = listener.listener.waiting_mut(ticket) else { return };
+                *child = Child::Ended(Box::new(ended), error);
+            }
+            Owner::Socket(id) => {
+                let Some(socket) = self.sockets.get_mut(id) else { return };
+                socket.kind = Kind::Ended(Box::new(ended));
                 socket.error = error.or(socket.error);
-                self.touch_socket(socket_id);
+                self.touch_socket(id);
             }
         }
+        self.memory += held;
     }
 
     /// Aborts a flow whose socket is gone or gives it up: the peer is told by an RST.
@@ -90,12 +101,17 @@ impl Stack {
         }
     }
 
-    /// Closes a listener: nobody will accept its children, and those that wait are reset. The
-    /// half-open ones learn it when they come to tell.
+    /// Closes a listener: nobody will accept its children, and all of them are reset, those that
+    /// wait and the half-open ones.
     pub(super) fn close_listener(&mut self, now: Instant, id: ListenerId) {
+        while let Some(child) = self.listeners.get(id).and_then(|entry| entry.children.first()) {
+            self.abort_flow(now, child);
+        }
         let Some(mut entry) = self.listeners.remove(id) else { return };
         while let Some(child) = entry.listener.accept() {
-            self.abort_flow(now, child);
+            if let Child::Ended(ended, _) = child {
+                self.memory -= ended.unread.allocated();
+            }
         }
     }
 
@@ -112,10 +128,9 @@ impl Stack {
     }
 
     /// How many connections still have something to say though no socket holds them. TIME-WAIT
-    /// does not count. It looks at every connection: for the end of a stack.
+    /// does not count.
     pub fn orphans(&self) -> usize {
-        let is_orphan = |entry: &FlowEntry| entry.connection().is_some_and(Connection::is_orphan);
-        self.flows.iter().filter(|(_, entry)| is_orphan(entry)).count()
+        self.orphans.len()
     }
 
     /// Stops listening everywhere. Connections go on; a SYN is answered by an RST.
@@ -139,7 +154,7 @@ impl Stack {
             if let Some(reset) = reset {
                 self.depart(&entry, reset);
             }
-            self.leave_to_owner(id, entry, Some(error));
+            self.leave_to_owner(entry, Some(error));
         }
         for id in self.listeners.ids() {
             self.close_listener(now, id);

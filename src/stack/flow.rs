@@ -1,9 +1,10 @@
 //! What a four-tuple stands for: an open, a record or a connection.
 
 use super::listeners::ListenerId;
+use super::lists::Links;
 use super::socket::SocketId;
 use crate::observe::TcpState;
-use crate::tcp::{Connecting, Connection, HalfOpen, SegmentPlan, TimeWait};
+use crate::tcp::{Connecting, Connection, HalfOpen, SegmentPlan, Ticket, TimeWait};
 use crate::time::Instant;
 use crate::wire::FourTuple;
 
@@ -28,8 +29,10 @@ pub(super) struct FlowEntry {
     pub(super) tuple: FourTuple,
     /// What it is.
     pub(super) flow: Flow,
-    /// Whose it is.
+    /// Whose it is; it changes by [`Stack::give_to`](super::Stack::give_to) only.
     pub(super) owner: Owner,
+    /// Its place in the list of those that have the same owner.
+    pub(super) links: Links,
     /// Time to live of its packets.
     pub(super) ttl: u8,
     /// DSCP of its packets; the ECN bits are zero.
@@ -47,8 +50,10 @@ pub(super) struct FlowEntry {
 pub(super) enum Owner {
     /// A socket holds it.
     Socket(SocketId),
-    /// It came to a listener and has not been accepted.
+    /// It came to a listener and is half-open.
     Listener(ListenerId),
+    /// It came to a listener and waits for `accept`, at this place of the queue.
+    Queue(ListenerId, Ticket),
     /// Nobody: an orphan that finishes what was written, or a record in TIME-WAIT.
     Nobody,
 }

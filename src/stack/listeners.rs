@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use smallvec::SmallVec;
 
 use super::demux::FlowId;
-use super::socket::SocketId;
+use super::lists::FlowList;
+use super::socket::{Ended, SocketId};
 use crate::collections::{SlotMap, new_key_type};
 use crate::error::SocketError;
 use crate::tcp::{Listener, Settings};
@@ -23,7 +24,9 @@ pub(super) struct ListenerEntry {
     /// The socket that listens.
     pub(super) socket: SocketId,
     /// Backlog and accept queue.
-    pub(super) listener: Listener<FlowId>,
+    pub(super) listener: Listener<Child>,
+    /// Its half-open connections and those that wait for `accept`.
+    pub(super) children: FlowList,
     /// What its connections inherit.
     pub(super) settings: Settings,
     /// Time to live of its connections' packets.
@@ -32,6 +35,15 @@ pub(super) struct ListenerEntry {
     pub(super) tos: u8,
     /// Whether it takes connections to addresses that are not ours.
     pub(super) any_destination: bool,
+}
+
+/// A connection that waits for `accept`.
+#[derive(Debug)]
+pub(super) enum Child {
+    /// It is alive.
+    Open(FlowId),
+    /// It has ended; whoever accepts it reads what came before the end, as on Linux.
+    Ended(Box<Ended>, Option<SocketError>),
 }
 
 /// A place that a socket has bound.

@@ -9,6 +9,7 @@ mod deadlines;
 mod demux;
 mod flow;
 mod listeners;
+mod lists;
 mod opening;
 mod options;
 mod outbox;
@@ -25,6 +26,7 @@ use self::deadlines::Deadlines;
 use self::demux::{FlowId, Flows};
 use self::flow::{Flow, FlowEntry, Owner};
 use self::listeners::Listeners;
+use self::lists::{FlowList, Links};
 pub use self::options::SocketOptions;
 use self::outbox::{OUTBOX_CAPACITY, Outbox};
 use self::ports::EphemeralPorts;
@@ -75,6 +77,10 @@ pub struct Stack {
     /// Everything that has a four-tuple.
     flows: Flows,
     listeners: Listeners,
+    /// Connections that no socket holds and that have something to say, the oldest first.
+    orphans: FlowList,
+    /// Records in TIME-WAIT, the one that ends first first.
+    time_waits: FlowList,
     sockets: SlotMap<SocketId, Socket>,
     /// Whose a UDP socket is.
     udp_sockets: SecondaryMap<UdpId, SocketId>,
@@ -111,6 +117,8 @@ impl Stack {
             ports: EphemeralPorts::new(config.tcp.ephemeral_ports, &mut rng),
             flows: Flows::new(&mut rng),
             listeners: Listeners::default(),
+            orphans: FlowList::default(),
+            time_waits: FlowList::default(),
             sockets: SlotMap::with_key(),
             udp_sockets: SecondaryMap::new(),
             deadlines: Deadlines::default(),
@@ -254,7 +262,7 @@ impl Stack {
             }
             Flow::HalfOpen(half_open) => {
                 if !half_open.on_timeout(now) {
-                    self.forget_half_open(now, id, observer);
+                    self.remove_flow(now, id, observer);
                 }
             }
             Flow::Open(connection) => {
@@ -316,12 +324,14 @@ impl Stack {
             tuple,
             flow,
             owner,
+            links: Links::default(),
             ttl,
             tos,
             is_ready: false,
             charged: 0,
             reported: TcpState::Closed,
         });
+        self.join_list(id);
         self.touch_flow(id);
         id
     }
@@ -337,6 +347,7 @@ impl Stack {
             report_state(now, entry, observer);
         }
         self.deadlines.disarm(id);
+        self.leave_list(id);
         let entry = self.flows.remove(id)?;
         self.memory -= entry.charged;
         let (flow, from, to) = (entry.tuple, entry.reported, TcpState::Closed);

@@ -2,7 +2,7 @@
 
 use super::demux::FlowId;
 use super::flow::{Flow, Owner};
-use super::listeners::ListenerId;
+use super::listeners::{Child, ListenerId};
 use super::{DropReason, Event, Instant, Observer, Stack, report_state};
 use crate::ip::{Cast, Datagram, IcmpError, IcmpErrorKind};
 use crate::tcp::{
@@ -136,7 +136,6 @@ impl Stack {
         let offer = Offer::new(&self.config.tcp, self.config.interface.mtu, receive_buffer);
         let retries = self.config.tcp.syn_ack_retries;
         let half_open = HalfOpen::new(now, syn, iss, offer, receive_buffer, retries);
-        entry.listener.on_half_open();
         let (ttl, tos) = (entry.ttl, entry.tos);
         self.insert_flow(tuple, Flow::HalfOpen(half_open), Owner::Listener(id), ttl, tos);
         Ok(())
@@ -154,7 +153,7 @@ impl Stack {
             HalfOpenVerdict::Stay => Ok(()),
             HalfOpenVerdict::Drop(reason) => Err(reason),
             HalfOpenVerdict::Forget => {
-                self.forget_half_open(now, id, observer);
+                self.remove_flow(now, id, observer); // Nobody is told (MUST-11).
                 Ok(())
             }
             HalfOpenVerdict::Answer(reset) => {
@@ -180,39 +179,37 @@ impl Stack {
             return Err(DropReason::NoTcpSocket);
         };
         let Some(listener) = self.listeners.get_mut(listener_id) else {
-            // The listener is closed: its children are reset when they come to tell.
-            if let Some(entry) = self.remove_flow(now, id, observer)
-                && let Some(reset) = entry.abort()
-            {
-                self.depart(&entry, reset);
-            }
             return Err(DropReason::NoTcpSocket);
         };
         if !listener.listener.has_room() {
-            return Err(DropReason::AcceptQueueFull);
+            return self.overflow(now, id, &segment, observer);
         }
-        listener.listener.on_established(id);
+        let ticket = listener.listener.enqueue(Child::Open(id));
         let connection = Connection::new(&self.config.tcp, &listener.settings, opened);
         let listening_socket = listener.socket;
         entry.flow = Flow::Open(Box::new(connection));
         report_state(now, entry, observer); // It may be over before anything is transmitted.
+        self.give_to(id, Owner::Queue(listener_id, ticket));
         self.touch_socket(listening_socket);
         self.receive_for_flow(now, id, segment, observer)
     }
 
-    /// A half-open connection goes; its listener goes on, and nobody is told (MUST-11).
-    pub(super) fn forget_half_open(
+    /// The last ACK of a handshake finds the queue full: it is dropped, and the peer's data or our
+    /// SYN-ACK brings another; or the peer is reset, if the configuration asks for it (as Linux).
+    fn overflow(
         &mut self,
         now: Instant,
         id: FlowId,
+        segment: &Segment,
         observer: &mut dyn Observer,
-    ) {
-        if let Some(entry) = self.remove_flow(now, id, observer)
-            && let Owner::Listener(listener) = entry.owner
-            && let Some(listener) = self.listeners.get_mut(listener)
+    ) -> Result<(), DropReason> {
+        if self.config.tcp.abort_on_overflow
+            && let Some(reset) = reset_for(segment)
+            && let Some(entry) = self.remove_flow(now, id, observer)
         {
-            listener.listener.on_forgotten();
+            self.answer(now, entry.tuple, reset)?;
         }
+        Err(DropReason::AcceptQueueFull)
     }
 
     /// Carries out what an input did to a connection.

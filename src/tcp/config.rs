@@ -37,6 +37,9 @@ pub struct TcpConfig {
     pub syn_ack_retries: u8,
     /// Largest backlog that `listen` grants. 4096, as Linux (`somaxconn`).
     pub backlog_max: u32,
+    /// Whether a connection that finds the queue of `listen` full is reset. Off, as Linux
+    /// (`tcp_abort_on_overflow`): the last segment of its handshake is dropped, and comes again.
+    pub abort_on_overflow: bool,
     /// First and last ephemeral port. 32768 to 60999, as Linux (`ip_local_port_range`).
     pub ephemeral_ports: (u16, u16),
 }
@@ -68,6 +71,7 @@ impl Default for TcpConfig {
             fin_wait_2_timeout: Duration::from_mins(1),
             syn_ack_retries: 5,
             backlog_max: 4096,
+            abort_on_overflow: false,
             ephemeral_ports: (32_768, 60_999),
         }
     }

@@ -252,7 +252,7 @@ impl Connection {
     }
 
     /// Whether no socket holds it any more.
-    pub(crate) fn is_orphan(&self) -> bool {
+    fn is_orphan(&self) -> bool {
         self.reader == Reader::Gone
     }
 

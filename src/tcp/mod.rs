@@ -64,7 +64,7 @@ pub(crate) use self::connection::{Connection, End, Opened, Outcome, Settings};
 pub use self::info::TcpInfo;
 pub(crate) use self::isn::IsnGenerator;
 pub(crate) use self::listener::half_open::{HalfOpen, Verdict as HalfOpenVerdict};
-pub(crate) use self::listener::{Listener, Verdict as ListenerVerdict};
+pub(crate) use self::listener::{Listener, Ticket, Verdict as ListenerVerdict};
 pub(crate) use self::negotiated::Offer;
 pub(crate) use self::receive_buffer::ReceiveBuffer;
 pub(crate) use self::reset::reset_for;

@@ -74,8 +74,9 @@ const CASES: &[(DropReason, &str, &str)] = &[
     (
         DropReason::AcceptQueueFull,
         "+0 socket listen 80 backlog 1\n+0 a: < S 0:0(0)\n+0 a: > S. 0:0(0) ack 1 <...>
-         +0 a: < . 1:1(0) ack 1",
-        "+0 b: < S 0:0(0)",
+         +0 a: < . 1:1(0) ack 1\n+0 b: < S 0:0(0)\n+0 b: > S. 0:0(0) ack 1 <...>
+         +0 b: < . 1:1(0) ack 1",
+        "+0 c: < S 0:0(0)",
     ),
 ];
 

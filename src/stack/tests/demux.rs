@@ -4,6 +4,7 @@ use super::*;
 use crate::observe::TcpState;
 use crate::rng::Seed;
 use crate::stack::flow::{Flow, Owner};
+use crate::stack::lists::Links;
 use crate::tcp::{SeqNumber, TimeWait};
 use crate::time::{Duration, Instant};
 use crate::wire::Endpoint;
@@ -27,6 +28,7 @@ fn entry(tuple: FourTuple) -> FlowEntry {
         tuple,
         flow: Flow::TimeWait(record),
         owner: Owner::Nobody,
+        links: Links::default(),
         ttl: 64,
         tos: 0,
         is_ready: false,

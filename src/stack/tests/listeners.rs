@@ -23,7 +23,8 @@ fn sockets<const N: usize>() -> [SocketId; N] {
 fn entry(socket: SocketId, any_destination: bool) -> ListenerEntry {
     let settings = Settings { nodelay: false, receive_buffer: 4096, send_buffer: 4096 };
     let listener = Listener::new(8);
-    ListenerEntry { socket, listener, settings, ttl: 64, tos: 0, any_destination }
+    let children = FlowList::default();
+    ListenerEntry { socket, listener, children, settings, ttl: 64, tos: 0, any_destination }
 }
 
 /// Binds a socket and lets it listen.

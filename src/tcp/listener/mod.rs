@@ -8,16 +8,22 @@ use super::reset::reset_for;
 use super::segment::{Segment, SegmentPlan};
 use crate::observe::DropReason;
 
-/// A passive open. `K` is the handle under which its owner knows a connection.
+/// A passive open. `C` is what its owner knows of a connection that waits.
 #[derive(Debug)]
-pub(crate) struct Listener<K> {
-    /// Connections that may wait for `accept`, and half-open ones that may exist.
+pub(crate) struct Listener<C> {
+    /// Half-open connections that may exist; one more may wait for `accept`, as on Linux.
     backlog: usize,
     /// Half-open connections.
     half_open: usize,
     /// Established connections that nobody has accepted, the oldest first.
-    ready: VecDeque<K>,
+    ready: VecDeque<C>,
+    /// The ticket of the first of them.
+    first: Ticket,
 }
+
+/// A place in the queue of connections that wait for `accept`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ticket(u32);
 
 /// What a listener does with a segment for which there is no connection.
 #[derive(Debug)]
@@ -30,10 +36,11 @@ pub(crate) enum Verdict {
     Drop(DropReason),
 }
 
-impl<K: Copy + PartialEq> Listener<K> {
+impl<C> Listener<C> {
     /// Listens, with room for `backlog` connections that wait.
     pub(crate) fn new(backlog: usize) -> Self {
-        Self { backlog: backlog.max(1), half_open: 0, ready: VecDeque::new() }
+        let first = Ticket::default();
+        Self { backlog: backlog.max(1), half_open: 0, ready: VecDeque::new(), first }
     }
 
     /// Another `listen` on the same socket changes the backlog, as on Linux.
@@ -58,7 +65,7 @@ impl<K: Copy + PartialEq> Listener<K> {
         }
         if !segment.syn || segment.fin {
             Verdict::Drop(DropReason::NotForListener)
-        } else if self.ready.len() >= self.backlog {
+        } else if !self.has_room() {
             Verdict::Drop(DropReason::AcceptQueueFull)
         } else if self.half_open >= self.backlog {
             Verdict::Drop(DropReason::BacklogFull)
@@ -79,25 +86,42 @@ impl<K: Copy + PartialEq> Listener<K> {
     }
 
     /// Whether a half-open connection may become established: else its last ACK is dropped, and
-    /// the SYN-ACK or the peer's data will bring another.
+    /// the SYN-ACK or the peer's data will bring another. The queue holds one more than the
+    /// backlog says (as Linux, `sk_acceptq_is_full`).
     pub(crate) fn has_room(&self) -> bool {
-        self.ready.len() < self.backlog
+        self.ready.len() <= self.backlog
     }
 
-    /// A half-open connection is established.
-    pub(crate) fn on_established(&mut self, connection: K) {
-        self.on_forgotten();
+    /// A connection waits for `accept` from now on.
+    pub(crate) fn enqueue(&mut self, connection: C) -> Ticket {
+        let place = u32::try_from(self.ready.len()).unwrap_or(u32::MAX);
         self.ready.push_back(connection);
+        Ticket(self.first.0.wrapping_add(place))
     }
 
-    /// A connection ended before anybody accepted it.
-    pub(crate) fn on_ended(&mut self, connection: K) {
-        self.ready.retain(|&waiting| waiting != connection);
+    /// The connection that waits with this ticket.
+    pub(crate) fn waiting_mut(&mut self, ticket: Ticket) -> Option<&mut C> {
+        let place = ticket.0.wrapping_sub(self.first.0);
+        self.ready.get_mut(usize::try_from(place).ok()?)
     }
 
     /// The connection that has waited longest.
-    pub(crate) fn accept(&mut self) -> Option<K> {
-        self.ready.pop_front()
+    pub(crate) fn accept(&mut self) -> Option<C> {
+        let connection = self.ready.pop_front()?;
+        self.first.0 = self.first.0.wrapping_add(1);
+        Some(connection)
+    }
+
+    /// Those that wait, the oldest first.
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = &C> {
+        self.ready.iter()
+    }
+
+    /// How many half-open connections there are.
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn half_open(&self) -> usize {
+        self.half_open
     }
 
     /// Whether somebody waits.
@@ -145,8 +169,18 @@ mod tests {
         listener.on_half_open();
         let verdict = listener.judge(&segment(TcpFlags::SYN));
         assert!(matches!(verdict, Verdict::Drop(DropReason::BacklogFull)));
-        listener.on_established(1);
-        listener.on_established(2);
+        listener.on_forgotten();
+        assert!(matches!(listener.judge(&segment(TcpFlags::SYN)), Verdict::Open));
+    }
+
+    #[test]
+    fn one_more_than_the_backlog_waits_for_accept_and_then_syns_are_dropped() {
+        let mut listener = Listener::<u32>::new(2);
+        for connection in [1, 2, 3] {
+            assert!(listener.has_room());
+            assert!(matches!(listener.judge(&segment(TcpFlags::SYN)), Verdict::Open));
+            listener.enqueue(connection);
+        }
         assert!(!listener.has_room());
         let verdict = listener.judge(&segment(TcpFlags::SYN));
         assert!(matches!(verdict, Verdict::Drop(DropReason::AcceptQueueFull)));
@@ -156,13 +190,16 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_died_before_accept_is_not_handed_out() {
-        let mut listener = Listener::<u32>::new(2);
-        for connection in [1, 2] {
-            listener.on_half_open();
-            listener.on_established(connection);
+    fn a_ticket_finds_its_connection_whoever_was_accepted_before() {
+        let mut listener = Listener::<u32>::new(9);
+        listener.first = Ticket(u32::MAX - 1); // Tickets wrap.
+        let tickets = [1, 2, 3, 4].map(|connection| listener.enqueue(connection));
+        assert_eq!(listener.accept(), Some(1));
+        for (ticket, connection) in tickets.into_iter().zip([None, Some(2), Some(3), Some(4)]) {
+            assert_eq!(listener.waiting_mut(ticket).copied(), connection);
         }
-        listener.on_ended(1);
-        assert_eq!((listener.accept(), listener.accept()), (Some(2), None));
+        *listener.waiting_mut(tickets[2]).unwrap() = 30;
+        assert_eq!([2, 3, 4].map(|_| listener.accept()), [Some(2), Some(30), Some(4)]);
+        assert_eq!(listener.waiting_mut(tickets[3]), None);
     }
 }

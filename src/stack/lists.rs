@@ -1,0 +1,117 @@
+//! Lists of flows that have something in common: the children of a listener, the orphans, the
+//! records in TIME-WAIT.
+
+use super::Stack;
+use super::demux::{FlowId, Flows};
+use super::flow::{Flow, Owner};
+use super::listeners::Child;
+use crate::tcp::Listener;
+
+/// Flows in the order in which they joined, linked through their entries: joining, leaving and
+/// finding the oldest cost the same however many there are.
+///
+/// A flow stands in one list at most: [`Stack::give_to`] and [`Stack::remove_flow`] see to it.
+#[derive(Debug, Default)]
+pub(super) struct FlowList {
+    first: Option<FlowId>,
+    last: Option<FlowId>,
+    len: usize,
+}
+
+/// A flow's neighbours in its list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Links {
+    before: Option<FlowId>,
+    after: Option<FlowId>,
+}
+
+impl FlowList {
+    /// How many stand in it.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The one that has stood here longest.
+    pub(super) fn first(&self) -> Option<FlowId> {
+        self.first
+    }
+
+    /// Appends a flow that stands in no list.
+    fn push(&mut self, flows: &mut Flows, id: FlowId) {
+        let before = self.last.replace(id);
+        if let Some(entry) = flows.get_mut(id) {
+            debug_assert_eq!(entry.links, Links::default(), "a flow stands in one list");
+            entry.links = Links { before, after: None };
+        }
+        match before.and_then(|before| flows.get_mut(before)) {
+            Some(entry) => entry.links.after = Some(id),
+            None => self.first = Some(id),
+        }
+        self.len += 1;
+    }
+
+    /// Takes a flow out that stands here.
+    fn remove(&mut self, flows: &mut Flows, id: FlowId) {
+        let Some(entry) = flows.get_mut(id) else { return };
+        let Links { before, after } = std::mem::take(&mut entry.links);
+        match before.and_then(|before| flows.get_mut(before)) {
+            Some(entry) => entry.links.after = after,
+            None => self.first = after,
+        }
+        match after.and_then(|after| flows.get_mut(after)) {
+            Some(entry) => entry.links.before = before,
+            None => self.last = before,
+        }
+        self.len -= 1;
+    }
+}
+
+impl Stack {
+    /// The flow is `owner`'s from now on.
+    pub(super) fn give_to(&mut self, id: FlowId, owner: Owner) {
+        self.leave_list(id);
+        if let Some(entry) = self.flows.get_mut(id) {
+            entry.owner = owner;
+        }
+        self.join_list(id);
+    }
+
+    /// Puts a flow, which stands in no list, at the end of the one that its owner calls for.
+    pub(super) fn join_list(&mut self, id: FlowId) {
+        if let Some((list, flows)) = self.list_of(id) {
+            list.push(flows, id);
+        }
+        if let Some(listener) = self.half_open_listener(id) {
+            listener.on_half_open();
+        }
+    }
+
+    /// Takes a flow out of the list in which it stands, before its owner or its kind changes.
+    pub(super) fn leave_list(&mut self, id: FlowId) {
+        if let Some((list, flows)) = self.list_of(id) {
+            list.remove(flows, id);
+        }
+        if let Some(listener) = self.half_open_listener(id) {
+            listener.on_forgotten();
+        }
+    }
+
+    /// The list in which a flow stands, or belongs.
+    fn list_of(&mut self, id: FlowId) -> Option<(&mut FlowList, &mut Flows)> {
+        let Self { flows, listeners, orphans, time_waits, .. } = self;
+        let entry = flows.get(id)?;
+        let list = match entry.owner {
+            Owner::Socket(_) => return None,
+            Owner::Listener(id) | Owner::Queue(id, _) => &mut listeners.get_mut(id)?.children,
+            Owner::Nobody if matches!(entry.flow, Flow::TimeWait(_)) => time_waits,
+            Owner::Nobody => orphans,
+        };
+        Some((list, flows))
+    }
+
+    /// The listener that counts the flow as half-open.
+    fn half_open_listener(&mut self, id: FlowId) -> Option<&mut Listener<Child>> {
+        let Owner::Listener(listener) = self.flows.get(id)?.owner else { return None };
+        Some(&mut self.listeners.get_mut(listener)?.listener)
+    }
+}
