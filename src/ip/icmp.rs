@@ -201,9 +201,12 @@ impl Ipv4 {
             .get(quoted.header_len..)
             .and_then(<[u8]>::first_chunk)
             .ok_or(DropReason::IcmpQuote)?;
-        // A later fragment would hold no transport header.
+        // Nobody outside has seen what we send to ourselves. A later fragment would hold no
+        // transport header.
+        let may_know = !self.is_ours(header.destination) || self.is_ours(datagram.source);
         let is_possible = header.source == datagram.destination
-            && self.is_valid_remote(header.destination)
+            && self.is_host(header.destination)
+            && may_know
             && !header.is_fragment();
         if !is_possible {
             return Err(DropReason::IcmpQuote);

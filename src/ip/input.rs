@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use bytes::Buf;
 
-use super::{Cast, Datagram, Ipv4};
+use super::{Cast, Datagram, Ipv4, Via};
 use crate::observe::DropReason;
 use crate::packet::Frame;
 use crate::wire::ParseError;
@@ -20,11 +20,11 @@ impl Ipv4 {
     ///
     /// The time to live is not among the checks: a host must not discard a packet because it
     /// arrived with less than 2, so not even with 0 (RFC 1122 §3.2.1.7).
-    pub(super) fn check(&self, frame: Frame) -> Result<Datagram, DropReason> {
+    pub(super) fn check(&self, frame: Frame, via: Via) -> Result<Datagram, DropReason> {
         let mut octets = frame.into_bytes();
         let view = Ipv4Header::parse(&octets).map_err(drop_reason)?;
         let (header, header_len, total_len) = (view.header, view.header_len, view.total_len);
-        self.check_source(header.source)?;
+        self.check_source(header.source, via)?;
         check_options(view.options)?;
         let cast = self.cast(header.destination);
         let is_ours = cast != Cast::Unicast || self.is_ours(header.destination);
@@ -51,12 +51,13 @@ impl Ipv4 {
         })
     }
 
-    /// Whether a host other than we can have sent this (RFC 1122 §3.2.1.3).
+    /// Whether a host can have sent this (RFC 1122 §3.2.1.3): from the device one other than we
+    /// (RFC 9293 §3.9.2.3, MUST-63: no foreign packet may look like our own).
     ///
     /// A source of 0.0.0.0 is refused as well: it belongs to hosts that do not know their address
     /// yet, and nobody here serves them.
-    fn check_source(&self, source: Ipv4Addr) -> Result<(), DropReason> {
-        if self.is_ours(source) {
+    fn check_source(&self, source: Ipv4Addr, via: Via) -> Result<(), DropReason> {
+        if self.is_ours(source) && via == Via::Device {
             Err(DropReason::OwnSource)
         } else if !self.is_host(source) {
             Err(DropReason::MartianSource)

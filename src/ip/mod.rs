@@ -9,7 +9,9 @@
 //! ```
 //!
 //! There is one interface and no route table: every packet that leaves takes the interface.
-//! Fragments are neither made nor put together, and nothing is looped back to ourselves.
+//! Fragments are neither made nor put together. A packet to one of our own addresses is made like
+//! any other; `stack` brings it back in by a door of its own, for on the wire nobody else may have
+//! our address.
 
 mod icmp;
 mod ident;
@@ -50,6 +52,15 @@ pub(crate) struct Ipv4 {
     errors: ErrorBudget,
 }
 
+/// By which way a packet has come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Via {
+    /// From the device: others have sent it.
+    Device,
+    /// From ourselves: it was about to leave, and its destination is ours.
+    Loopback,
+}
+
 /// What becomes of a packet that has arrived.
 #[derive(Debug)]
 pub(crate) enum Verdict {
@@ -83,7 +94,7 @@ pub(crate) struct Echo {
 /// A packet that has passed all checks: no fragment, of a possible source, for us.
 #[derive(Clone, Debug)]
 pub(crate) struct Datagram {
-    /// Who sent it: a unicast address that is none of ours.
+    /// Who sent it: a unicast address, and one of ours only if it has come by the loopback.
     pub(crate) source: Ipv4Addr,
     /// Where it was sent to.
     pub(crate) destination: Ipv4Addr,
@@ -129,8 +140,8 @@ impl Ipv4 {
 
     /// Checks a packet that has arrived and says what becomes of it. Nothing is sent here; an
     /// answer is handed up.
-    pub(crate) fn input(&mut self, frame: Frame) -> Verdict {
-        match self.check(frame) {
+    pub(crate) fn input(&mut self, frame: Frame, via: Via) -> Verdict {
+        match self.check(frame, via) {
             Ok(datagram) if datagram.protocol == PROTOCOL_ICMP => {
                 self.on_icmp(&datagram).unwrap_or_else(Verdict::Drop)
             }
@@ -160,17 +171,15 @@ impl Ipv4 {
         }
     }
 
-    /// Whether `addr` can be a peer: a host's address, and none of ours, since nothing is looped
-    /// back.
-    pub(crate) fn is_valid_remote(&self, addr: Ipv4Addr) -> bool {
-        self.is_host(addr) && !self.is_ours(addr)
-    }
-
-    /// The address from which to send to `destination`: the one in its network, which is the
-    /// narrowest if there are several, or else our first. `None` if nothing can be sent there.
+    /// The address from which to send to `destination`: itself if it is ours, else the one in its
+    /// network, which is the narrowest if there are several, or else our first. `None` if nothing
+    /// can be sent there.
     pub(crate) fn source_for(&self, destination: Ipv4Addr) -> Option<Ipv4Addr> {
         if !self.may_send_to(destination) {
             return None;
+        }
+        if self.is_ours(destination) {
+            return Some(destination);
         }
         self.addresses
             .iter()
@@ -180,17 +189,17 @@ impl Ipv4 {
             .map(|cidr| cidr.addr())
     }
 
-    /// Whether a packet may leave for `addr`: a peer, a broadcast or a group.
+    /// Whether a packet may be made for `addr`: a peer, a broadcast or a group.
     fn may_send_to(&self, addr: Ipv4Addr) -> bool {
         match self.cast(addr) {
-            Cast::Unicast => self.is_valid_remote(addr),
+            Cast::Unicast => self.is_host(addr),
             Cast::Broadcast | Cast::Multicast => true,
         }
     }
 
     /// Whether a host, be it us or another, can have `addr` (RFC 1122 §3.2.1.3): not 0/8, not
     /// loopback, not 240/4, no broadcast and no group.
-    fn is_host(&self, addr: Ipv4Addr) -> bool {
+    pub(crate) fn is_host(&self, addr: Ipv4Addr) -> bool {
         matches!(addr.octets(), [1..=126 | 128..=223, ..]) && !self.is_directed_broadcast(addr)
     }
 

@@ -7,6 +7,9 @@ use crate::error::SocketError;
 use crate::packet::Head;
 use crate::wire::ipv4::Ipv4Header;
 
+/// Where the destination stands in a header (RFC 791 §3.1).
+const DESTINATION: std::ops::Range<usize> = 16..20;
+
 /// What a transport decides about the header of a packet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Packet {
@@ -32,7 +35,7 @@ pub(crate) enum SendError {
     TooLong,
     /// The source is none of ours.
     Source,
-    /// Nobody can have the destination, or we have it ourselves.
+    /// Nobody can have the destination.
     Destination,
 }
 
@@ -83,5 +86,12 @@ impl Ipv4 {
             destination,
         };
         header.emit(payload_len, head).ok_or(SendError::TooLong)
+    }
+
+    /// Whether a packet that begins with `head`, which [`Ipv4::output`] has made, is for one of our
+    /// own addresses.
+    pub(crate) fn is_to_ourselves(&self, head: &Head) -> bool {
+        let destination = head.get(DESTINATION).and_then(|octets| octets.first_chunk::<4>());
+        destination.is_some_and(|&octets| self.is_ours(octets.into()))
     }
 }

@@ -180,8 +180,8 @@ impl Shard {
     /// Sends what an application's call left to send, a few packets at most, and kicks the
     /// driver if its sleep has become too long.
     pub(crate) fn settle(&mut self, now: Instant) {
-        self.collect_wakes();
         if self.is_over() {
+            self.collect_wakes();
             return;
         }
         // A driver on this very thread runs as soon as its tasks have: what they have to say
@@ -194,6 +194,7 @@ impl Shard {
                 true
             })
         };
+        self.collect_wakes(); // Not before: what left for ourselves has arrived.
         if self.seat.sleep == Sleep::Awake {
             return;
         }

@@ -80,7 +80,11 @@ impl Player {
                 flow.peer = to.unwrap_or(flow.peer);
                 self.connect(label, wanted)
             }
-            Call::Accept(wanted) => self.accept(label, wanted),
+            Call::Accept(from, wanted) => {
+                let flow = self.flow(label);
+                flow.peer = from.unwrap_or(flow.peer);
+                self.accept(label, wanted)
+            }
             Call::Write(len, wanted) => self.write(label, *len, wanted),
             Call::Read(len, wanted) => self.read(label, *len, wanted),
             Call::Shutdown(how) => {
@@ -216,12 +220,19 @@ impl Player {
         let result = self.stack.read(self.now, socket, &mut buffer);
         compare(wanted, &outcome_of(result.map(Some)))?;
         let taken = result.unwrap_or(0);
+        let sender = self.sender_to(label);
         let flow = self.flow(label);
-        if buffer.get(..taken) != Some(&stream(Sender::Peer, flow.read, taken)[..]) {
+        if buffer.get(..taken) != Some(&stream(sender, flow.read, taken)[..]) {
             return Err("the octets that were read are not the ones that the peer sent".into());
         }
         flow.read += u32::try_from(taken).map_err(|error| error.to_string())?;
         Ok(())
+    }
+
+    /// Who has written what this connection reads: over the loopback it is the stack itself.
+    fn sender_to(&mut self, label: &str) -> Sender {
+        let own = self.addr;
+        if *self.flow(label).peer.ip() == own { Sender::Stack } else { Sender::Peer }
     }
 
     fn set(&mut self, socket: SocketId, option: &str, value: u32) -> Result<(), String> {
@@ -243,7 +254,7 @@ impl Player {
         let result = self.stack.recv_from(socket, &mut buffer);
         compare(wanted, &outcome_of(result.map(|(len, _)| Some(len))))?;
         let len = result.map_or(0, |(len, _)| len);
-        if buffer.get(..len) != Some(&stream(Sender::Peer, 0, len)[..]) {
+        if buffer.get(..len) != Some(&stream(self.sender_to(label), 0, len)[..]) {
             return Err("the datagram is not the one that the peer sent".into());
         }
         Ok(())

@@ -108,8 +108,8 @@ pub(super) enum Call {
     Bind(Option<Ipv4Addr>, u16),
     /// `connect [to ADDRESS:PORT] [error NAME]`
     Connect(Option<SocketAddrV4>, Outcome),
-    /// `accept [error EAGAIN]`
-    Accept(Outcome),
+    /// `accept [from ADDRESS:PORT] [error EAGAIN]`
+    Accept(Option<SocketAddrV4>, Outcome),
     /// `write N [takes M | error NAME]`
     Write(usize, Outcome),
     /// `read N [gives M | error NAME]`, `read eof`, `read error NAME`
@@ -338,7 +338,8 @@ fn parse_call(text: &str) -> Result<Action, String> {
             Call::Connect(Some(number(Some(to))?), parse_outcome(rest, Outcome::Done)?)
         }
         ["connect", rest @ ..] => Call::Connect(None, parse_outcome(rest, Outcome::Done)?),
-        ["accept", rest @ ..] => Call::Accept(parse_outcome(rest, Outcome::Done)?),
+        ["accept", "from", peer] => Call::Accept(Some(number(Some(peer))?), Outcome::Done),
+        ["accept", rest @ ..] => Call::Accept(None, parse_outcome(rest, Outcome::Done)?),
         ["write", len, rest @ ..] => {
             let len = number(Some(len))?;
             Call::Write(len, parse_outcome(rest, Outcome::Octets(len))?)
@@ -445,6 +446,7 @@ mod tests {
         for text in [
             "+0 socket listen 80 backlog 2",
             "+0 accept error EAGAIN",
+            "+0 accept from 10.7.0.2:5000",
             "+0 connect error ENETUNREACH",
             "+0 write 10 takes 5",
             "+0 read 10 gives 5",

@@ -10,6 +10,7 @@ mod demux;
 mod flow;
 mod listeners;
 mod lists;
+mod loopback;
 mod opening;
 mod options;
 mod outbox;
@@ -27,6 +28,7 @@ use self::demux::{FlowId, Flows};
 use self::flow::{Flow, FlowEntry, Owner};
 use self::listeners::Listeners;
 use self::lists::{FlowList, Links};
+use self::loopback::Loopback;
 pub use self::options::SocketOptions;
 use self::outbox::{OUTBOX_CAPACITY, Outbox};
 use self::ports::EphemeralPorts;
@@ -35,7 +37,7 @@ use self::socket::Socket;
 pub use self::socket::{ConnectionInfo, EchoReply, Readiness, Shutdown, SocketId};
 use crate::collections::{OnceQueue, SecondaryMap, SlotMap};
 use crate::config::{ConfigError, StackConfig};
-use crate::ip::{Datagram, IcmpError, Ipv4, Packet, Verdict};
+use crate::ip::{Datagram, IcmpError, Ipv4, Packet, Verdict, Via};
 use crate::observe::{DropReason, Event, Observer, TcpState};
 use crate::packet::{Frame, Head, Outgoing};
 use crate::rng::{Rng, Seed};
@@ -93,6 +95,8 @@ pub struct Stack {
     /// Packets of our own making that no flow sends any more: RSTs of flows that are gone, and
     /// datagrams. Each is the consequence of one call or of one flow's end.
     departures: VecDeque<Outgoing>,
+    /// Packets to ourselves that have left and not arrived.
+    loopback: Loopback,
     /// Sockets whose readiness may have changed.
     dirty: OnceQueue<SocketId>,
     /// Octets that all TCP buffers hold.
@@ -125,6 +129,7 @@ impl Stack {
             ready: Ready::default(),
             outbox: Outbox::new(OUTBOX_CAPACITY),
             departures: VecDeque::new(),
+            loopback: Loopback::default(),
             dirty: OnceQueue::default(),
             memory: 0,
             config,
@@ -133,8 +138,12 @@ impl Stack {
 
     /// A packet arrived at `now`, which is when it was read from the device.
     pub fn receive(&mut self, now: Instant, frame: Frame, observer: &mut dyn Observer) {
+        self.receive_via(now, frame, Via::Device, observer);
+    }
+
+    fn receive_via(&mut self, now: Instant, frame: Frame, via: Via, observer: &mut dyn Observer) {
         observer.on_event(now, &Event::PacketReceived { len: frame.octets().len() });
-        let dropped = match self.ip.input(frame) {
+        let dropped = match self.ip.input(frame, via) {
             Verdict::Deliver(datagram) => self.deliver(now, &datagram, observer),
             Verdict::EchoReply(echo) => self.receive_echo(&echo),
             Verdict::Error(error) => self.receive_error(&error, observer, now),
@@ -179,7 +188,26 @@ impl Stack {
     }
 
     /// The next packet to send, or `None` when there is nothing (more) to send at `now`.
+    ///
+    /// Packets to our own addresses are none of these: they arrive here again, within this call.
+    /// So the readiness of sockets may change in it. If there are very many, the rest arrives in
+    /// later calls, and [`next_timeout`](Self::next_timeout) is not after `now` until then.
     pub fn transmit(&mut self, now: Instant, observer: &mut dyn Observer) -> Option<Outgoing> {
+        let mut left = loopback::PACKETS_MAX;
+        loop {
+            let next = if self.loopback.is_full() { None } else { self.next_packet(now, observer) };
+            match next {
+                Some(packet) if self.ip.is_to_ourselves(&packet.head) => {
+                    self.loopback.push(&packet);
+                }
+                Some(packet) => return Some(packet),
+                None if self.loop_back(now, &mut left, observer) => {}
+                None => return None,
+            }
+        }
+    }
+
+    fn next_packet(&mut self, now: Instant, observer: &mut dyn Observer) -> Option<Outgoing> {
         let packet = match self.outbox.pop().or_else(|| self.departures.pop_front()) {
             Some(packet) => packet,
             None => self.transmit_flow(now, observer)?,
@@ -241,7 +269,7 @@ impl Stack {
     /// When [`on_timeout`](Self::on_timeout) next has something to do; it may be in the past.
     /// Call it after `transmit` has returned nothing.
     pub fn next_timeout(&mut self) -> Option<Instant> {
-        self.deadlines.next()
+        self.loopback.due().or_else(|| self.deadlines.next())
     }
 
     /// Runs what is due at `now`.

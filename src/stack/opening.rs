@@ -23,11 +23,8 @@ impl Stack {
         let remote = Endpoint::from(remote);
         let peer = remote.ipv4().ok_or(SocketError::InvalidAddress)?;
         // RFC 9293 §3.9.1.1, MUST-46: no packet leaves for an address that no host can have.
-        if !self.ip.is_valid_remote(peer) || remote.port() == 0 {
+        if !self.ip.is_host(peer) || remote.port() == 0 {
             return Err(SocketError::InvalidAddress);
-        }
-        if self.ip.is_ours(peer) {
-            return Err(SocketError::AddressNotAvailable); // There is no loopback.
         }
         if self.flows.len() >= self.config.limits.connections_max {
             return Err(SocketError::NoBuffers);

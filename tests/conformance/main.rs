@@ -11,6 +11,7 @@ mod drops;
 mod handshake;
 mod icmp;
 mod listener;
+mod loopback;
 mod options;
 mod reset;
 mod retransmission;

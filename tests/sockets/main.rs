@@ -11,6 +11,7 @@ mod blocking;
 mod devices;
 mod ends;
 mod lifecycle;
+mod loopback;
 mod support;
 #[cfg(feature = "tokio")]
 mod tokio;

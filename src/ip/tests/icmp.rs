@@ -27,7 +27,7 @@ fn ping() -> Vec<u8> {
 }
 
 fn answer(ip: &mut Ipv4, octets: Vec<u8>) -> Vec<u8> {
-    match ip.input(Frame::new(octets)) {
+    match ip.input(Frame::new(octets), Via::Device) {
         Verdict::Answer(outgoing) => outgoing.to_frame().octets().to_vec(),
         other => panic!("{other:?}"),
     }
@@ -40,7 +40,7 @@ fn quote() -> Vec<u8> {
 }
 
 fn error_of(ip: &mut Ipv4, message: &[u8]) -> Result<IcmpError, DropReason> {
-    match ip.input(Frame::new(packet(FOREIGN, HERE, 1, message))) {
+    match ip.input(Frame::new(packet(FOREIGN, HERE, 1, message)), Via::Device) {
         Verdict::Error(error) => Ok(error),
         Verdict::Drop(reason) => Err(reason),
         other => panic!("{other:?}"),
@@ -123,11 +123,23 @@ fn an_icmp_message_shorter_than_its_header_is_dropped() {
     }
 }
 
+/// Nobody outside has seen a packet of the loopback, so an error about one is forged.
+#[test]
+fn an_error_about_what_we_sent_to_ourselves_is_believed_only_by_the_loopback() {
+    let datagram = packet(HERE, HERE, 17, &[0x13, 0x88, 0, 53, 0, 9, 0xbe, 0xef]);
+    let error = message(3, 3, [0; 4], &datagram);
+    assert_eq!(error_of(&mut host(), &error).unwrap_err(), IcmpQuote);
+    let looped = Frame::new(packet(HERE, HERE, 1, &error));
+    let verdict = host().input(looped, Via::Loopback);
+    let Verdict::Error(error) = verdict else { panic!("{verdict:?}") };
+    assert_eq!((error.local, error.remote), (HERE, HERE));
+}
+
 #[test]
 fn an_echo_reply_is_handed_up() {
     let mut octets = packet(PEER, HERE, 1, &message(0, 0, [0x12, 0x34, 0, 7], b"abc"));
     octets[8] = 63;
-    let Verdict::EchoReply(echo) = host().input(Frame::new(sealed(octets))) else {
+    let Verdict::EchoReply(echo) = host().input(Frame::new(sealed(octets)), Via::Device) else {
         panic!("no echo reply");
     };
     let expected = Echo { source: PEER, ident: 0x1234, sequence: 7, ttl: 63, data_len: 3 };
@@ -144,7 +156,7 @@ fn an_echo_request_of_ours_leaves_as_rfc_792_draws_it() {
     assert_eq!((octets[8], octets[9]), (5, 1));
     assert_eq!(octets[20..], ping());
     for (destination, data_len, error) in [
-        (HERE, 0, SendError::Destination),
+        (Ipv4Addr::LOCALHOST, 0, SendError::Destination),
         (Ipv4Addr::UNSPECIFIED, 0, SendError::Destination),
         (PEER, 1473, SendError::TooLong),
     ] {
@@ -313,7 +325,7 @@ fn nothing_else_that_forbids_a_complaint_is_delivered() {
     martian[12] = 127;
     let error = packet(PEER, HERE, 1, &message(3, 3, [0; 4], &quote()));
     for octets in [sealed(fragment), sealed(martian), error] {
-        let verdict = host().input(Frame::new(octets));
+        let verdict = host().input(Frame::new(octets), Via::Device);
         assert!(matches!(verdict, Verdict::Drop(_) | Verdict::Error(_)), "{verdict:?}");
     }
 }

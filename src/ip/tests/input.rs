@@ -84,6 +84,25 @@ fn only_what_another_host_can_have_is_a_source() {
     }
 }
 
+/// RFC 9293 §3.9.2.3: what the device brings from our own address is forged, what the loopback
+/// brings is not; a source that nobody can have is refused by either way.
+#[test]
+fn must_63_our_own_address_is_a_source_only_by_the_loopback() {
+    for (source, via, reason) in [
+        (HERE, Via::Device, Some(OwnSource)),
+        (HERE, Via::Loopback, None),
+        (Ipv4Addr::LOCALHOST, Via::Loopback, Some(MartianSource)),
+        (DIRECTED_BROADCAST, Via::Loopback, Some(MartianSource)),
+    ] {
+        let verdict = host().input(Frame::new(packet(source, HERE, 253, b"hello")), via);
+        let dropped = match verdict {
+            Verdict::Drop(reason) => Some(reason),
+            _ => None,
+        };
+        assert_eq!(dropped, reason, "{source} {via:?}");
+    }
+}
+
 #[test]
 fn only_our_addresses_broadcasts_and_groups_are_destinations() {
     let mut ip = host_with(|config| config.addresses.push("192.0.2.9/32".parse().unwrap()));
@@ -104,7 +123,7 @@ fn only_our_addresses_broadcasts_and_groups_are_destinations() {
         ([0, 0, 0, 0], None),
     ] {
         let octets = packet(PEER, destination.into(), 253, b"hello");
-        match ip.input(Frame::new(octets)) {
+        match ip.input(Frame::new(octets), Via::Device) {
             Verdict::Deliver(datagram) => {
                 assert_eq!((Some(datagram.cast), datagram.is_ours), (cast, true));
             }
@@ -248,6 +267,6 @@ fn no_octets_whatever_make_input_panic() {
         }
         let mut octets = sealed(octets);
         octets.truncate(usize::try_from(rng.below(40)).unwrap());
-        ip.input(Frame::new(octets));
+        ip.input(Frame::new(octets), Via::Device);
     }
 }

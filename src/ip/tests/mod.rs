@@ -74,7 +74,7 @@ fn altered(alter: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
 
 /// Why the packet is dropped; `None` if it is not.
 fn dropped(ip: &mut Ipv4, octets: Vec<u8>) -> Option<DropReason> {
-    match ip.input(Frame::new(octets)) {
+    match ip.input(Frame::new(octets), Via::Device) {
         Verdict::Drop(reason) => Some(reason),
         Verdict::Deliver(_) | Verdict::EchoReply(_) | Verdict::Error(_) | Verdict::Answer(_) => {
             None
@@ -84,7 +84,7 @@ fn dropped(ip: &mut Ipv4, octets: Vec<u8>) -> Option<DropReason> {
 
 /// The datagram that the packet holds.
 fn delivered(ip: &mut Ipv4, octets: Vec<u8>) -> Datagram {
-    match ip.input(Frame::new(octets)) {
+    match ip.input(Frame::new(octets), Via::Device) {
         Verdict::Deliver(datagram) => datagram,
         other => panic!("{other:?}"),
     }

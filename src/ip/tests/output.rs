@@ -97,7 +97,7 @@ fn only_where_somebody_can_be_do_packets_go() {
         ([10, 7, 0, 255], true),
         ([255, 255, 255, 255], true),
         ([224, 0, 0, 1], true),
-        ([10, 7, 0, 2], false),
+        ([10, 7, 0, 2], true),
         ([0, 0, 0, 0], false),
         ([127, 0, 0, 1], false),
         ([240, 0, 0, 1], false),
@@ -111,17 +111,17 @@ fn only_where_somebody_can_be_do_packets_go() {
 }
 
 #[test]
-fn a_peer_is_a_host_and_not_we() {
+fn a_peer_is_a_host_and_may_be_ourselves() {
     for (addr, is_peer) in [
         (PEER, true),
-        (HERE, false),
+        (HERE, true),
         (DIRECTED_BROADCAST, false),
         (Ipv4Addr::BROADCAST, false),
         (ALL_HOSTS, false),
         (Ipv4Addr::LOCALHOST, false),
         (Ipv4Addr::UNSPECIFIED, false),
     ] {
-        assert_eq!(host().is_valid_remote(addr), is_peer, "{addr}");
+        assert_eq!(host().is_host(addr), is_peer, "{addr}");
     }
 }
 
@@ -138,9 +138,24 @@ fn the_source_lies_in_the_narrowest_network_of_the_destination() {
         ([192, 0, 2, 9], [192, 0, 2, 2]),
         ([192, 0, 2, 255], [192, 0, 2, 2]),
         ([198, 51, 100, 1], [10, 7, 0, 2]),
+        ([10, 7, 0, 3], [10, 7, 0, 3]), // To ourselves from ourselves.
     ] {
         assert_eq!(ip.source_for(destination.into()), Some(source.into()));
     }
+}
+
+#[test]
+fn a_packet_to_one_of_our_addresses_is_one_to_ourselves() {
+    for (destination, is_ours) in
+        [(HERE, true), (PEER, false), (DIRECTED_BROADCAST, false), (ALL_HOSTS, false)]
+    {
+        let mut head = Head::new();
+        let packet = Packet { destination, ..PACKET };
+        let mut ip = host();
+        ip.output(&packet, 1, &mut head).unwrap();
+        assert_eq!(ip.is_to_ourselves(&head), is_ours, "{destination}");
+    }
+    assert!(!host().is_to_ourselves(&Head::new()));
 }
 
 #[test]
