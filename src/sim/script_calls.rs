@@ -91,18 +91,11 @@ impl Player {
                 let socket = self.socket(label)?;
                 must("shutdown", self.stack.shutdown(now, socket, *how))
             }
-            Call::Close => {
-                let socket = self.socket(label)?;
-                self.stack.close(now, socket);
-                self.flow(label).socket = None;
-                Ok(())
-            }
+            Call::Close => self.close(label),
             Call::Abort => {
                 let socket = self.socket(label)?;
                 self.change(socket, |options| options.linger = Some(Duration::ZERO))?;
-                self.stack.close(now, socket);
-                self.flow(label).socket = None;
-                Ok(())
+                self.close(label)
             }
             Call::NoDelay(nodelay) => {
                 let socket = self.new_socket(label)?;
@@ -132,6 +125,13 @@ impl Player {
             }
             Call::UdpRecv(wanted) => self.udp_recv(label, wanted),
         }
+    }
+
+    fn close(&mut self, label: &str) -> Result<(), String> {
+        let socket = self.socket(label)?;
+        self.stack.close(self.now, socket);
+        self.flow(label).socket = None;
+        Ok(())
     }
 
     /// Changes the options of a socket.
