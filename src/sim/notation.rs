@@ -8,6 +8,8 @@
 //! - Options are `mss N`, `wscale N`, `sackOK`, `sack A:B C:D`, `TS val N ecr N`, `nop`, `eol`, and
 //!   `raw HEX` for the octets of anything else. What leaves may say `<...>`: any options. Without
 //!   `<>` there must be none. Padding and order are not compared.
+//! - The stack's timestamps count from the one on its first SYN, in `val` as in the `ecr` of a
+//!   segment with ACK that brings it back; the peer's stand as they are.
 
 use std::fmt::{self, Write as _};
 
@@ -20,6 +22,8 @@ pub struct Bases {
     pub ours: u32,
     /// The peer's, which the script plays.
     pub peers: u32,
+    /// The timestamp on the stack's first SYN, if it had one.
+    pub our_clock: u32,
 }
 
 /// Who sends a segment.
@@ -39,6 +43,22 @@ impl Bases {
             Sender::Peer => (self.peers, self.ours),
         }
     }
+
+    /// The stack's first SYN has been seen.
+    pub(super) fn learn(&mut self, syn: &TcpSegment) {
+        self.ours = syn.seq;
+        let items = decode_options(&syn.options, 0, (0, 0));
+        self.our_clock = items.iter().find_map(OptionItem::timestamp).unwrap_or(0);
+    }
+
+    /// From where the timestamps of a segment count: TSval and TSecr.
+    fn clocks(self, sender: Sender, has_ack: bool) -> (u32, u32) {
+        match sender {
+            Sender::Stack => (self.our_clock, 0),
+            Sender::Peer if has_ack => (0, self.our_clock),
+            Sender::Peer => (0, 0),
+        }
+    }
 }
 
 /// One option, with relative numbers.
@@ -53,6 +73,16 @@ pub enum OptionItem {
     Nop,
     EndOfList,
     Raw(Vec<u8>),
+}
+
+impl OptionItem {
+    /// TSval.
+    fn timestamp(&self) -> Option<u32> {
+        match *self {
+            Self::Timestamps { value, .. } => Some(value),
+            _ => None,
+        }
+    }
 }
 
 /// The options of a segment.
@@ -141,7 +171,10 @@ impl SegmentLine {
         header.urgent = self.urgent.unwrap_or(0);
         header.options = match &self.options {
             OptionList::Any => Vec::new(),
-            OptionList::These(items) => encode_options(items, other),
+            OptionList::These(items) => {
+                let clocks = bases.clocks(sender, self.ack.is_some());
+                encode_options(items, other, clocks)
+            }
         };
         let syn = u32::from(self.flags.contains(TcpFlags::SYN));
         let position = self.seq.wrapping_add(syn).wrapping_sub(1);
@@ -160,7 +193,11 @@ impl SegmentLine {
             ack: has_ack.then(|| segment.ack.wrapping_sub(other)),
             window: Some(segment.window),
             urgent: has_urgent.then_some(segment.urgent),
-            options: OptionList::These(decode_options(&segment.options, other)),
+            options: OptionList::These(decode_options(
+                &segment.options,
+                other,
+                bases.clocks(sender, has_ack),
+            )),
         }
     }
 
@@ -275,8 +312,8 @@ pub(super) fn number<T: std::str::FromStr>(word: Option<&str>) -> Result<T, Stri
     word.parse().map_err(|_| format!("`{word}` is no number that fits here"))
 }
 
-/// The octets of `items`; numbers in SACK blocks count from `base`.
-fn encode_options(items: &[OptionItem], base: u32) -> Vec<u8> {
+/// The octets of `items`; numbers in SACK blocks count from `base`, timestamps from `clocks`.
+fn encode_options(items: &[OptionItem], base: u32, clocks: (u32, u32)) -> Vec<u8> {
     let mut octets = Vec::new();
     for item in items {
         match item {
@@ -296,8 +333,8 @@ fn encode_options(items: &[OptionItem], base: u32) -> Vec<u8> {
             }
             OptionItem::Timestamps { value, echo } => {
                 octets.extend([8, 10]);
-                octets.extend(value.to_be_bytes());
-                octets.extend(echo.to_be_bytes());
+                octets.extend(clocks.0.wrapping_add(*value).to_be_bytes());
+                octets.extend(clocks.1.wrapping_add(*echo).to_be_bytes());
             }
             OptionItem::Nop => octets.push(1),
             OptionItem::EndOfList => octets.push(0),
@@ -308,7 +345,7 @@ fn encode_options(items: &[OptionItem], base: u32) -> Vec<u8> {
 }
 
 /// The items that `octets` hold; what is malformed ends the list as `raw`.
-fn decode_options(mut octets: &[u8], base: u32) -> Vec<OptionItem> {
+fn decode_options(mut octets: &[u8], base: u32, clocks: (u32, u32)) -> Vec<OptionItem> {
     let mut items = Vec::new();
     loop {
         let len = match *octets {
@@ -322,12 +359,12 @@ fn decode_options(mut octets: &[u8], base: u32) -> Vec<OptionItem> {
             _ => octets.len(),
         };
         let (option, rest) = octets.split_at(len);
-        items.push(decode_option(option, base));
+        items.push(decode_option(option, base, clocks));
         octets = rest;
     }
 }
 
-fn decode_option(option: &[u8], base: u32) -> OptionItem {
+fn decode_option(option: &[u8], base: u32, clocks: (u32, u32)) -> OptionItem {
     let word = |octets: &[u8]| octets.try_into().map_or(0, u32::from_be_bytes);
     match *option {
         [1] => OptionItem::Nop,
@@ -343,7 +380,10 @@ fn decode_option(option: &[u8], base: u32) -> OptionItem {
         }
         [8, 10, ref both @ ..] => {
             let (value, echo) = both.split_at(both.len() / 2);
-            OptionItem::Timestamps { value: word(value), echo: word(echo) }
+            OptionItem::Timestamps {
+                value: word(value).wrapping_sub(clocks.0),
+                echo: word(echo).wrapping_sub(clocks.1),
+            }
         }
         _ => OptionItem::Raw(option.to_vec()),
     }
@@ -419,7 +459,7 @@ mod tests {
     use crate::sim::craft::Packet;
 
     /// Both initial sequence numbers a few octets before the wrap.
-    const BASES: Bases = Bases { ours: u32::MAX - 2, peers: u32::MAX - 1 };
+    const BASES: Bases = Bases { ours: u32::MAX - 2, peers: u32::MAX - 1, our_clock: u32::MAX - 3 };
 
     fn there_and_back(text: &str, sender: Sender) -> String {
         let (line, rest) = SegmentLine::parse(text).unwrap();
@@ -436,6 +476,7 @@ mod tests {
             "S 0:0(0) win 65535 <mss 1460,nop,wscale 7>",
             "S. 0:0(0) ack 1 win 0 <mss 536,sackOK,TS val 7 ecr 0>",
             "P. 1:1001(1000) ack 1 win 257",
+            ". 1:1(0) ack 1 win 257 <TS val 7 ecr 9>",
             "FP. 4294967290:4294967295(5) ack 4294967295 win 9",
             ". 1:1(0) ack 1 win 5 <nop,nop,sack 2001:3001 5001:6001>",
             "R 77:77(0) win 0",

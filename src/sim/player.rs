@@ -17,6 +17,9 @@ use crate::wire::display::describe;
 /// RFC 9293 §3.4.1: the clock of initial sequence numbers ticks about every 4 microseconds.
 const ISN_TICK: Duration = Duration::from_micros(4);
 
+/// RFC 7323 §5.4: the clock of timestamps ticks every millisecond.
+const TIMESTAMP_TICK: Duration = Duration::from_millis(1);
+
 /// How often a timer may run at one moment before the script gives the stack up.
 const TIMER_RUNS_MAX: u32 = 1000;
 
@@ -84,11 +87,11 @@ impl Player {
             counters: Counters::default(),
             trace: Vec::new(),
         };
-        if let Some(wanted) = script.our_iss {
-            player.start = player.moment_of_iss(wanted)?;
+        if script.our_iss.is_some() || script.our_clock.is_some() {
+            player.start = player.moment_of(script)?;
             player.stack = make()?;
             player.now = player.start;
-            player.our_iss = Some(wanted);
+            player.our_iss = script.our_iss;
             (player.listener, player.counters) = (None, Counters::default());
             player.flows.clear();
             player.sent.clear();
@@ -97,11 +100,11 @@ impl Player {
         Ok(player)
     }
 
-    /// Learns from a trial connection when the stack's clock will choose `wanted`.
-    fn moment_of_iss(&mut self, wanted: u32) -> Result<Instant, Failure> {
+    /// Learns from a trial connection when the stack's clocks will say what the script wants.
+    fn moment_of(&mut self, script: &Script) -> Result<Instant, Failure> {
         let trial = format!(
             "+0 socket listen {STACK_PORT}
-             +0 < S 0:0(0) win 1 <mss 1460>
+             +0 < S 0:0(0) win 1 <mss 1460,TS val 0 ecr 0>
              +0 > S. 0:0(0) ack 1 <...>"
         );
         for statement in parse_script(&trial).map_err(Failure::of_script)? {
@@ -109,8 +112,13 @@ impl Player {
                 return Err(self.failure(&statement, &why));
             }
         }
-        let at_zero = self.flow("").bases.ours;
-        Ok(Instant::ZERO + ISN_TICK * wanted.wrapping_sub(at_zero))
+        let at_zero = self.flow("").bases;
+        let wait = match (script.our_iss, script.our_clock) {
+            (Some(iss), None) => ISN_TICK * iss.wrapping_sub(at_zero.ours),
+            (None, Some(clock)) => TIMESTAMP_TICK * clock.wrapping_sub(at_zero.our_clock),
+            _ => return Err(Failure::of_script("one clock at a time can be set".into())),
+        };
+        Ok(Instant::ZERO + wait)
     }
 
     /// The connection of this label, made at its first use.
@@ -123,7 +131,7 @@ impl Player {
         self.flows.entry(label.to_owned()).or_insert_with(|| Flow {
             peer: SocketAddrV4::new(PEER_ADDR, PEER_PORT + offset),
             local: SocketAddrV4::new(addr, port),
-            bases: Bases { ours: 0, peers },
+            bases: Bases { ours: 0, peers, our_clock: 0 },
             is_base_known: false,
             socket: None,
             written: 0,
@@ -232,7 +240,7 @@ impl Player {
         if let (Content::Tcp(segment), Some((label, flow))) = (&packet.content, owner) {
             let mut bases = flow.bases;
             if !flow.is_base_known && segment.flags.contains(TcpFlags::SYN) {
-                bases.ours = segment.seq;
+                bases.learn(segment);
             }
             let line = SegmentLine::of(Sender::Stack, bases, segment);
             let colon = if label.is_empty() { "" } else { ": " };
@@ -335,7 +343,7 @@ impl Player {
                 }
                 if segment.flags.contains(TcpFlags::SYN) && !flow.is_base_known {
                     flow.is_base_known = true;
-                    flow.bases.ours = segment.seq;
+                    flow.bases.learn(segment);
                     if label.is_empty() && our_iss.is_some_and(|iss| iss != segment.seq) {
                         return Err(format!("our ISS became {}", segment.seq));
                     }

@@ -47,6 +47,7 @@ pub struct Script {
     pub(super) seed: u64,
     pub(super) peer_iss: u32,
     pub(super) our_iss: Option<u32>,
+    pub(super) our_clock: Option<u32>,
     prelude: String,
 }
 
@@ -71,7 +72,14 @@ pub fn established(settings: &str) -> Script {
 impl Script {
     /// A script against a stack of this configuration.
     pub fn new(config: StackConfig) -> Self {
-        Self { config, seed: 1, peer_iss: 0, our_iss: None, prelude: String::new() }
+        Self {
+            config,
+            seed: 1,
+            peer_iss: 0,
+            our_iss: None,
+            our_clock: None,
+            prelude: String::new(),
+        }
     }
 
     /// The seed of the stack. 1
@@ -96,9 +104,19 @@ impl Script {
         self
     }
 
+    /// The stack's timestamp on its first SYN towards the connection without a label, on port 80:
+    /// the script starts at the moment at which its clock says so.
+    #[must_use]
+    pub fn our_clock(mut self, value: u32) -> Self {
+        self.our_clock = Some(value);
+        self
+    }
+
     /// Opens the connection without a label, by the peer, before the first line. `settings`, each
-    /// with its default: `rtt 100ms, mss 1460, wscale 7, win 512`; `wscale off` is no option, and
-    /// `win` is the field of the third segment of the handshake.
+    /// with its default: `rtt 100ms, mss 1460, wscale 7, win 512, sack off, ts off`; `wscale off`
+    /// is no option, and `win` is the field of the third segment of the handshake. With `sack on`
+    /// and `ts on` the peer offers these options; its timestamps are 1000 on the SYN and, one
+    /// round trip of milliseconds later, on the third segment.
     ///
     /// # Panics
     /// If a setting is not understood.
@@ -106,6 +124,7 @@ impl Script {
     #[track_caller]
     pub fn established(mut self, settings: &str) -> Self {
         let (mut rtt, mut mss, mut scale, mut window) = (100, 1460, Some(7), 512);
+        let (mut sack, mut timestamps) = (false, false);
         for setting in settings.split(',').map(str::trim).filter(|s| !s.is_empty()) {
             let (name, value) = setting.split_once(' ').unwrap_or((setting, ""));
             match name {
@@ -114,15 +133,27 @@ impl Script {
                 "wscale" if value == "off" => scale = None,
                 "wscale" => scale = Some(read(value)),
                 "win" => window = read(value),
+                "sack" => sack = is_on(setting, value),
+                "ts" => timestamps = is_on(setting, value),
                 _ => panic!("`{setting}` is no setting of a connection"),
             }
         }
+        let mut options = String::new();
+        let mut third = String::new();
+        if sack {
+            options.push_str(",sackOK");
+        }
+        if timestamps {
+            options.push_str(",TS val 1000 ecr 0");
+            third = format!("<TS val {} ecr 0>", 1000 + rtt);
+        }
         let scale = scale.map_or(String::new(), |shift: u32| format!(",nop,wscale {shift}"));
+        options.push_str(&scale);
         self.prelude = format!(
             "+0 socket listen {STACK_PORT}
-             +0 < S 0:0(0) win 65535 <mss {mss}{scale}>
+             +0 < S 0:0(0) win 65535 <mss {mss}{options}>
              +0 > S. 0:0(0) ack 1 <...>
-             +{}.{:03} < . 1:1(0) ack 1 win {window}
+             +{}.{:03} < . 1:1(0) ack 1 win {window} {third}
              +0 accept",
             rtt / 1000,
             rtt % 1000,
@@ -157,6 +188,15 @@ impl Script {
             }
         }
         player.finish()
+    }
+}
+
+#[track_caller]
+fn is_on(setting: &str, value: &str) -> bool {
+    match value {
+        "on" => true,
+        "off" => false,
+        _ => panic!("`{setting}` is neither on nor off"),
     }
 }
 

@@ -107,7 +107,7 @@ impl Player {
             }
             Call::Incarnation(iss) => {
                 let flow = self.flow(label);
-                flow.bases = Bases { ours: 0, peers: *iss };
+                flow.bases = Bases { ours: 0, peers: *iss, our_clock: 0 };
                 (flow.is_base_known, flow.written, flow.read) = (false, 0, 0);
                 Ok(())
             }

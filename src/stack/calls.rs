@@ -393,7 +393,7 @@ impl Stack {
                 self.give_to(flow, Owner::Nobody);
                 let Some(entry) = self.flows.get_mut(flow) else { return };
                 let Some(open) = entry.connection_mut() else { return };
-                match if is_abort { None } else { Some(open.abandon()) } {
+                match if is_abort { None } else { Some(open.abandon(now)) } {
                     Some(None) => self.touch_flow(flow),
                     // Nobody will read what came: the peer must learn that (SHLD-3).
                     Some(Some(_)) | None => self.abort_flow(now, flow),

@@ -93,7 +93,7 @@ impl Stack {
     /// Aborts a flow whose socket is gone or gives it up: the peer is told by an RST.
     pub(super) fn abort_flow(&mut self, now: Instant, id: FlowId) {
         let Some(entry) = self.flows.get(id) else { return };
-        let reset = entry.abort();
+        let reset = entry.abort(now);
         if let Some(entry) = self.remove_flow(now, id, &mut ())
             && let Some(reset) = reset
         {
@@ -149,7 +149,7 @@ impl Stack {
     pub fn abort_all(&mut self, now: Instant, error: SocketError) {
         let flows: Vec<_> = self.flows.iter().map(|(id, _)| id).collect();
         for id in flows {
-            let reset = self.flows.get(id).and_then(FlowEntry::abort);
+            let reset = self.flows.get(id).and_then(|entry| entry.abort(now));
             let Some(entry) = self.remove_flow(now, id, &mut ()) else { continue };
             if let Some(reset) = reset {
                 self.depart(&entry, reset);

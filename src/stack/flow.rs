@@ -82,19 +82,19 @@ impl FlowEntry {
     /// The next segment to send.
     pub(super) fn transmit(&mut self, now: Instant, may_grow: bool) -> Option<SegmentPlan> {
         match &mut self.flow {
-            Flow::Connecting(connecting) => connecting.transmit(),
-            Flow::HalfOpen(half_open) => half_open.transmit(),
+            Flow::Connecting(connecting) => connecting.transmit(now),
+            Flow::HalfOpen(half_open) => half_open.transmit(now),
             Flow::Open(connection) => connection.transmit(now, may_grow),
             Flow::TimeWait(time_wait) => time_wait.transmit(),
         }
     }
 
     /// The RST that tells the peer that the flow is no more, where one is due.
-    pub(super) fn abort(&self) -> Option<SegmentPlan> {
+    pub(super) fn abort(&self, now: Instant) -> Option<SegmentPlan> {
         match &self.flow {
-            Flow::Connecting(connecting) => connecting.abort(),
-            Flow::HalfOpen(half_open) => Some(half_open.abort()),
-            Flow::Open(connection) => Some(connection.abort()),
+            Flow::Connecting(connecting) => connecting.abort(now),
+            Flow::HalfOpen(half_open) => Some(half_open.abort(now)),
+            Flow::Open(connection) => Some(connection.abort(now)),
             Flow::TimeWait(_) => None,
         }
     }

@@ -43,8 +43,8 @@ impl Stack {
         };
         let tuple = tuple_from(port.ok_or(SocketError::AddressNotAvailable)?);
         let iss = self.isn.isn(now, &tuple);
-        let mtu = self.config.interface.mtu;
-        let offer = Offer::new(&self.config.tcp, mtu, options.receive_buffer);
+        let (mtu, clock) = (self.config.interface.mtu, self.isn.timestamp_clock(&tuple));
+        let offer = Offer::new(&self.config.tcp, mtu, options.receive_buffer, clock);
         let connecting = Connecting::new(now, &self.config.tcp, iss, offer, options.receive_buffer);
         let flow = Flow::Connecting(Box::new(connecting));
         let flow = self.insert_flow(tuple, flow, Owner::Socket(id), options.ttl, options.dscp());

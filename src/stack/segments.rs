@@ -133,7 +133,8 @@ impl Stack {
         let iss = floor.map_or(isn, |floor| SeqNumber::max_of(isn, floor + 65_537));
         let entry = self.listeners.get_mut(id).ok_or(DropReason::NoTcpSocket)?;
         let receive_buffer = entry.settings.receive_buffer;
-        let offer = Offer::new(&self.config.tcp, self.config.interface.mtu, receive_buffer);
+        let (mtu, clock) = (self.config.interface.mtu, self.isn.timestamp_clock(&tuple));
+        let offer = Offer::new(&self.config.tcp, mtu, receive_buffer, clock);
         let retries = self.config.tcp.syn_ack_retries;
         let half_open = HalfOpen::new(now, syn, iss, offer, receive_buffer, retries);
         let (ttl, tos) = (entry.ttl, entry.tos);

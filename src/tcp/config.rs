@@ -6,6 +6,7 @@ use crate::time::Duration;
 /// How TCP behaves. Start from [`TcpConfig::default`] and change what you must.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
+#[expect(clippy::struct_excessive_bools, reason = "each switches one thing")]
 pub struct TcpConfig {
     /// Octets that a connection holds for its application to read. 256 KiB; a socket may set
     /// its own before it connects or listens.
@@ -19,6 +20,11 @@ pub struct TcpConfig {
     pub nagle: bool,
     /// Whether the window scale option is offered and accepted (RFC 7323 §2). On.
     pub window_scale: bool,
+    /// Whether SACK is permitted and, where the peer permits it too, sent (RFC 2018). On.
+    pub sack: bool,
+    /// Whether timestamps are offered and accepted (RFC 7323 §3): the round trip of what is sent
+    /// again, and protection against sequence numbers that wrap. 12 octets a segment. On.
+    pub timestamps: bool,
     /// Initial congestion window, segments. 10 (RFC 6928).
     pub initial_window: u32,
     /// How long a connection that closed first stays in TIME-WAIT: 2 MSL. 60 s, as Linux;
@@ -64,6 +70,8 @@ impl Default for TcpConfig {
             ack_delay: Duration::from_millis(40),
             nagle: true,
             window_scale: true,
+            sack: true,
+            timestamps: true,
             initial_window: 10,
             time_wait: Duration::from_mins(1),
             give_up_after: Duration::from_mins(15),

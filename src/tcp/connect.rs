@@ -7,6 +7,7 @@ use super::negotiated::{Negotiated, Offer};
 use super::reset::reset_for;
 use super::segment::{Segment, SegmentPlan};
 use super::seq::{SeqNumber, SeqRange};
+use super::timestamps::{self, Timestamping};
 use crate::observe::{DropReason, SendReason, TcpState};
 use crate::time::{Duration, Instant};
 use crate::wire::tcp::TcpFlags;
@@ -124,8 +125,8 @@ impl Connecting {
     pub(crate) fn receive(&mut self, now: Instant, segment: &Segment) -> Verdict {
         match self.crossed.take() {
             None => self.receive_in_syn_sent(now, segment),
-            Some(crossed) => {
-                let verdict = self.receive_in_syn_received(now, segment, &crossed);
+            Some(mut crossed) => {
+                let verdict = self.receive_in_syn_received(now, segment, &mut crossed);
                 self.crossed = Some(crossed);
                 verdict
             }
@@ -150,10 +151,11 @@ impl Connecting {
         match (segment.syn, segment.ack) {
             (false, _) => Verdict::Drop(DropReason::NoAck),
             (true, Some(ack)) => {
-                let agreed = Negotiated::agree(self.offer, &segment.options);
                 // The window of a SYN is not scaled.
                 let window = u32::from(segment.window);
-                Verdict::Opened(self.opened(now, segment.seq, agreed, window, (segment.seq, ack)))
+                let from = (segment.seq, ack);
+                let options = &segment.options;
+                Verdict::Opened(self.opened(now, segment.seq, options, window, from))
             }
             (true, None) => {
                 // Simultaneous open: both SYNs have crossed; ours goes out again, with an ACK.
@@ -173,7 +175,7 @@ impl Connecting {
         &mut self,
         now: Instant,
         segment: &Segment,
-        crossed: &Crossed,
+        crossed: &mut Crossed,
     ) -> Verdict {
         let nxt = crossed.irs + 1;
         let is_in_window = SeqRange::at(nxt, u32::from(self.window)).contains(segment.seq);
@@ -190,13 +192,24 @@ impl Connecting {
             };
         }
         let agreed = Negotiated::agree(self.offer, &crossed.options);
+        if let (true, Some(recent), Some(latest)) =
+            (agreed.timestamps, &mut crossed.options.timestamps, segment.options.timestamps)
+        {
+            if timestamps::is_before(latest.value, recent.value) {
+                return self.challenge(now); // RFC 7323 §5.3, R1.
+            }
+            if segment.seq.at_or_before(nxt) {
+                *recent = latest;
+            }
+        }
         let is_ack_of_syn = segment.ack == Some(self.iss + 1);
         if segment.syn && segment.seq == crossed.irs {
             // Their SYN again, usually as SYN-ACK: with our SYN acknowledged that is all we need.
             if is_ack_of_syn {
                 let window = u32::from(crossed.window);
                 let from = (crossed.irs, self.iss + 1);
-                return Verdict::Opened(self.opened(now, crossed.irs, agreed, window, from));
+                let options = &crossed.options;
+                return Verdict::Opened(self.opened(now, crossed.irs, options, window, from));
             }
             self.owed = Owed::Syn;
             return Verdict::Stay;
@@ -208,7 +221,9 @@ impl Connecting {
             None => Verdict::Drop(DropReason::NoAck),
             Some(ack) if is_ack_of_syn => {
                 let window = u32::from(segment.window) << agreed.send_shift;
-                Verdict::Opened(self.opened(now, crossed.irs, agreed, window, (segment.seq, ack)))
+                let options = &crossed.options;
+                let from = (segment.seq, ack);
+                Verdict::Opened(self.opened(now, crossed.irs, options, window, from))
             }
             Some(_) => match reset_for(segment) {
                 Some(reset) => Verdict::Answer(reset),
@@ -225,14 +240,16 @@ impl Connecting {
         Verdict::Stay
     }
 
+    /// `options`: those of the peer's SYN.
     fn opened(
         &self,
         now: Instant,
         irs: SeqNumber,
-        agreed: Negotiated,
+        options: &TcpOptions,
         window: u32,
         window_from: (SeqNumber, SeqNumber),
     ) -> Opened {
+        let agreed = Negotiated::agree(self.offer, options);
         Opened {
             iss: self.iss,
             irs,
@@ -240,12 +257,24 @@ impl Connecting {
             window,
             window_from,
             offered: u32::from(self.window),
+            timestamps: self.timestamps(now, irs, options),
             rtt: (self.retries == 0).then(|| now - self.first_sent_at),
         }
     }
 
+    /// What the timestamps start from, if both SYNs have them.
+    fn timestamps(
+        &self,
+        now: Instant,
+        irs: SeqNumber,
+        options: &TcpOptions,
+    ) -> Option<Timestamping> {
+        let (clock, theirs) = self.offer.timestamps.zip(options.timestamps)?;
+        Some(Timestamping::new(now, clock, theirs.value, irs + 1))
+    }
+
     /// What is owed.
-    pub(crate) fn transmit(&mut self) -> Option<SegmentPlan> {
+    pub(crate) fn transmit(&mut self, now: Instant) -> Option<SegmentPlan> {
         let ack = self.crossed.as_ref().map(|crossed| crossed.irs + 1);
         let window = self.window;
         match std::mem::replace(&mut self.owed, Owed::Nothing) {
@@ -256,14 +285,17 @@ impl Connecting {
                 let window =
                     window >> Negotiated::agree(self.offer, &crossed.options).receive_shift;
                 let (reason, seq) = (SendReason::Ack, self.iss + 1);
-                Some(SegmentPlan::bare(reason, seq, ack, TcpFlags::NONE, window))
+                let mut plan = SegmentPlan::bare(reason, seq, ack, TcpFlags::NONE, window);
+                plan.options.timestamps =
+                    self.offer.answer_options(now, &crossed.options).timestamps;
+                Some(plan)
             }
             Owed::Syn => {
                 let (reason, flags) = (SendReason::Handshake, TcpFlags::SYN);
                 let mut plan = SegmentPlan::bare(reason, self.iss, ack, flags, window);
                 plan.options = match &self.crossed {
-                    None => self.offer.options(),
-                    Some(crossed) => self.offer.answer_options(&crossed.options),
+                    None => self.offer.options(now),
+                    Some(crossed) => self.offer.answer_options(now, &crossed.options),
                 };
                 Some(plan)
             }
@@ -271,9 +303,12 @@ impl Connecting {
     }
 
     /// The RST that tells the peer, if it can know of us at all.
-    pub(crate) fn abort(&self) -> Option<SegmentPlan> {
-        let ack = Some(self.crossed.as_ref()?.irs + 1);
-        Some(SegmentPlan::bare(SendReason::Reset, self.iss + 1, ack, TcpFlags::RST, 0))
+    pub(crate) fn abort(&self, now: Instant) -> Option<SegmentPlan> {
+        let crossed = self.crossed.as_ref()?;
+        let ack = Some(crossed.irs + 1);
+        let mut reset = SegmentPlan::bare(SendReason::Reset, self.iss + 1, ack, TcpFlags::RST, 0);
+        reset.options.timestamps = self.offer.answer_options(now, &crossed.options).timestamps;
+        Some(reset)
     }
 }
 

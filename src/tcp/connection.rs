@@ -16,6 +16,7 @@ use super::send::{Blocked, SendSide};
 use super::seq::SeqNumber;
 use super::state::State;
 use super::time_wait::TimeWait;
+use super::timestamps::Timestamping;
 use crate::observe::{DropReason, SendReason, TcpState};
 use crate::time::{Duration, Instant};
 use crate::wire::tcp::TcpFlags;
@@ -34,6 +35,8 @@ pub(crate) struct Connection {
     pub(super) send: SendSide,
     /// RCV.* and the octets not yet read.
     pub(super) receive: ReceiveSide,
+    /// TS.Recent and our own clock; `None` unless both SYNs had timestamps.
+    pub(super) timestamps: Option<Timestamping>,
     /// Whether an acknowledgment is owed, and how long it may wait.
     pub(super) acks: AckScheduler,
     /// SRTT and RTTVAR.
@@ -76,6 +79,8 @@ pub(crate) struct Opened {
     pub(crate) window_from: (SeqNumber, SeqNumber),
     /// The window that we announced with our SYN, octets.
     pub(crate) offered: u32,
+    /// What the timestamps start from, where they are agreed.
+    pub(crate) timestamps: Option<Timestamping>,
     /// The round trip of our SYN if it was sent once.
     pub(crate) rtt: Option<Duration>,
 }
@@ -127,7 +132,7 @@ pub(crate) struct Outcome {
 impl Connection {
     /// The connection that a handshake has opened.
     pub(crate) fn new(config: &TcpConfig, settings: &Settings, opened: &Opened) -> Self {
-        let Opened { iss, irs, agreed, window, window_from, offered, rtt } = *opened;
+        let Opened { iss, irs, agreed, window, window_from, offered, timestamps, rtt } = *opened;
         let mut estimator = RttEstimator::default();
         match rtt {
             Some(rtt) => estimator.sample(rtt),
@@ -137,7 +142,7 @@ impl Connection {
         send.set_nodelay(settings.nodelay);
         // The socket may have been told of a smaller buffer since the window was offered.
         let receive_buffer = settings.receive_buffer.max(offered);
-        let mss = u32::from(agreed.send_mss);
+        let mss = send.mss();
         // RFC 5681 §3.1: after the loss of a SYN the initial window is one segment.
         let initial_window = if rtt.is_some() { config.initial_window } else { 1 };
         Self {
@@ -145,6 +150,7 @@ impl Connection {
             agreed,
             send,
             receive: ReceiveSide::new(irs, agreed, offered, receive_buffer),
+            timestamps,
             acks: AckScheduler::new(config.ack_delay),
             rtt: estimator,
             recovery: Recovery::new(iss + 1),
@@ -194,9 +200,9 @@ impl Connection {
 
     /// The socket goes away. What was written is still sent; if something was not read, the peer
     /// must learn that it is lost, and the connection is reset (SHLD-3, RFC 2525 §2.17).
-    pub(crate) fn abandon(&mut self) -> Option<End> {
+    pub(crate) fn abandon(&mut self, now: Instant) -> Option<End> {
         if self.receive.readable() > 0 {
-            return Some(End::Aborted(self.abort()));
+            return Some(End::Aborted(self.abort(now)));
         }
         self.shutdown_write();
         self.reader = Reader::Gone;
@@ -205,9 +211,12 @@ impl Connection {
 
     /// ABORT (RFC 9293 §3.10.5): the RST that tells the peer. The connection is then to be
     /// forgotten.
-    pub(crate) fn abort(&self) -> SegmentPlan {
+    pub(crate) fn abort(&self, now: Instant) -> SegmentPlan {
         let (seq, ack) = (self.send.nxt(), self.receive.nxt());
-        SegmentPlan::bare(SendReason::Reset, seq, Some(ack), TcpFlags::RST, 0)
+        let mut reset = SegmentPlan::bare(SendReason::Reset, seq, Some(ack), TcpFlags::RST, 0);
+        // RFC 7323 §3.2: an RST should have timestamps too.
+        reset.options.timestamps = self.timestamps.map(|timestamps| timestamps.option(now));
+        reset
     }
 
     /// An acknowledgment is owed at once: the one that ends the handshake.

@@ -40,6 +40,9 @@ impl Connection {
             self.acks.challenge(now);
             return Err(reason);
         }
+        if let (Some(own), Some(theirs)) = (&mut self.timestamps, segment.options.timestamps) {
+            own.on_accepted(now, segment.seq, theirs.value);
+        }
         let mut outcome = self.on_ack(now, segment, ack);
         if outcome.end.is_some() {
             return Ok(outcome);
@@ -138,7 +141,7 @@ impl Connection {
         }
         let text_end = segment.seq + segment.text_len();
         if self.reader == Reader::Gone && text_end.after(self.receive.nxt()) {
-            outcome.end = Some(End::Aborted(self.abort())); // SHLD-3.
+            outcome.end = Some(End::Aborted(self.abort(now))); // SHLD-3.
             outcome.dropped = Some(DropReason::DataAfterClose);
             return;
         }

@@ -1,6 +1,7 @@
 //! Initial sequence numbers (RFC 6528; RFC 9293 §3.4.1).
 
 use super::seq::SeqNumber;
+use super::timestamps::TimestampClock;
 use crate::rng::{KeyedHash, Rng};
 use crate::time::Instant;
 use crate::wire::FourTuple;
@@ -33,6 +34,13 @@ impl IsnGenerator {
         let [t0, t1, t2, t3, ..] = ticks.to_le_bytes();
         let clock = u32::from_le_bytes([t0, t1, t2, t3]);
         SeqNumber(u32::from_le_bytes([h0, h1, h2, h3])) + clock
+    }
+
+    /// The timestamp clock of a connection between these two ends: the other half of the hash,
+    /// so that neither tells anything of the other (as Linux).
+    pub(crate) fn timestamp_clock(&self, tuple: &FourTuple) -> TimestampClock {
+        let [.., h4, h5, h6, h7] = self.key.hash(tuple).to_le_bytes();
+        TimestampClock::new(u32::from_le_bytes([h4, h5, h6, h7]))
     }
 }
 
@@ -83,6 +91,19 @@ mod tests {
         assert_eq!(isn(1, 7), isn(1, 7));
         let same = (0..1000).filter(|&port| isn(1, port) == isn(2, port));
         assert_eq!(same.count(), 0);
+    }
+
+    #[test]
+    fn the_clock_of_one_connection_tells_nothing_of_the_next_nor_of_its_sequence_numbers() {
+        let generator = generator(1);
+        let values: Vec<u32> = (0..4096)
+            .map(|port| generator.timestamp_clock(&tuple(port)).value(Instant::ZERO))
+            .collect();
+        let isn = |port| generator.isn(Instant::ZERO, &tuple(port)).0;
+        let deltas: std::collections::BTreeSet<_> =
+            (0..).zip(&values).map(|(port, value)| value.wrapping_sub(isn(port))).collect();
+        let values: std::collections::BTreeSet<_> = values.into_iter().collect();
+        assert!(values.len() > 4090 && deltas.len() > 4090);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! | `State` | where the two FINs are | CLOSE, FIN, ACK of our FIN | the next state |
 //! | `SendSide` | SND.*, our FIN, octets written | SEG.ACK, SEG.WND, writes | what may leave |
 //! | `ReceiveSide` | RCV.*, their FIN, octets to read | segments, reads | the window to offer |
+//! | `Timestamping` | TSval, TS.Recent, Last.ACK.sent | TSvals that arrive | the option to send |
 //! | `AckScheduler` | is an ACK owed, by when | `Taken`, refusals | must one leave now |
 //! | `RttEstimator` | SRTT, RTTVAR | samples | RTO |
 //! | `Recovery` | what is lost, the retransmission timer | ACKs, time | what to send again |
@@ -57,6 +58,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod time_wait;
+mod timestamps;
 
 pub use self::config::TcpConfig;
 pub(crate) use self::connect::{Connecting, Verdict as ConnectingVerdict};

@@ -1,7 +1,9 @@
 //! What the handshake fixed for the life of a connection.
 
 use super::config::TcpConfig;
-use crate::wire::tcp_options::TcpOptions;
+use super::timestamps::TimestampClock;
+use crate::time::Instant;
+use crate::wire::tcp_options::{TcpOptions, Timestamps};
 
 /// The MSS of a peer that names none (RFC 9293 §3.7.1, MUST-15).
 pub(crate) const MSS_DEFAULT: u16 = 536;
@@ -24,30 +26,56 @@ pub(crate) struct Offer {
     pub(crate) mss: u16,
     /// Our shift, or `None` when the option is switched off.
     pub(crate) window_scale: Option<u8>,
+    /// Whether we permit the peer to send SACK options.
+    pub(crate) sack: bool,
+    /// Our timestamp clock, or `None` when the option is switched off.
+    pub(crate) timestamps: Option<TimestampClock>,
 }
 
 impl Offer {
-    /// What a connection offers on an interface with this MTU and this receive buffer.
-    pub(crate) fn new(config: &TcpConfig, mtu: u32, receive_buffer: u32) -> Self {
+    /// What a connection with this timestamp clock offers on an interface with this MTU and this
+    /// receive buffer.
+    pub(crate) fn new(
+        config: &TcpConfig,
+        mtu: u32,
+        receive_buffer: u32,
+        clock: TimestampClock,
+    ) -> Self {
         let mss = u16::try_from(mtu.saturating_sub(HEADERS)).unwrap_or(u16::MAX);
         Self {
             mss: mss.max(1),
             window_scale: config.window_scale.then(|| shift_for(receive_buffer)),
+            sack: config.sack,
+            timestamps: config.timestamps.then_some(clock),
         }
     }
 
-    /// The options of a SYN that opens (RFC 9293 §3.7.1: MUST-14, SHLD-5, MAY-3).
-    pub(crate) fn options(self) -> TcpOptions {
-        TcpOptions { mss: Some(self.mss), window_scale: self.window_scale, ..TcpOptions::default() }
-    }
-
-    /// The options of a SYN that answers another: only what that one offered too
-    /// (RFC 7323 §2.2).
-    pub(crate) fn answer_options(self, theirs: &TcpOptions) -> TcpOptions {
+    /// The options of a SYN that opens at `now` (RFC 9293 §3.7.1: MUST-14, SHLD-5, MAY-3).
+    pub(crate) fn options(self, now: Instant) -> TcpOptions {
         TcpOptions {
             mss: Some(self.mss),
-            window_scale: theirs.window_scale.and(self.window_scale),
+            window_scale: self.window_scale,
+            sack_permitted: self.sack,
+            // TSecr means something only with ACK (RFC 7323 §3.2).
+            timestamps: self
+                .timestamps
+                .map(|clock| Timestamps { value: clock.value(now), echo: 0 }),
             ..TcpOptions::default()
+        }
+    }
+
+    /// The options of a SYN that answers another: only what that one offered too (RFC 7323 §2.2
+    /// and §3.2, RFC 2018 §2).
+    pub(crate) fn answer_options(self, now: Instant, theirs: &TcpOptions) -> TcpOptions {
+        let ours = self.options(now);
+        TcpOptions {
+            window_scale: theirs.window_scale.and(ours.window_scale),
+            sack_permitted: theirs.sack_permitted && ours.sack_permitted,
+            timestamps: ours
+                .timestamps
+                .zip(theirs.timestamps)
+                .map(|(ours, theirs)| Timestamps { echo: theirs.value, ..ours }),
+            ..ours
         }
     }
 }
@@ -69,6 +97,10 @@ pub(crate) struct Negotiated {
     pub(crate) send_shift: u8,
     /// Rcv.Wind.Shift: the windows that we send are shifted right by so much.
     pub(crate) receive_shift: u8,
+    /// Whether both SYNs permitted SACK (RFC 2018 §2).
+    pub(crate) sack: bool,
+    /// Whether both SYNs had timestamps (RFC 7323 §3.2).
+    pub(crate) timestamps: bool,
 }
 
 impl Negotiated {
@@ -80,7 +112,14 @@ impl Negotiated {
             (None, _) | (_, None) => (0, 0),
         };
         let peer_mss = theirs.mss.unwrap_or(MSS_DEFAULT).max(MSS_MIN);
-        Self { send_mss: peer_mss.min(ours.mss), receive_mss: ours.mss, send_shift, receive_shift }
+        Self {
+            send_mss: peer_mss.min(ours.mss),
+            receive_mss: ours.mss,
+            send_shift,
+            receive_shift,
+            sack: ours.sack && theirs.sack_permitted,
+            timestamps: ours.timestamps.is_some() && theirs.timestamps.is_some(),
+        }
     }
 }
 
@@ -93,7 +132,7 @@ mod tests {
     }
 
     fn offer() -> Offer {
-        Offer::new(&TcpConfig::default(), 1500, 256 << 10)
+        Offer::new(&TcpConfig::default(), 1500, 256 << 10, TimestampClock::new(7))
     }
 
     #[test]
@@ -116,7 +155,28 @@ mod tests {
         assert_eq!((agreed.send_shift, agreed.receive_shift), (7, 3));
         let agreed = Negotiated::agree(offer(), &syn(None, None));
         assert_eq!((agreed.send_shift, agreed.receive_shift), (0, 0));
-        assert_eq!(offer().answer_options(&syn(None, None)).window_scale, None);
+        assert_eq!(offer().answer_options(Instant::ZERO, &syn(None, None)).window_scale, None);
+    }
+
+    #[test]
+    fn sack_and_timestamps_are_agreed_only_if_both_have_offered_them() {
+        let now = Instant::from_millis(5);
+        let timestamps = Some(Timestamps { value: 0, echo: 99 });
+        for (ours, theirs) in [(false, false), (false, true), (true, false), (true, true)] {
+            let config = TcpConfig { sack: ours, timestamps: ours, ..TcpConfig::default() };
+            let offer = Offer::new(&config, 1500, 2048, TimestampClock::new(7));
+            let timestamps = timestamps.filter(|_| theirs);
+            let syn = TcpOptions { sack_permitted: theirs, timestamps, ..syn(None, None) };
+            let agreed = Negotiated::agree(offer, &syn);
+            let both = ours && theirs;
+            assert_eq!((agreed.sack, agreed.timestamps), (both, both));
+            let answer = offer.answer_options(now, &syn);
+            assert_eq!(answer.sack_permitted, both);
+            assert_eq!(answer.timestamps, both.then_some(Timestamps { value: 12, echo: 0 }));
+            let opening = offer.options(now);
+            assert_eq!(opening.sack_permitted, ours);
+            assert_eq!(opening.timestamps, ours.then_some(Timestamps { value: 12, echo: 0 }));
+        }
     }
 
     #[test]

@@ -25,11 +25,12 @@ enum Choice {
 }
 
 /// What `stamp` adds from the receiving half: the same on every segment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Stamp {
     ack: SeqNumber,
     window: u16,
     edge: SeqNumber,
+    options: TcpOptions,
 }
 
 impl Connection {
@@ -39,7 +40,7 @@ impl Connection {
     pub(crate) fn transmit(&mut self, now: Instant, may_grow: bool) -> Option<SegmentPlan> {
         match self.choose() {
             Ok(choice) => {
-                let stamp = self.stamp(may_grow);
+                let stamp = self.stamp(now, may_grow);
                 Some(self.commit(now, choice, stamp))
             }
             Err(blocked) => {
@@ -85,15 +86,22 @@ impl Connection {
         self.send.next_again(self.recovery.next_lost()?)
     }
 
-    /// Acknowledgment and window: each segment carries the newest.
-    fn stamp(&self, may_grow: bool) -> Stamp {
+    /// Acknowledgment, window and options: each segment carries the newest.
+    fn stamp(&self, now: Instant, may_grow: bool) -> Stamp {
         let (window, edge) = self.receive.offer(may_grow);
-        Stamp { ack: self.receive.nxt(), window, edge }
+        let timestamps = self.timestamps.map(|timestamps| timestamps.option(now));
+        let options = TcpOptions { timestamps, ..TcpOptions::default() };
+        Stamp { ack: self.receive.nxt(), window, edge, options }
     }
 
     /// The only step that changes anything: what is returned has been sent.
     fn commit(&mut self, now: Instant, choice: Choice, stamp: Stamp) -> SegmentPlan {
-        let plan = match choice {
+        self.receive.on_offered(stamp.edge);
+        self.acks.on_sent();
+        if let Some(timestamps) = &mut self.timestamps {
+            timestamps.on_sent(stamp.ack);
+        }
+        match choice {
             Choice::Again(text) => {
                 let payload = self.send.text(text.range);
                 self.recovery.on_sent_again(now, sequence_of(&text));
@@ -117,10 +125,7 @@ impl Connection {
                 plan_bare(SendReason::WindowProbe, self.send.una() - 1, stamp)
             }
             Choice::Ack => plan_bare(SendReason::Ack, self.send.nxt(), stamp),
-        };
-        self.receive.on_offered(stamp.edge);
-        self.acks.on_sent();
-        plan
+        }
     }
 }
 
@@ -130,7 +135,8 @@ fn sequence_of(text: &NewText) -> SeqRange {
 }
 
 fn plan_bare(reason: SendReason, seq: SeqNumber, stamp: Stamp) -> SegmentPlan {
-    SegmentPlan::bare(reason, seq, Some(stamp.ack), TcpFlags::NONE, stamp.window)
+    let bare = SegmentPlan::bare(reason, seq, Some(stamp.ack), TcpFlags::NONE, stamp.window);
+    SegmentPlan { options: stamp.options, ..bare }
 }
 
 fn plan_text(reason: SendReason, text: &NewText, payload: Payload, stamp: Stamp) -> SegmentPlan {
@@ -147,7 +153,7 @@ fn plan_text(reason: SendReason, text: &NewText, payload: Payload, stamp: Stamp)
         ack: stamp.ack,
         flags,
         window: stamp.window,
-        options: TcpOptions::default(),
+        options: stamp.options,
         payload,
     }
 }

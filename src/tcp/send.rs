@@ -4,6 +4,7 @@ use super::negotiated::Negotiated;
 use super::segment::Segment;
 use super::send_buffer::SendBuffer;
 use super::seq::{SeqNumber, SeqRange};
+use super::timestamps;
 use crate::observe::DropReason;
 use crate::packet::Payload;
 
@@ -31,8 +32,10 @@ pub(crate) struct SendSide {
     max_wnd: u32,
     /// Snd.Wind.Shift (RFC 7323 §2.3).
     shift: u8,
-    /// Largest segment, octets of text.
+    /// Largest segment that peer and path take, octets of text and options.
     mss: u32,
+    /// Octets of options that every segment carries.
+    options: u32,
     /// Where our FIN stands: behind the last octet, once the user has said CLOSE.
     fin: Option<SeqNumber>,
     /// Whether Nagle's algorithm is off (RFC 9293 §3.7.4, MUST-17).
@@ -104,6 +107,7 @@ impl SendSide {
             max_wnd: window,
             shift: agreed.send_shift,
             mss: u32::from(agreed.send_mss),
+            options: if agreed.timestamps { timestamps::OPTION_LEN } else { 0 },
             fin: None,
             nodelay: false,
             buffer: SendBuffer::default(),
@@ -126,9 +130,10 @@ impl SendSide {
         self.wnd
     }
 
-    /// Largest segment, octets of text.
+    /// Octets of text in a full segment: what peer and path take, less the options that every
+    /// segment carries (RFC 9293 §3.7.1, MUST-16; RFC 6691).
     pub(crate) fn mss(&self) -> u32 {
-        self.mss
+        self.mss.saturating_sub(self.options).max(1)
     }
 
     /// Octets of sequence space that are sent and not acknowledged, our FIN included.
@@ -269,10 +274,10 @@ impl SendSide {
         if usable == 0 {
             return Err(Blocked::Window);
         }
-        if congestion < unsent.min(self.mss) && congestion < usable {
+        if congestion < unsent.min(self.mss()) && congestion < usable {
             return Err(Blocked::Congestion); // Part of a segment is not worth the window.
         }
-        let len = unsent.min(usable).min(self.mss);
+        let len = unsent.min(usable).min(self.mss());
         self.is_worth_sending(len, unsent, is_fin_due, is_overdue)?;
         let range = SeqRange::at(self.nxt, len);
         let is_last = len == unsent;
@@ -288,7 +293,7 @@ impl SendSide {
         is_fin_due: bool,
         is_overdue: bool,
     ) -> Result<(), Blocked> {
-        let is_full = len == self.mss;
+        let is_full = len == self.mss();
         // There is no PUSH call: what has been written is pushed (MUST-60), and may first be
         // collected (MAY-16).
         let is_all = len == unsent;
@@ -315,7 +320,7 @@ impl SendSide {
     pub(crate) fn next_again(&self, lost: SeqRange) -> Option<NewText> {
         let fin = self.fin.filter(|&fin| self.is_fin_sent() && lost.end.after(fin));
         let text_end = fin.unwrap_or(lost.end);
-        let len = SeqRange { start: lost.start, end: text_end }.len().min(self.mss);
+        let len = SeqRange { start: lost.start, end: text_end }.len().min(self.mss());
         let range = SeqRange::at(lost.start, len);
         let is_inside = range.end.at_or_before(self.una + self.wnd);
         if lost.is_empty() || !(is_inside || lost.start == self.una) {

@@ -30,7 +30,7 @@ fn shld_5_an_active_open_names_its_mss_and_acknowledges_the_syn_ack() {
     play(
         "
         +0    connect
-        +0    > S  0:0(0) win 65535 <mss 1460,nop,wscale 3>
+        +0    > S  0:0(0) win 65535 <mss 1460,sackOK,TS val 0 ecr 0,nop,wscale 3>
         +0    expect state SYN-SENT
         +0    expect not writable
         +0.1  < S. 0:0(0) ack 1 win 65535 <mss 1460,nop,wscale 7>
@@ -170,14 +170,14 @@ fn must_22_a_syn_is_sent_again_with_backoff_and_must_23_for_three_minutes() {
     play(
         "
         +0    connect
-        +0    > S  0:0(0) <mss 1460,nop,wscale 3>
-        +1    > S  0:0(0) <mss 1460,nop,wscale 3>
-        +2    > S  0:0(0) <mss 1460,nop,wscale 3>
-        +4    > S  0:0(0) <mss 1460,nop,wscale 3>
-        +8    > S  0:0(0) <mss 1460,nop,wscale 3>
-        +16   > S  0:0(0) <mss 1460,nop,wscale 3>
-        +32   > S  0:0(0) <mss 1460,nop,wscale 3>
-        +60   > S  0:0(0) <mss 1460,nop,wscale 3>
+        +0    > S  0:0(0) <mss 1460,sackOK,TS val 0 ecr 0,nop,wscale 3>
+        +1    > S  0:0(0) <mss 1460,sackOK,TS val 1000 ecr 0,nop,wscale 3>
+        +2    > S  0:0(0) <mss 1460,sackOK,TS val 3000 ecr 0,nop,wscale 3>
+        +4    > S  0:0(0) <mss 1460,sackOK,TS val 7000 ecr 0,nop,wscale 3>
+        +8    > S  0:0(0) <mss 1460,sackOK,TS val 15000 ecr 0,nop,wscale 3>
+        +16   > S  0:0(0) <mss 1460,sackOK,TS val 31000 ecr 0,nop,wscale 3>
+        +32   > S  0:0(0) <mss 1460,sackOK,TS val 63000 ecr 0,nop,wscale 3>
+        +60   > S  0:0(0) <mss 1460,sackOK,TS val 123000 ecr 0,nop,wscale 3>
         +56   nothing
         +0    expect state SYN-SENT
         +2    nothing

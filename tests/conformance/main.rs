@@ -16,6 +16,7 @@ mod options;
 mod reset;
 mod retransmission;
 mod time_wait;
+mod timestamps;
 mod transfer;
 mod window;
 

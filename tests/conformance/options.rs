@@ -109,7 +109,7 @@ fn must_67_our_mss_is_the_mtu_less_two_bare_headers() {
         let script = format!(
             "
             +0    connect
-            +0    > S 0:0(0) <mss {mss},nop,wscale 3>
+            +0    > S 0:0(0) <mss {mss},sackOK,TS val 0 ecr 0,nop,wscale 3>
             "
         );
         config(|config| config.interface.mtu = mtu).plays(&script);
@@ -185,7 +185,7 @@ fn must_2_every_checksum_holds_and_must_68_and_must_69_every_option_list_is_whol
     Script::default().plays(
         "
         +0    connect
-        +0    > S  0:0(0) <mss 1460,nop,wscale 3>
+        +0    > S  0:0(0) <mss 1460,sackOK,TS val 0 ecr 0,nop,wscale 3>
         ",
     );
 }

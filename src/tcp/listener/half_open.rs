@@ -7,9 +7,10 @@ use crate::tcp::negotiated::{Negotiated, Offer};
 use crate::tcp::reset::reset_for;
 use crate::tcp::segment::{Segment, SegmentPlan};
 use crate::tcp::seq::{SeqNumber, SeqRange};
+use crate::tcp::timestamps::{self, TimestampClock, Timestamping};
 use crate::time::{Duration, Instant};
 use crate::wire::tcp::TcpFlags;
-use crate::wire::tcp_options::TcpOptions;
+use crate::wire::tcp_options::{TcpOptions, Timestamps};
 
 /// The first wait for the answer to a SYN-ACK (RFC 6298 (2.1)); it doubles.
 const RTO_INITIAL: Duration = Duration::from_secs(1);
@@ -25,6 +26,10 @@ pub(crate) struct HalfOpen {
     agreed: Negotiated,
     /// Whether our SYN carries a window scale: only if theirs did.
     scales: bool,
+    /// Our timestamp clock, where timestamps are agreed.
+    clock: TimestampClock,
+    /// TS.Recent, where timestamps are agreed.
+    recent: u32,
     /// The window that our SYN announces; never scaled (RFC 7323 §2.2).
     window: u16,
     /// When the SYN-ACK first left.
@@ -78,7 +83,9 @@ impl HalfOpen {
             iss,
             irs: syn.seq,
             agreed: Negotiated::agree(offer, &syn.options),
-            scales: offer.answer_options(&syn.options).window_scale.is_some(),
+            scales: offer.answer_options(now, &syn.options).window_scale.is_some(),
+            clock: offer.timestamps.unwrap_or_default(),
+            recent: syn.options.timestamps.unwrap_or_default().value,
             window: u16::try_from(receive_buffer).unwrap_or(u16::MAX),
             sent_at: now,
             next_at: now + RTO_INITIAL,
@@ -124,6 +131,14 @@ impl HalfOpen {
                 Verdict::Drop(DropReason::AboveWindow)
             };
         }
+        if let (true, Some(latest)) = (self.agreed.timestamps, segment.options.timestamps) {
+            if timestamps::is_before(latest.value, self.recent) {
+                return self.challenge(now); // RFC 7323 §5.3, R1.
+            }
+            if segment.seq.at_or_before(nxt) {
+                self.recent = latest.value;
+            }
+        }
         if segment.syn {
             // The peer's SYN again: our SYN-ACK was lost, and it is owed once more.
             let is_same = segment.seq == self.irs && segment.ack.is_none();
@@ -167,12 +182,16 @@ impl HalfOpen {
             window: u32::from(segment.window) << self.agreed.send_shift,
             window_from: (segment.seq, ack),
             offered: u32::from(self.window),
+            timestamps: self
+                .agreed
+                .timestamps
+                .then(|| Timestamping::new(now, self.clock, self.recent, self.irs + 1)),
             rtt: (self.sent == 1).then(|| now - self.sent_at),
         }
     }
 
     /// What is owed.
-    pub(crate) fn transmit(&mut self) -> Option<SegmentPlan> {
+    pub(crate) fn transmit(&mut self, now: Instant) -> Option<SegmentPlan> {
         let owed = std::mem::replace(&mut self.owed, Owed::Nothing);
         let (seq, flags) = match owed {
             Owed::Nothing => return None,
@@ -187,18 +206,28 @@ impl HalfOpen {
             plan.options = TcpOptions {
                 mss: Some(self.agreed.receive_mss),
                 window_scale,
+                sack_permitted: self.agreed.sack,
                 ..TcpOptions::default()
             };
         } else {
             plan.window >>= self.agreed.receive_shift;
         }
+        plan.options.timestamps = self.timestamps(now);
         Some(plan)
     }
 
+    /// The timestamps of a segment that leaves at `now`, where they are agreed.
+    fn timestamps(&self, now: Instant) -> Option<Timestamps> {
+        let Self { clock, recent, .. } = self;
+        self.agreed.timestamps.then(|| Timestamps { value: clock.value(now), echo: *recent })
+    }
+
     /// The RST that tells the peer that nobody will accept it any more.
-    pub(crate) fn abort(&self) -> SegmentPlan {
+    pub(crate) fn abort(&self, now: Instant) -> SegmentPlan {
         let (seq, ack) = (self.iss + 1, Some(self.irs + 1));
-        SegmentPlan::bare(SendReason::Reset, seq, ack, TcpFlags::RST, 0)
+        let mut reset = SegmentPlan::bare(SendReason::Reset, seq, ack, TcpFlags::RST, 0);
+        reset.options.timestamps = self.timestamps(now);
+        reset
     }
 }
 

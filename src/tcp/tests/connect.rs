@@ -2,12 +2,15 @@
 
 use super::*;
 use crate::tcp::tests::segment;
+use crate::tcp::timestamps::TimestampClock;
 use crate::wire::tcp::TcpHeader;
+use crate::wire::tcp_options::Timestamps;
 
 const ISS: u32 = u32::MAX; // Our first octet stands behind the wrap.
 const UNA: u32 = 0;
 const IRS: u32 = u32::MAX - 100; // The window wraps.
 const NXT: u32 = IRS + 1;
+const TS: u32 = u32::MAX; // So does our timestamp clock.
 const BUFFER: u32 = 256 << 10; // A shift of 3.
 const SYN_ACK: TcpFlags = TcpFlags::SYN.with(TcpFlags::ACK);
 const ACK_OF_SYN: (TcpFlags, u32, u32) = (TcpFlags::ACK, UNA, NXT);
@@ -22,14 +25,14 @@ fn scale(shift: u8) -> TcpOptions {
 
 /// Nothing has left.
 fn fresh(config: &TcpConfig, iss: u32, buffer: u32) -> Connecting {
-    let offer = Offer::new(config, 1500, buffer);
+    let offer = Offer::new(config, 1500, buffer, TimestampClock::new(TS));
     Connecting::new(Instant::ZERO, config, SeqNumber(iss), offer, buffer)
 }
 
 /// Our SYN has left: SYN-SENT.
 fn syn_sent() -> Connecting {
     let mut connecting = fresh(&TcpConfig::default(), ISS, BUFFER);
-    assert!(connecting.transmit().is_some());
+    assert!(connecting.transmit(Instant::ZERO).is_some());
     assert_eq!(connecting.tcp_state(), TcpState::SynSent);
     connecting
 }
@@ -50,8 +53,8 @@ fn arrive(connecting: &mut Connecting, flags: &str, seq: u32, ack: u32, text: &[
 
 /// What leaves, as flags, SEG.SEQ and SEG.ACK; and nothing leaves after it.
 fn leaves(connecting: &mut Connecting) -> Option<(TcpFlags, u32, u32)> {
-    let plan = connecting.transmit()?;
-    assert!(connecting.transmit().is_none(), "one segment is owed, not two");
+    let plan = connecting.transmit(Instant::ZERO)?;
+    assert!(connecting.transmit(Instant::ZERO).is_none(), "one segment is owed, not two");
     Some((plan.flags, plan.seq.0, plan.ack.0))
 }
 
@@ -82,15 +85,18 @@ fn a_syn_leaves_once_and_its_window_is_not_scaled() {
         [(2048, 2048, 0), (65_535, 65_535, 0), (65_536, 65_535, 1), (1 << 30, 65_535, 14)]
     {
         let mut connecting = fresh(&TcpConfig::default(), ISS, buffer);
-        let plan = connecting.transmit().unwrap();
+        let plan = connecting.transmit(Instant::ZERO).unwrap();
         assert_eq!((plan.flags, plan.seq.0, plan.ack.0), (TcpFlags::SYN, ISS, 0));
         assert_eq!((plan.window, plan.text_len()), (window, 0), "{buffer}");
-        let options = TcpOptions { mss: Some(1460), ..scale(shift) };
+        let timestamps = Some(Timestamps { value: TS, echo: 0 });
+        let options =
+            TcpOptions { mss: Some(1460), sack_permitted: true, timestamps, ..scale(shift) };
         assert_eq!(plan.options, options, "{buffer}");
-        assert!(connecting.transmit().is_none());
+        assert!(connecting.transmit(Instant::ZERO).is_none());
     }
-    let off = TcpConfig { window_scale: false, ..TcpConfig::default() };
-    let plan = fresh(&off, ISS, BUFFER).transmit().unwrap();
+    let off =
+        TcpConfig { window_scale: false, sack: false, timestamps: false, ..TcpConfig::default() };
+    let plan = fresh(&off, ISS, BUFFER).transmit(Instant::ZERO).unwrap();
     assert_eq!(plan.options, TcpOptions { mss: Some(1460), ..TcpOptions::default() });
 }
 
@@ -138,7 +144,14 @@ fn a_syn_ack_opens_with_what_both_sides_have_said_and_its_window_is_not_scaled()
         assert_eq!((opened.window, opened.offered), (4000, 65_535));
         let from = (SeqNumber(IRS), SeqNumber(UNA));
         assert_eq!((opened.window_from, opened.rtt), (from, Some(round_trip)));
-        let agreed = Negotiated { send_mss: 1000, receive_mss: 1460, send_shift, receive_shift };
+        let agreed = Negotiated {
+            send_mss: 1000,
+            receive_mss: 1460,
+            send_shift,
+            receive_shift,
+            sack: false,
+            timestamps: false,
+        };
         assert_eq!(opened.agreed, agreed);
     }
 }
@@ -194,12 +207,14 @@ fn in_syn_sent_what_has_neither_syn_nor_rst_is_dropped_in_silence() {
 #[test]
 fn must_10_two_syns_that_cross_open_both_ends_with_the_numbers_of_the_first_syns() {
     let [mut here, mut there] = [ISS, IRS].map(|iss| fresh(&TcpConfig::default(), iss, BUFFER));
-    let [ours, theirs] = [&mut here, &mut there].map(|end| delivered(end.transmit().unwrap()));
+    let [ours, theirs] =
+        [&mut here, &mut there].map(|end| delivered(end.transmit(Instant::ZERO).unwrap()));
     for (end, syn) in [(&mut here, &theirs), (&mut there, &ours)] {
         assert!(matches!(end.receive(Instant::ZERO, syn), Verdict::Stay));
         assert_eq!(end.tcp_state(), TcpState::SynReceived);
     }
-    let [ours, theirs] = [&mut here, &mut there].map(|end| delivered(end.transmit().unwrap()));
+    let [ours, theirs] =
+        [&mut here, &mut there].map(|end| delivered(end.transmit(Instant::ZERO).unwrap()));
     assert_eq!((ours.seq.0, theirs.seq.0), (ISS, IRS));
     for (end, syn_ack, iss, irs) in [(&mut here, &theirs, ISS, IRS), (&mut there, &ours, IRS, ISS)]
     {
@@ -223,7 +238,7 @@ fn the_answer_to_a_syn_that_crossed_has_only_the_options_that_it_had() {
     for (options, window_scale) in [(scale(0), Some(3)), (TcpOptions::default(), None)] {
         let mut connecting = crossed(options);
         assert!(connecting.on_timeout(seconds(1)));
-        let plan = connecting.transmit().unwrap();
+        let plan = connecting.transmit(Instant::ZERO).unwrap();
         assert_eq!((plan.flags, plan.seq.0, plan.window), (SYN_ACK, ISS, 65_535));
         let options = TcpOptions { mss: Some(1460), window_scale, ..TcpOptions::default() };
         assert_eq!(plan.options, options);
@@ -306,14 +321,14 @@ fn after_two_syns_have_crossed_the_window_of_an_ack_is_scaled() {
     for (options, window) in [(scale(7), 65_535 >> 3), (TcpOptions::default(), 65_535)] {
         let mut connecting = crossed(options);
         arrive(&mut connecting, ".", NXT - 1, UNA, b"");
-        assert_eq!(connecting.transmit().unwrap().window, window);
+        assert_eq!(connecting.transmit(Instant::ZERO).unwrap().window, window);
     }
 }
 
 #[test]
 fn only_a_peer_that_can_know_of_us_is_sent_a_reset() {
-    assert!(syn_sent().abort().is_none());
-    let reset = crossed(scale(7)).abort().unwrap();
+    assert!(syn_sent().abort(Instant::ZERO).is_none());
+    let reset = crossed(scale(7)).abort(Instant::ZERO).unwrap();
     let flags = TcpFlags::RST.with(TcpFlags::ACK);
     assert_eq!((reset.flags, reset.seq.0, reset.ack.0), (flags, UNA, NXT));
 }

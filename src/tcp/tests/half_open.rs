@@ -3,11 +3,13 @@
 use super::*;
 use crate::tcp::config::TcpConfig;
 use crate::tcp::tests::segment;
+use crate::tcp::timestamps::TimestampClock;
 use crate::wire::tcp_options::Timestamps;
 
 const ISS: u32 = u32::MAX; // Our first octet stands behind the wrap.
 const IRS: u32 = u32::MAX - 100; // The window wraps.
 const NXT: u32 = IRS + 1;
+const TS: u32 = u32::MAX; // So does our timestamp clock.
 const BUFFER: u32 = 256 << 10; // A shift of 3.
 const SYN_ACK: TcpFlags = TcpFlags::SYN.with(TcpFlags::ACK);
 
@@ -25,7 +27,7 @@ fn syn(options: TcpOptions) -> Segment {
 
 /// A SYN has come; nothing has left.
 fn fresh(config: &TcpConfig, options: TcpOptions, buffer: u32) -> HalfOpen {
-    let offer = Offer::new(config, 1500, buffer);
+    let offer = Offer::new(config, 1500, buffer, TimestampClock::new(TS));
     let retries_max = config.syn_ack_retries;
     HalfOpen::new(Instant::ZERO, &syn(options), SeqNumber(ISS), offer, buffer, retries_max)
 }
@@ -33,7 +35,7 @@ fn fresh(config: &TcpConfig, options: TcpOptions, buffer: u32) -> HalfOpen {
 /// A SYN with these options has been answered.
 fn answered(options: TcpOptions) -> HalfOpen {
     let mut half_open = fresh(&TcpConfig::default(), options, BUFFER);
-    assert!(half_open.transmit().is_some());
+    assert!(half_open.transmit(Instant::ZERO).is_some());
     half_open
 }
 
@@ -43,8 +45,8 @@ fn arrive(half_open: &mut HalfOpen, flags: &str, seq: u32, ack: u32, text: &[u8]
 
 /// What leaves, as flags, SEG.SEQ and SEG.ACK; and nothing leaves after it.
 fn leaves(half_open: &mut HalfOpen) -> Option<(TcpFlags, u32, u32)> {
-    let plan = half_open.transmit()?;
-    assert!(half_open.transmit().is_none(), "one segment is owed, not two");
+    let plan = half_open.transmit(Instant::ZERO)?;
+    assert!(half_open.transmit(Instant::ZERO).is_none(), "one segment is owed, not two");
     Some((plan.flags, plan.seq.0, plan.ack.0))
 }
 
@@ -61,30 +63,38 @@ fn a_syn_is_answered_once_and_the_window_of_the_answer_is_not_scaled() {
         [(2048, 2048), (65_535, 65_535), (65_536, 65_535), (BUFFER, 65_535), (1 << 30, 65_535)]
     {
         let mut half_open = fresh(&TcpConfig::default(), scale(7), buffer);
-        let plan = half_open.transmit().unwrap();
+        let plan = half_open.transmit(Instant::ZERO).unwrap();
         assert_eq!((plan.flags, plan.seq.0, plan.ack.0), (SYN_ACK, ISS, NXT));
         assert_eq!((plan.window, plan.text_len()), (window, 0), "{buffer}");
-        assert!(half_open.transmit().is_none());
+        assert!(half_open.transmit(Instant::ZERO).is_none());
     }
 }
 
 #[test]
 fn an_option_is_answered_only_if_it_was_offered_and_is_on() {
-    let off = TcpConfig { window_scale: false, ..TcpConfig::default() };
-    let sack_and_time = TcpOptions {
-        sack_permitted: true,
-        timestamps: Some(Timestamps { value: 1, echo: 0 }),
-        ..TcpOptions::default()
-    };
-    for (config, theirs, window_scale) in [
-        (TcpConfig::default(), TcpOptions::default(), None),
-        (TcpConfig::default(), scale(0), Some(3)),
-        (TcpConfig::default(), scale(14), Some(3)),
-        (TcpConfig::default(), sack_and_time, None),
-        (off, scale(7), None),
+    let on = TcpConfig::default();
+    let off =
+        TcpConfig { window_scale: false, sack: false, timestamps: false, ..TcpConfig::default() };
+    let none = TcpOptions::default();
+    let sack = TcpOptions { sack_permitted: true, ..none.clone() };
+    let timestamps = |value, echo| Some(Timestamps { value, echo });
+    let time = TcpOptions { timestamps: timestamps(1, 0), ..none.clone() };
+    let all = TcpOptions { window_scale: Some(9), timestamps: timestamps(0, 5), ..sack.clone() };
+    for (config, theirs, answer) in [
+        (&on, &none, &none),
+        (&on, &scale(0), &scale(3)),
+        (&on, &scale(14), &scale(3)),
+        (&on, &sack, &sack),
+        (&on, &time, &TcpOptions { timestamps: timestamps(TS, 1), ..none.clone() }),
+        (
+            &on,
+            &all,
+            &TcpOptions { timestamps: timestamps(TS, 0), sack_permitted: true, ..scale(3) },
+        ),
+        (&off, &all, &none),
     ] {
-        let expected = TcpOptions { mss: Some(1460), window_scale, ..TcpOptions::default() };
-        let plan = fresh(&config, theirs.clone(), BUFFER).transmit().unwrap();
+        let expected = TcpOptions { mss: Some(1460), ..answer.clone() };
+        let plan = fresh(config, theirs.clone(), BUFFER).transmit(Instant::ZERO).unwrap();
         assert_eq!(plan.options, expected, "{theirs:?}");
     }
 }
@@ -197,7 +207,7 @@ fn the_window_of_an_ack_is_scaled_if_both_sides_scale() {
     for (options, window) in [(scale(7), 65_535 >> 3), (TcpOptions::default(), 65_535)] {
         let mut half_open = answered(options);
         arrive(&mut half_open, "R", NXT + 1, 0, b"");
-        assert_eq!(half_open.transmit().unwrap().window, window);
+        assert_eq!(half_open.transmit(Instant::ZERO).unwrap().window, window);
     }
 }
 
@@ -214,7 +224,14 @@ fn the_ack_of_our_syn_opens_with_what_both_sides_have_said() {
         assert_eq!((opened.window, opened.offered), (window, 65_535));
         let from = (SeqNumber(NXT), SeqNumber(ISS) + 1);
         assert_eq!((opened.window_from, opened.rtt), (from, Some(round_trip)));
-        let agreed = Negotiated { send_mss: 1000, receive_mss: 1460, send_shift, receive_shift };
+        let agreed = Negotiated {
+            send_mss: 1000,
+            receive_mss: 1460,
+            send_shift,
+            receive_shift,
+            sack: false,
+            timestamps: false,
+        };
         assert_eq!(opened.agreed, agreed);
     }
 }
@@ -242,7 +259,7 @@ fn no_round_trip_is_measured_on_an_answer_that_left_twice() {
 
 #[test]
 fn the_reset_of_an_open_that_nobody_will_accept_stands_where_the_peer_expects_it() {
-    let reset = answered(scale(7)).abort();
+    let reset = answered(scale(7)).abort(Instant::ZERO);
     let flags = TcpFlags::RST.with(TcpFlags::ACK);
     assert_eq!((reset.flags, reset.seq.0, reset.ack.0), (flags, ISS.wrapping_add(1), NXT));
 }

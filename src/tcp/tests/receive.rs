@@ -9,8 +9,14 @@ const NXT: u32 = IRS + 1;
 const MSS: u16 = 1000;
 
 fn side_with(offered: u32, buffer: u32, shift: u8) -> ReceiveSide {
-    let agreed =
-        Negotiated { send_mss: MSS, receive_mss: MSS, send_shift: 0, receive_shift: shift };
+    let agreed = Negotiated {
+        send_mss: MSS,
+        receive_mss: MSS,
+        send_shift: 0,
+        receive_shift: shift,
+        sack: false,
+        timestamps: false,
+    };
     ReceiveSide::new(SeqNumber(IRS), agreed, offered, buffer)
 }
 

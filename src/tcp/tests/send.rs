@@ -9,7 +9,14 @@ const PEER: u32 = 7000;
 const MSS: u16 = 1000;
 
 fn side(window: u32) -> SendSide {
-    let agreed = Negotiated { send_mss: MSS, receive_mss: MSS, send_shift: 0, receive_shift: 0 };
+    let agreed = Negotiated {
+        send_mss: MSS,
+        receive_mss: MSS,
+        send_shift: 0,
+        receive_shift: 0,
+        sack: false,
+        timestamps: false,
+    };
     SendSide::new(SeqNumber(ISS), agreed, window, (SeqNumber(PEER), UNA), 1 << 20)
 }
 
