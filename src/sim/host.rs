@@ -94,6 +94,33 @@ impl Host {
         }
     }
 
+    /// Closes the listener on `port`; what it has not handed out is reset.
+    pub(super) fn unserve(&mut self, now: Instant, port: u16) {
+        let stack = &mut self.stack;
+        self.listeners.retain(|&(socket, _)| {
+            let is_it = stack.local_addr(socket).is_ok_and(|addr| addr.port() == port);
+            if is_it {
+                stack.close(now, socket);
+            }
+            !is_it
+        });
+    }
+
+    /// Every program that is not through aborts its connection.
+    pub(super) fn give_up(&mut self, now: Instant) {
+        for talker in self.talkers.iter_mut().filter(|talker| !talker.is_done()) {
+            talker.abort(now, &mut self.stack);
+            self.done += 1;
+            self.owners.remove(&talker.socket());
+        }
+        self.wakes.clear();
+    }
+
+    /// What the stack holds beyond the sockets of those who still use it.
+    pub(super) fn leftovers(&self) -> Vec<String> {
+        self.stack.leftovers(self.listeners.len() + self.talkers.len() - self.done)
+    }
+
     pub(super) fn connect(
         &mut self,
         now: Instant,
@@ -102,12 +129,14 @@ impl Host {
         plan: Plan,
     ) -> Result<(), SocketError> {
         let socket = self.stack.tcp_socket()?;
-        if let Some(port) = port {
-            self.stack.bind(socket, SocketAddr::from(([0, 0, 0, 0], port)))?;
-        }
-        match self.stack.connect(now, socket, remote) {
+        let bound = port
+            .map_or(Ok(()), |port| self.stack.bind(socket, SocketAddr::from(([0, 0, 0, 0], port))));
+        match bound.and_then(|()| self.stack.connect(now, socket, remote)) {
             Ok(()) | Err(SocketError::InProgress) => {}
-            Err(error) => return Err(error),
+            Err(error) => {
+                self.stack.close(now, socket);
+                return Err(error);
+            }
         }
         self.add_talker(now, socket, remote, plan);
         Ok(())

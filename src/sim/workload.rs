@@ -324,7 +324,8 @@ impl Talker {
         true
     }
 
-    fn abort(&mut self, now: Instant, stack: &mut Stack) {
+    /// Aborts its connection (linger of zero) and is done.
+    pub(super) fn abort(&mut self, now: Instant, stack: &mut Stack) {
         if let Ok(mut options) = stack.options(self.socket) {
             options.linger = Some(Duration::ZERO);
             // A connection that has gone cannot be aborted and need not be.

@@ -42,6 +42,29 @@ impl Stack {
                 assert_eq!(owner, Some(Owner::Socket(id)), "a socket's flow is not its own");
             }
         }
+        assert!(
+            self.deadlines.len() <= self.flows.len(),
+            "{} deadlines of {} flows",
+            self.deadlines.len(),
+            self.flows.len()
+        );
+    }
+
+    /// What the stack still holds, in sentences, while programs hold `sockets` of it. Nothing,
+    /// once every connection has ended and TIME-WAIT is over.
+    pub fn leftovers(&self, sockets: usize) -> Vec<String> {
+        let mut left = Vec::new();
+        let mut expect = |what: &str, held: usize, wanted: usize| {
+            if held != wanted {
+                left.push(format!("{held} {what} are held, and {wanted} should be"));
+            }
+        };
+        expect("connections", self.flows.len(), 0);
+        expect("octets of TCP buffers", self.memory, 0);
+        expect("deadlines", self.deadlines.len(), 0);
+        expect("packets of nobody", self.departures.len(), 0);
+        expect("sockets", self.sockets.len(), sockets);
+        left
     }
 
     /// Every list has the flows that belong there, and no other.

@@ -132,6 +132,12 @@ impl<K: Key> Deadlines<K> {
         }
     }
 
+    /// How many keys want to be called.
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// When [`Deadlines::expire`] may next have something to say; never later than that.
     ///
     /// It is the earliest time itself, unless an entry of the same slot was the earliest and has

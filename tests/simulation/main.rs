@@ -8,6 +8,7 @@ mod determinism;
 mod many_flows;
 mod restart;
 mod transfer;
+mod worlds;
 
 use wharf::sim::{CLIENT, SERVER, Simulation};
 use wharf::{Impairment, StackConfig};

@@ -1,0 +1,252 @@
+//! Random worlds: lines, settings, programs and mishaps that a seed decides.
+//!
+//! `SEEDS=n` runs so many (500 unless told), from `FIRST_SEED` on (1); `SEED=n` runs that one.
+//! `scripts/soak seeds` runs 20,000. Even seeds are calm worlds, in which every connection must
+//! do all that its programs want. Odd ones are rough: programs abort, listeners close, the clock
+//! leaps over hours, memory is short; there a connection may fail, but none may hang, nobody may
+//! read what was not written, and nothing may be left.
+
+use std::fmt::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use wharf::sim::{CLIENT, Ending, Plan, Random, Rest, SERVER, Simulation};
+use wharf::{Duration, Impairment, StackConfig};
+
+use super::server;
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
+
+/// Time in which every world must come to rest once nobody disturbs it any more.
+const PATIENCE: Duration = Duration::from_hours(24 * 20);
+
+/// More packets than any world has a use for: two hosts that answer each other for ever.
+const PACKETS_MAX: u64 = 3_000_000;
+
+/// Failures that are shown before the rest is skipped.
+const FAILURES_MAX: usize = 5;
+
+/// Lines of a failure that are shown.
+const LINES_MAX: usize = 12;
+
+#[test]
+fn in_a_calm_world_every_connection_does_all_that_its_programs_want() {
+    run_seeds(0, calm);
+}
+
+#[test]
+fn in_a_rough_world_nothing_hangs_nothing_is_garbled_and_nothing_is_left() {
+    run_seeds(1, rough);
+}
+
+fn variable(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| {
+        text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number"))
+    })
+}
+
+/// Runs the wanted seeds that leave `remainder` when halved.
+fn run_seeds(remainder: u64, world: fn(u64)) {
+    let (first, count) = if std::env::var_os("SEED").is_some() {
+        (variable("SEED", 1), 1)
+    } else {
+        (variable("FIRST_SEED", 1), variable("SEEDS", 500))
+    };
+    let mut failures = String::new();
+    let mut failed = 0;
+    for seed in (first..first + count).filter(|seed| seed % 2 == remainder) {
+        let Err(panic) = catch_unwind(AssertUnwindSafe(|| world(seed))) else { continue };
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("?");
+        let text = text.lines().take(LINES_MAX).collect::<Vec<_>>().join("\n");
+        let again = "cargo test --profile sim --test simulation worlds";
+        writeln!(failures, "repeat with: SEED={seed} {again}\n  {text}")
+            .expect("a String takes all");
+        failed += 1;
+        if failed == FAILURES_MAX {
+            break;
+        }
+    }
+    assert!(failed == 0, "{failed} seeds failed:\n{failures}");
+}
+
+/// A world in which what was begun can be ended.
+fn calm(seed: u64) {
+    let random = &mut Random::new(seed);
+    let line = any_line(random, seed);
+    let settings = |random: &mut Random, network: &str| {
+        let mut config = any_config(random, network);
+        // On a bad line the timeouts grow long: nobody gives up before them.
+        config.tcp.give_up_after = 10 * DAY;
+        config.tcp.connect_timeout = 10 * DAY;
+        config.tcp.syn_ack_retries = 14;
+        config
+    };
+    let (client, other) = (settings(random, CLIENT), settings(random, SERVER));
+    let mut world = Simulation::pair_of(seed, line, client, other);
+    let most = any_size(random);
+    world.serve(1, 80, move |rng| patient_plan(rng, most));
+    for _ in 0..=random.below(6) {
+        let crowd = if random.chance(0.2) { 12 } else { 2 };
+        for _ in 0..=random.below(crowd) {
+            let plan = patient_plan(random, most);
+            world.connect(0, None, server(), plan);
+        }
+        pause(&mut world, random);
+        if random.chance(0.3) {
+            leap(&mut world, random, 600);
+        }
+    }
+    come_to_rest(&mut world);
+    world.finish(HOUR, "a calm world");
+}
+
+/// A world in which anything may happen to a connection.
+fn rough(seed: u64) {
+    let random = &mut Random::new(seed);
+    let line = any_line(random, seed);
+    let mut configs = [CLIENT, SERVER].map(|network| any_config(random, network));
+    for config in &mut configs {
+        if random.chance(0.3) {
+            config.limits.memory_max = 1 << (10 + random.below(10));
+        }
+        if random.chance(0.2) {
+            config.limits.connections_max = 2 + random.index(10);
+            config.limits.sockets_max = 3 + random.index(10);
+        }
+        if random.chance(0.2) {
+            config.tcp.backlog_max = 1 + random.word() % 4;
+        }
+    }
+    let [client, other] = configs;
+    let mut world = Simulation::pair_of(seed, line, client, other);
+    world.tolerate_failures();
+    let most = any_size(random);
+    let serve = move |world: &mut Simulation| {
+        world.serve(1, 80, move |rng| {
+            // One of two must end it: the server does.
+            let mut plan = any_plan(rng, most);
+            if plan.ending == Ending::CloseAfterPeer {
+                plan.ending = Ending::HalfClose;
+            }
+            plan
+        });
+    };
+    serve(&mut world);
+    for _ in 0..=random.below(10) {
+        let crowd = if random.chance(0.2) { 20 } else { 4 };
+        for _ in 0..random.below(crowd) {
+            let plan = any_plan(random, most);
+            world.connect(0, None, server(), plan);
+        }
+        pause(&mut world, random);
+        if random.chance(0.3) {
+            leap(&mut world, random, 20_000);
+        }
+        if random.chance(0.2) {
+            world.unserve(1, 80);
+            pause(&mut world, random);
+            serve(&mut world);
+        }
+        if random.chance(0.05) {
+            world.give_up();
+        }
+    }
+    world.run_for(6 * HOUR);
+    // Of two ends one may have given up while the other has nothing to send: it would wait on.
+    world.give_up();
+    come_to_rest(&mut world);
+    world.finish(HOUR, "a rough world");
+}
+
+/// Runs until nothing is left to happen, but not for ever.
+fn come_to_rest(world: &mut Simulation) {
+    let end = world.now() + PATIENCE;
+    while world.now() < end {
+        if world.run_for(HOUR) == Rest::Quiet || !world.faults().is_empty() && world.is_done() {
+            return;
+        }
+        assert!(world.packets() < PACKETS_MAX, "{} packets: do they end?", world.packets());
+    }
+}
+
+/// Time in which things happen in order.
+fn pause(world: &mut Simulation, random: &mut Random) {
+    let scale = 1 << random.below(14);
+    world.run_for(Duration::from_millis(random.below(scale) + 1));
+}
+
+/// The clock leaps: every timer in between is late, and what is under way arrives late.
+fn leap(world: &mut Simulation, random: &mut Random, seconds_max: u64) {
+    let seconds = random.below(seconds_max) >> random.below(8);
+    world.advance_to(world.now() + SECOND * u32::try_from(seconds).unwrap_or(1));
+}
+
+/// Most octets of a stream: mostly few.
+fn any_size(random: &mut Random) -> u64 {
+    [100, 2_000, 2_000, 20_000, 20_000, 100_000][random.index(6)]
+}
+
+/// A program that ends by itself, in not too many steps.
+fn patient_plan(random: &mut Random, most: u64) -> Plan {
+    let mut plan = Plan::random(random, most);
+    let step = u64::try_from(plan.write_max.min(plan.read_max)).expect("a step has few octets");
+    plan.send = plan.send.min(2_000 * step);
+    plan
+}
+
+fn any_plan(random: &mut Random, most: u64) -> Plan {
+    let mut plan = patient_plan(random, most);
+    plan.ending = match random.below(6) {
+        0 => Ending::Abort(random.below(most)),
+        1 => Ending::CloseAtOnce,
+        2 => Ending::CloseAfterPeer,
+        _ => Ending::HalfClose,
+    };
+    plan
+}
+
+/// A line: each of its faults is there or not, and up to 30 % of all packets are lost.
+fn any_line(random: &mut Random, seed: u64) -> Impairment {
+    let mut items = vec![format!("seed={}", seed + 1)];
+    let mut add = |random: &mut Random, chance: f64, item: &str, max: u64, unit: &str| {
+        if random.chance(chance) {
+            items.push(format!("{item}={}{unit}", random.below(max) + 1));
+        }
+    };
+    let loss = [2, 10, 30][random.index(3)];
+    add(random, 0.6, "loss", loss, "%");
+    add(random, 0.8, "delay", 100, "ms");
+    add(random, 0.4, "jitter", 50, "ms");
+    add(random, 0.4, "reorder", 30, "%");
+    add(random, 0.4, "duplicate", 20, "%");
+    add(random, 0.4, "corrupt", 5, "%");
+    add(random, 0.3, "rate", 20, "mbit");
+    if random.chance(0.2) {
+        items.push("burst=1%/40%".into());
+    }
+    let text = items.join(",");
+    text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+/// Settings of a host: each is as usual or something else.
+fn any_config(random: &mut Random, network: &str) -> StackConfig {
+    let mut config = StackConfig::new(network.parse().expect("a literal network"));
+    let buffer = |random: &mut Random| 2048 << random.below(8);
+    if random.chance(0.5) {
+        config.tcp.receive_buffer = buffer(random);
+    }
+    if random.chance(0.5) {
+        config.tcp.send_buffer = buffer(random);
+    }
+    if random.chance(0.3) {
+        config.interface.mtu = [88, 296, 576, 1280, 9000][random.index(5)];
+    }
+    config.tcp.nagle = random.chance(0.7);
+    config.tcp.window_scale = random.chance(0.7);
+    if random.chance(0.2) {
+        config.tcp.initial_window = 1 + random.word() % 4;
+    }
+    config
+}
