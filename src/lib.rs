@@ -21,6 +21,7 @@ mod error;
 mod ip;
 pub mod manual;
 mod observe;
+mod options;
 mod packet;
 mod rng;
 mod runtime;
@@ -42,14 +43,13 @@ pub use self::error::SocketError;
 pub use self::observe::{
     Counter, Counters, DropReason, Event, LogObserver, Observer, SendReason, TcpState,
 };
+pub use self::options::SocketOptions;
 pub use self::packet::{Frame, FramePool, Head, Outgoing, Payload};
 pub use self::rng::Seed;
 #[cfg(feature = "tokio")]
 pub use self::runtime::Driver;
 pub use self::runtime::Net;
-pub use self::stack::{
-    ConnectionInfo, EchoReply, Readiness, Shutdown, SocketId, SocketOptions, Stack,
-};
+pub use self::stack::{ConnectionInfo, EchoReply, Readiness, Shutdown, SocketId, Stack};
 pub use self::tcp::{TcpConfig, TcpInfo};
 pub use self::time::{Duration, Instant};
 pub use self::wire::display::describe;

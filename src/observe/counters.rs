@@ -27,7 +27,9 @@ pub struct Counters {
     retransmissions: u64,
     window_probes: u64,
     bare_acks: u64,
+    keepalive_probes: u64,
     timeouts: u64,
+    silent_peers: u64,
     fast_retransmits: u64,
     opened: u64,
     closed: u64,
@@ -45,7 +47,9 @@ impl Default for Counters {
             retransmissions: 0,
             window_probes: 0,
             bare_acks: 0,
+            keepalive_probes: 0,
             timeouts: 0,
+            silent_peers: 0,
             fast_retransmits: 0,
             opened: 0,
             closed: 0,
@@ -71,6 +75,7 @@ impl Observer for Counters {
                 match reason {
                     SendReason::Retransmission => self.retransmissions += 1,
                     SendReason::WindowProbe => self.window_probes += 1,
+                    SendReason::KeepAlive => self.keepalive_probes += 1,
                     SendReason::Ack => self.bare_acks += 1,
                     SendReason::Handshake
                     | SendReason::Data
@@ -83,6 +88,7 @@ impl Observer for Counters {
                 self.closed += u64::from(to == TcpState::Closed && from != TcpState::SynSent);
             }
             Event::RetransmissionTimeout { .. } => self.timeouts += 1,
+            Event::PeerSilent { .. } => self.silent_peers += 1,
             Event::FastRetransmit { .. } => self.fast_retransmits += 1,
         }
     }
@@ -90,7 +96,7 @@ impl Observer for Counters {
 
 impl Counters {
     /// The counters but for the drops, in a fixed order.
-    pub fn list(&self) -> [Counter; 12] {
+    pub fn list(&self) -> [Counter; 14] {
         let counter = |name, help, value| Counter { name, help, value };
         [
             counter("packets_received_total", "IP packets received.", self.packets_received),
@@ -101,6 +107,16 @@ impl Counters {
             counter("tcp_retransmissions_total", "TCP segments sent again.", self.retransmissions),
             counter("tcp_window_probes_total", "Zero-window probes sent.", self.window_probes),
             counter("tcp_bare_acks_total", "Segments that only acknowledge.", self.bare_acks),
+            counter(
+                "tcp_keepalive_probes_total",
+                "Questions to idle peers whether they are there.",
+                self.keepalive_probes,
+            ),
+            counter(
+                "tcp_silent_peers_total",
+                "Connections that sent R1 times again without an answer.",
+                self.silent_peers,
+            ),
             counter("tcp_timeouts_total", "Retransmission timers that ran out.", self.timeouts),
             counter(
                 "tcp_fast_retransmits_total",

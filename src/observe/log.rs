@@ -21,6 +21,7 @@ impl Observer for LogObserver {
             Event::PacketDropped { .. }
             | Event::StateChanged { .. }
             | Event::RetransmissionTimeout { .. }
+            | Event::PeerSilent { .. }
             | Event::FastRetransmit { .. } => log::Level::Debug,
         };
         log::log!(target: "wharf", level, "{:.6} {event:?}", (now - Instant::ZERO).as_secs_f64());

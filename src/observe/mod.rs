@@ -24,6 +24,8 @@ pub enum SendReason {
     Retransmission,
     /// A probe of a zero window (RFC 9293 §3.8.6.1).
     WindowProbe,
+    /// A question to an idle peer whether it is still there (RFC 9293 §3.8.4).
+    KeepAlive,
     /// An acknowledgment or a window update, and nothing else.
     Ack,
     /// RST of a connection that we abort.
@@ -69,6 +71,12 @@ pub enum Event {
     },
     /// A retransmission timer ran out.
     RetransmissionTimeout {
+        /// Which connection.
+        flow: crate::wire::FourTuple,
+    },
+    /// Nothing was acknowledged for R1 retransmissions: the peer, or the way to it, may be gone
+    /// (RFC 9293 §3.8.3).
+    PeerSilent {
         /// Which connection.
         flow: crate::wire::FourTuple,
     },

@@ -4,10 +4,12 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use super::notation::{Bases, Sender, stream};
 use super::player::Player;
+use super::script_options;
 use super::statement::{Call, Expectation, Outcome};
 use crate::error::SocketError;
 use crate::observe::{DropReason, TcpState};
-use crate::stack::{Readiness, SocketId, SocketOptions};
+use crate::options::SocketOptions;
+use crate::stack::{Readiness, SocketId};
 use crate::time::Duration;
 
 /// The Linux name of an error.
@@ -101,9 +103,10 @@ impl Player {
                 let socket = self.new_socket(label)?;
                 self.change(socket, |options| options.nodelay = *nodelay)
             }
-            Call::Set { option, value } => {
-                let socket = self.new_socket(label)?;
-                self.set(socket, option, *value)
+            Call::Set { is_listener, option, value, wanted } => {
+                let listener = self.listener.filter(|_| *is_listener);
+                let socket = listener.map_or_else(|| self.new_socket(label), Ok)?;
+                self.set(socket, option, value, wanted)
             }
             Call::Incarnation(iss) => {
                 let flow = self.flow(label);
@@ -163,8 +166,10 @@ impl Player {
 
     fn listen(&mut self, port: u16, backlog: u32, takes_any: bool) -> Result<(), String> {
         let socket = must("tcp_socket", self.stack.tcp_socket())?;
-        self.set(socket, "any_destination", takes_any.into())?;
-        self.set(socket, "reuse", 1)?; // As std does.
+        self.change(socket, |options| {
+            options.any_destination = takes_any;
+            options.reuse_address = true; // As std does.
+        })?;
         let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port).into();
         let addr = if takes_any { any } else { self.own(port) };
         must("bind", self.stack.bind(socket, addr))?;
@@ -235,17 +240,17 @@ impl Player {
         if *self.flow(label).peer.ip() == own { Sender::Stack } else { Sender::Peer }
     }
 
-    fn set(&mut self, socket: SocketId, option: &str, value: u32) -> Result<(), String> {
+    fn set(
+        &mut self,
+        socket: SocketId,
+        option: &str,
+        value: &str,
+        wanted: &Outcome,
+    ) -> Result<(), String> {
         let mut options = must("options", self.stack.options(socket))?;
-        let octet = u8::try_from(value).map_err(|error| error.to_string())?;
-        match option {
-            "tos" => options.tos = octet,
-            "ttl" => options.ttl = octet,
-            "reuse" => options.reuse_address = octet != 0,
-            "any_destination" => options.any_destination = octet != 0,
-            _ => return Err(format!("`{option}` is no option")),
-        }
-        must("set_options", self.stack.set_options(socket, options))
+        script_options::change(&mut options, option, value)?;
+        let result = self.stack.set_options(socket, options);
+        compare(wanted, &outcome_of(result.map(|()| None)))
     }
 
     fn udp_recv(&mut self, label: &str, wanted: &Outcome) -> Result<(), String> {
@@ -273,6 +278,11 @@ impl Player {
             Expectation::Pending(wanted) => {
                 let socket = self.socket(label)?;
                 let error = must("take_error", self.stack.take_error(socket))?;
+                is_equal(wanted.as_str(), error.map_or("none", error_name))
+            }
+            Expectation::Soft(wanted) => {
+                let socket = self.socket(label)?;
+                let error = must("soft_error", self.stack.soft_error(socket))?;
                 is_equal(wanted.as_str(), error.map_or("none", error_name))
             }
             Expectation::Ready { what, is_so } => {
@@ -306,6 +316,8 @@ impl Player {
                     "send_window" => info.send_window.into(),
                     "send_queue" => info.send_queue.into(),
                     "retransmissions" => info.retransmissions,
+                    "retransmits" => info.retransmits.into(),
+                    "probes" => info.probes.into(),
                     "rto_ms" => millis(info.rto),
                     "srtt_ms" => info.srtt.map_or(0, millis),
                     _ => return Err(format!("`{what}` is nothing that `info` tells")),

@@ -122,8 +122,8 @@ pub(super) enum Call {
     Abort,
     /// `nodelay on|off`
     NoDelay(bool),
-    /// `set tos N`, `set ttl N`, `set reuse 0|1`
-    Set { option: String, value: u32 },
+    /// `[listener] set NAME VALUE [error NAME]` (see `script_options`)
+    Set { is_listener: bool, option: String, value: String, wanted: Outcome },
     /// `incarnation N`: both initial sequence numbers are new; the peer's is N.
     Incarnation(u32),
     /// `udp bind PORT`
@@ -145,7 +145,9 @@ pub(super) enum Expectation {
     Ready { what: String, is_so: bool },
     /// `expect pending NAME`: SO_ERROR, which is cleared; `none` for no error.
     Pending(String),
-    /// `expect cwnd|ssthresh|in_flight|send_mss|rto_ms|srtt_ms|send_window|retransmissions N`
+    /// `expect soft NAME`: what may pass; `none` for nothing.
+    Soft(String),
+    /// `expect NAME N`: a field of `TcpInfo`, times in milliseconds with `_ms` behind the name.
     Info { what: String, value: u64 },
     /// `expect dropped REASON N`: by the label of a `DropReason`.
     Dropped { reason: String, count: u64 },
@@ -192,7 +194,7 @@ fn parse_statement(line: usize, text: &str) -> Result<Statement, String> {
 }
 
 /// Reads decimal seconds, to the nanosecond.
-fn parse_seconds(text: &str) -> Option<Duration> {
+pub(super) fn parse_seconds(text: &str) -> Option<Duration> {
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
     if part.len() > 9 {
         return None;
@@ -357,8 +359,13 @@ fn parse_call(text: &str) -> Result<Action, String> {
         ["abort"] => Call::Abort,
         ["nodelay", "on"] => Call::NoDelay(true),
         ["nodelay", "off"] => Call::NoDelay(false),
-        ["set", option @ ("tos" | "ttl" | "reuse"), value] => {
-            Call::Set { option: (*option).to_owned(), value: number(Some(value))? }
+        ["set", option, value, rest @ ..] | ["listener", "set", option, value, rest @ ..] => {
+            Call::Set {
+                is_listener: words.first() == Some(&"listener"),
+                option: (*option).to_owned(),
+                value: (*value).to_owned(),
+                wanted: parse_outcome(rest, Outcome::Done)?,
+            }
         }
         ["incarnation", iss] => Call::Incarnation(number(Some(iss))?),
         ["udp", "bind", port] => Call::UdpBind(number(Some(port))?),
@@ -387,6 +394,7 @@ fn parse_expectation(words: &[&str]) -> Result<Expectation, String> {
         ["state", name] => Expectation::State((*name).to_owned()),
         ["connections", count] => Expectation::Connections(number(Some(count))?),
         ["pending", name] => Expectation::Pending((*name).to_owned()),
+        ["soft", name] => Expectation::Soft((*name).to_owned()),
         ["not", what] => Expectation::Ready { what: (*what).to_owned(), is_so: false },
         [what] => Expectation::Ready { what: (*what).to_owned(), is_so: true },
         ["dropped", reason, count] => {

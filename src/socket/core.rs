@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::error::SocketError;
+use crate::options::SocketOptions;
 use crate::runtime::{Direction, Interest, Net, Shard};
 use crate::socket::invalid;
-use crate::stack::{Readiness, Shutdown, SocketId, SocketOptions, Stack};
+use crate::stack::{Readiness, Shutdown, SocketId, Stack};
 use crate::tcp::TcpInfo;
 use crate::time::{Duration, Instant};
 

@@ -1,11 +1,12 @@
 //! The socket calls by handle. Each does what the system call of its name does, and never blocks.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use super::listeners::{Child, ListenerEntry};
 use super::lists::FlowList;
 use super::socket::{Kind, Socket};
-use super::{Instant, Owner, Readiness, Shutdown, SocketId, SocketOptions, Stack};
+use super::{Instant, Owner, Readiness, Shutdown, SocketId, Stack};
 use crate::error::SocketError;
 use crate::tcp::{Connection, Listener, ReceiveBuffer};
 use crate::time::Duration;
@@ -29,11 +30,9 @@ impl Stack {
         if self.sockets.len() >= self.config.limits.sockets_max {
             return Err(SocketError::NoBuffers);
         }
-        let tcp = &self.config.tcp;
-        let options = SocketOptions::new(tcp.receive_buffer, tcp.send_buffer, tcp.nagle);
         Ok(self.sockets.insert(Socket {
             kind,
-            options,
+            options: Arc::clone(&self.default_options),
             error: None,
             soft_error: None,
             bound: None,
@@ -127,10 +126,7 @@ impl Stack {
             socket: id,
             listener: Listener::new(backlog),
             children: FlowList::default(),
-            settings: socket.options.settings(),
-            ttl: socket.options.ttl,
-            tos: socket.options.dscp(),
-            any_destination: socket.options.any_destination,
+            options: Arc::clone(&socket.options),
         };
         let listener = self.listeners.listen(local, entry)?;
         let socket = self.socket_mut(id)?;
@@ -140,9 +136,8 @@ impl Stack {
     }
 
     /// accept(2): a socket for the connection that has waited longest, and its peer. The socket
-    /// inherits the listener's options; the sizes of its buffers are those of when it began to
-    /// listen, since the handshake has told them to the peer. The connection may have ended by
-    /// now: reading then gives what came before, and then the error.
+    /// inherits the listener's options. The connection may have ended by now: reading then gives
+    /// what came before, and then the error.
     ///
     /// # Errors
     ///
@@ -152,7 +147,7 @@ impl Stack {
         _now: Instant,
         id: SocketId,
     ) -> Result<(SocketId, SocketAddr), SocketError> {
-        let options = self.socket(id)?.options;
+        let options = Arc::clone(&self.socket(id)?.options);
         if let Some(error) = self.socket_mut(id)?.error.take() {
             return Err(error);
         }
@@ -170,15 +165,12 @@ impl Stack {
         };
         let accepted = self.add_socket(kind)?;
         let socket = self.socket_mut(accepted)?;
-        (socket.options, socket.error) = (options, error);
+        (socket.options, socket.error) = (Arc::clone(&options), error);
         if let Kind::Connected(flow) = socket.kind {
             self.give_to(flow, Owner::Socket(accepted));
             let entry = self.flows.get_mut(flow).ok_or(SocketError::WouldBlock)?;
             // What the listener was told since it began to listen.
-            (entry.ttl, entry.tos) = (options.ttl, options.dscp());
-            if let Some(open) = entry.connection_mut() {
-                open.set_nodelay(options.nodelay);
-            }
+            entry.set_options(&options);
         }
         self.touch_socket(accepted);
         Ok((accepted, self.peer_addr(accepted)?))

@@ -25,18 +25,18 @@ impl Stack {
             End::Reset if state == TcpState::CloseWait => Some(SocketError::BrokenPipe),
             End::Reset => Some(SocketError::Reset),
             End::Aborted(_) => Some(SocketError::Aborted),
-            End::TimedOut => Some(SocketError::TimedOut),
+            End::TimedOut(_) => Some(SocketError::TimedOut),
         };
         let ended = match end {
             End::TimeWait(time_wait) => self.become_time_wait(id, Flow::TimeWait(time_wait)),
-            End::Aborted(reset) => {
+            End::Aborted(reset) | End::TimedOut(Some(reset)) => {
                 let entry = self.remove_flow(now, id, observer);
                 if let Some(entry) = &entry {
                     self.depart(entry, reset);
                 }
                 entry
             }
-            End::Closed | End::Reset | End::TimedOut => self.remove_flow(now, id, observer),
+            End::Closed | End::Reset | End::TimedOut(None) => self.remove_flow(now, id, observer),
         };
         if let Some(ended) = ended {
             self.leave_to_owner(ended, error);

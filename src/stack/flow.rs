@@ -1,9 +1,12 @@
 //! What a four-tuple stands for: an open, a record or a connection.
 
+use std::sync::Arc;
+
 use super::listeners::ListenerId;
 use super::lists::Links;
 use super::socket::SocketId;
 use crate::observe::TcpState;
+use crate::options::SocketOptions;
 use crate::tcp::{Connecting, Connection, HalfOpen, SegmentPlan, Ticket, TimeWait};
 use crate::time::Instant;
 use crate::wire::FourTuple;
@@ -104,6 +107,16 @@ impl FlowEntry {
         match &self.flow {
             Flow::Open(connection) => connection.allocated(),
             Flow::Connecting(_) | Flow::HalfOpen(_) | Flow::TimeWait(_) => 0,
+        }
+    }
+
+    /// Its socket has been told other options.
+    pub(super) fn set_options(&mut self, options: &Arc<SocketOptions>) {
+        (self.ttl, self.tos) = (options.ttl, options.dscp());
+        match &mut self.flow {
+            Flow::Open(connection) => connection.set_options(Arc::clone(options)),
+            Flow::Connecting(connecting) => connecting.set_options(options),
+            Flow::HalfOpen(_) | Flow::TimeWait(_) => {}
         }
     }
 

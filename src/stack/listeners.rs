@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
@@ -10,7 +11,8 @@ use super::lists::FlowList;
 use super::socket::{Ended, SocketId};
 use crate::collections::{SlotMap, new_key_type};
 use crate::error::SocketError;
-use crate::tcp::{Listener, Settings};
+use crate::options::SocketOptions;
+use crate::tcp::Listener;
 use crate::wire::Endpoint;
 
 new_key_type! {
@@ -28,13 +30,7 @@ pub(super) struct ListenerEntry {
     /// Its half-open connections and those that wait for `accept`.
     pub(super) children: FlowList,
     /// What its connections inherit.
-    pub(super) settings: Settings,
-    /// Time to live of its connections' packets.
-    pub(super) ttl: u8,
-    /// DSCP of its connections' packets.
-    pub(super) tos: u8,
-    /// Whether it takes connections to addresses that are not ours.
-    pub(super) any_destination: bool,
+    pub(super) options: Arc<SocketOptions>,
 }
 
 /// A connection that waits for `accept`.
@@ -139,7 +135,7 @@ impl Listeners {
         };
         let id = listens_at(true).or_else(|| listens_at(false))?.listener?;
         let entry = self.get(id)?;
-        (is_ours || entry.any_destination).then_some(id)
+        (is_ours || entry.options.any_destination).then_some(id)
     }
 
     /// The listener.

@@ -21,6 +21,7 @@ mod socket;
 mod status;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use self::datagrams::EchoSockets;
 use self::deadlines::Deadlines;
@@ -29,7 +30,6 @@ use self::flow::{Flow, FlowEntry, Owner};
 use self::listeners::Listeners;
 use self::lists::{FlowList, Links};
 use self::loopback::Loopback;
-pub use self::options::SocketOptions;
 use self::outbox::{OUTBOX_CAPACITY, Outbox};
 use self::ports::EphemeralPorts;
 use self::ready::Ready;
@@ -39,6 +39,7 @@ use crate::collections::{OnceQueue, SecondaryMap, SlotMap};
 use crate::config::{ConfigError, StackConfig};
 use crate::ip::{Datagram, IcmpError, Ipv4, Packet, Verdict, Via};
 use crate::observe::{DropReason, Event, Observer, TcpState};
+use crate::options::SocketOptions;
 use crate::packet::{Frame, Head, Outgoing};
 use crate::rng::{Rng, Seed};
 use crate::tcp::{End, IsnGenerator, SegmentPlan};
@@ -84,6 +85,8 @@ pub struct Stack {
     /// Records in TIME-WAIT, the one that ends first first.
     time_waits: FlowList,
     sockets: SlotMap<SocketId, Socket>,
+    /// What a new socket starts from; shared by all that are told nothing.
+    default_options: Arc<SocketOptions>,
     /// Whose a UDP socket is.
     udp_sockets: SecondaryMap<UdpId, SocketId>,
     /// One entry a flow, at its earliest deadline.
@@ -113,6 +116,14 @@ impl Stack {
     pub fn new(config: StackConfig, seed: Seed) -> Result<Self, ConfigError> {
         config.validate()?;
         let mut rng = Rng::new(&seed);
+        let tcp = &config.tcp;
+        let defaults = SocketOptions {
+            nodelay: !tcp.nagle,
+            receive_buffer: tcp.receive_buffer,
+            send_buffer: tcp.send_buffer,
+            linger2: tcp.fin_wait_2_timeout,
+            ..SocketOptions::default()
+        };
         Ok(Self {
             ip: Ipv4::new(&config.interface, &mut rng),
             udp: Udp::new(&mut rng),
@@ -124,6 +135,7 @@ impl Stack {
             orphans: FlowList::default(),
             time_waits: FlowList::default(),
             sockets: SlotMap::with_key(),
+            default_options: Arc::new(defaults),
             udp_sockets: SecondaryMap::new(),
             deadlines: Deadlines::default(),
             ready: Ready::default(),

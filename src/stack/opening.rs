@@ -1,6 +1,7 @@
 //! Active opens: OPEN of RFC 9293 §3.10.1, and how it ends.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::demux::FlowId;
 use super::flow::{Flow, Owner};
@@ -19,7 +20,7 @@ impl Stack {
         remote: SocketAddr,
     ) -> Result<(), SocketError> {
         let socket = self.sockets.get(id).ok_or(SocketError::BadHandle)?;
-        let (options, bound) = (socket.options, socket.bound);
+        let (options, bound) = (Arc::clone(&socket.options), socket.bound);
         let remote = Endpoint::from(remote);
         let peer = remote.ipv4().ok_or(SocketError::InvalidAddress)?;
         // RFC 9293 §3.9.1.1, MUST-46: no packet leaves for an address that no host can have.
@@ -44,8 +45,8 @@ impl Stack {
         let tuple = tuple_from(port.ok_or(SocketError::AddressNotAvailable)?);
         let iss = self.isn.isn(now, &tuple);
         let (mtu, clock) = (self.config.interface.mtu, self.isn.timestamp_clock(&tuple));
-        let offer = Offer::new(&self.config.tcp, mtu, options.receive_buffer, clock);
-        let connecting = Connecting::new(now, &self.config.tcp, iss, offer, options.receive_buffer);
+        let offer = Offer::new(&self.config.tcp, mtu, &options, clock);
+        let connecting = Connecting::new(now, &self.config.tcp, iss, offer, &options);
         let flow = Flow::Connecting(Box::new(connecting));
         let flow = self.insert_flow(tuple, flow, Owner::Socket(id), options.ttl, options.dscp());
         if let Some(socket) = self.sockets.get_mut(id) {
@@ -94,7 +95,7 @@ impl Stack {
         let entry = self.flows.get_mut(id).ok_or(DropReason::NoTcpSocket)?;
         let Owner::Socket(socket_id) = entry.owner else { return Err(DropReason::NoTcpSocket) };
         let socket = self.sockets.get_mut(socket_id).ok_or(DropReason::NoTcpSocket)?;
-        let mut connection = Connection::new(&self.config.tcp, &socket.options.settings(), opened);
+        let mut connection = Connection::new(now, &self.config.tcp, &socket.options, opened);
         if segment.syn {
             // Our ACK ends the handshake; after a plain ACK of the peer's it is already over.
             connection.owe_ack();

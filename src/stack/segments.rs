@@ -132,12 +132,12 @@ impl Stack {
         // As Linux: past all that the old connection can have in the network.
         let iss = floor.map_or(isn, |floor| SeqNumber::max_of(isn, floor + 65_537));
         let entry = self.listeners.get_mut(id).ok_or(DropReason::NoTcpSocket)?;
-        let receive_buffer = entry.settings.receive_buffer;
+        let options = &entry.options;
         let (mtu, clock) = (self.config.interface.mtu, self.isn.timestamp_clock(&tuple));
-        let offer = Offer::new(&self.config.tcp, mtu, receive_buffer, clock);
+        let offer = Offer::new(&self.config.tcp, mtu, options, clock);
         let retries = self.config.tcp.syn_ack_retries;
-        let half_open = HalfOpen::new(now, syn, iss, offer, receive_buffer, retries);
-        let (ttl, tos) = (entry.ttl, entry.tos);
+        let half_open = HalfOpen::new(now, syn, iss, offer, options.receive_buffer, retries);
+        let (ttl, tos) = (options.ttl, options.dscp());
         self.insert_flow(tuple, Flow::HalfOpen(half_open), Owner::Listener(id), ttl, tos);
         Ok(())
     }
@@ -186,7 +186,7 @@ impl Stack {
             return self.overflow(now, id, &segment, observer);
         }
         let ticket = listener.listener.enqueue(Child::Open(id));
-        let connection = Connection::new(&self.config.tcp, &listener.settings, opened);
+        let connection = Connection::new(now, &self.config.tcp, &listener.options, opened);
         let listening_socket = listener.socket;
         entry.flow = Flow::Open(Box::new(connection));
         report_state(now, entry, observer); // It may be over before anything is transmitted.
@@ -228,6 +228,9 @@ impl Stack {
         }
         if outcome.timed_out {
             observer.on_event(now, &Event::RetransmissionTimeout { flow });
+        }
+        if outcome.is_silent {
+            observer.on_event(now, &Event::PeerSilent { flow });
         }
         if (outcome.readable || outcome.writable || outcome.end.is_some())
             && let Owner::Socket(socket) = owner

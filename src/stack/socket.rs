@@ -1,14 +1,15 @@
 //! What a program holds: options, a pending error, and the way to its connection.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use super::datagrams::EchoSocket;
 use super::demux::FlowId;
 use super::listeners::ListenerId;
-use super::options::SocketOptions;
 use crate::collections::new_key_type;
 use crate::error::SocketError;
 use crate::observe::TcpState;
+use crate::options::SocketOptions;
 use crate::tcp::{ReceiveBuffer, TcpInfo};
 use crate::udp::UdpId;
 use crate::wire::Endpoint;
@@ -101,7 +102,7 @@ pub(super) struct Socket {
     /// What it is.
     pub(super) kind: Kind,
     /// What it has been told.
-    pub(super) options: SocketOptions,
+    pub(super) options: Arc<SocketOptions>,
     /// What went wrong since the last call that could report it.
     pub(super) error: Option<SocketError>,
     /// What a router said while it connects, which may pass.

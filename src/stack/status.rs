@@ -25,6 +25,30 @@ impl Stack {
         }
     }
 
+    /// What may pass and has not: a router's word while the socket connects, or `TimedOut` while
+    /// the peer has been silent for R1 and not yet for R2 (RFC 9293 §3.8.3, SHLD-9). Asking
+    /// changes nothing, and no call fails for it: who does not ask is not told (SHLD-20).
+    ///
+    /// # Errors
+    ///
+    /// `BadHandle`.
+    pub fn soft_error(&self, id: SocketId) -> Result<Option<SocketError>, SocketError> {
+        let socket = self.socket(id)?;
+        let is_silent = match socket.kind {
+            Kind::Connected(flow) => {
+                let open = self.flows.get(flow).and_then(|entry| entry.connection());
+                open.is_some_and(Connection::is_peer_silent)
+            }
+            Kind::Fresh
+            | Kind::Listening(_)
+            | Kind::Connecting(_)
+            | Kind::Ended(_)
+            | Kind::Udp(_)
+            | Kind::Echo(_) => false,
+        };
+        Ok(socket.soft_error.or(is_silent.then_some(SocketError::TimedOut)))
+    }
+
     /// SIOCINQ: octets in order that `read` would give at once.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use super::segment::{Segment, SegmentPlan};
 use super::seq::{SeqNumber, SeqRange};
 use super::timestamps::{self, Timestamping};
 use crate::observe::{DropReason, SendReason, TcpState};
+use crate::options::SocketOptions;
 use crate::time::{Duration, Instant};
 use crate::wire::tcp::TcpFlags;
 use crate::wire::tcp_options::TcpOptions;
@@ -30,8 +31,14 @@ pub(crate) struct Connecting {
     crossed: Option<Crossed>,
     first_sent_at: Instant,
     next_at: Instant,
+    /// When it is given up, however often the SYN has been sent.
     gives_up_at: Instant,
+    /// [`TcpConfig::connect_timeout`].
+    timeout: Duration,
+    /// How often the SYN has been sent again.
     retries: u32,
+    /// TCP_SYNCNT: how often it may be.
+    retries_max: u32,
     challenges: ChallengeBudget,
     owed: Owed,
 }
@@ -74,20 +81,35 @@ impl Connecting {
         config: &TcpConfig,
         iss: SeqNumber,
         offer: Offer,
-        receive_buffer: u32,
+        options: &SocketOptions,
     ) -> Self {
-        Self {
+        let mut connecting = Self {
             iss,
             offer,
-            window: u16::try_from(receive_buffer).unwrap_or(u16::MAX),
+            window: u16::try_from(options.receive_buffer).unwrap_or(u16::MAX),
             crossed: None,
             first_sent_at: now,
             next_at: now + RTO_INITIAL,
             gives_up_at: now + config.connect_timeout,
+            timeout: config.connect_timeout,
             retries: 0,
+            retries_max: u32::MAX,
             challenges: ChallengeBudget::default(),
             owed: Owed::Syn,
-        }
+        };
+        connecting.set_options(options);
+        connecting
+    }
+
+    /// The socket has been told other options: the user decides when to give up (MUST-21, and
+    /// MUST-23 for those who do not). TCP_SYNCNT counts SYNs, and so knows of no time.
+    pub(crate) fn set_options(&mut self, options: &SocketOptions) {
+        self.retries_max = options.syn_count.map_or(u32::MAX, u32::from);
+        self.gives_up_at = match (options.user_timeout, options.syn_count) {
+            (Some(timeout), _) => self.first_sent_at + timeout,
+            (None, None) => self.first_sent_at + self.timeout,
+            (None, Some(_)) => self.first_sent_at + Duration::MAX, // Never.
+        };
     }
 
     /// The state by its name in the RFC.
@@ -109,7 +131,7 @@ impl Connecting {
     /// Time has passed. `false`: nobody answered for long enough (RFC 9293 §3.8.3, MUST-22,
     /// MUST-23).
     pub(crate) fn on_timeout(&mut self, now: Instant) -> bool {
-        if self.gives_up_at <= now {
+        if self.gives_up_at <= now || (self.next_at <= now && self.retries >= self.retries_max) {
             return false;
         }
         if self.next_at <= now {

@@ -1,10 +1,12 @@
 //! A connection that has been through the handshake: its parts, and the user's calls on it.
 
+use std::sync::Arc;
+
 use super::ack::AckScheduler;
 use super::config::TcpConfig;
 use super::congestion::{Algorithm, CongestionControl as _};
 use super::info::TcpInfo;
-use super::lifetime::{Expired, Lifetime};
+use super::lifetime::{Expired, Lifetime, R1};
 use super::negotiated::Negotiated;
 use super::persist::{Persist, Stuck};
 use super::receive::ReceiveSide;
@@ -18,6 +20,7 @@ use super::state::State;
 use super::time_wait::TimeWait;
 use super::timestamps::Timestamping;
 use crate::observe::{DropReason, SendReason, TcpState};
+use crate::options::SocketOptions;
 use crate::time::{Duration, Instant};
 use crate::wire::tcp::TcpFlags;
 
@@ -47,8 +50,10 @@ pub(crate) struct Connection {
     pub(super) congestion: Algorithm,
     /// Probes of a shut window.
     pub(super) persist: Persist,
-    /// When to give up.
+    /// When to ask for a sign of life, and when to give up.
     pub(super) lifetime: Lifetime,
+    /// What the socket has been told; shared with it.
+    pub(super) options: Arc<SocketOptions>,
     /// Whether a socket can still read what arrives.
     pub(super) reader: Reader,
     /// How long TIME-WAIT lasts.
@@ -85,17 +90,6 @@ pub(crate) struct Opened {
     pub(crate) rtt: Option<Duration>,
 }
 
-/// What a socket has asked for, as far as the connection needs it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Settings {
-    /// Nagle's algorithm off.
-    pub(crate) nodelay: bool,
-    /// Octets of the receive buffer.
-    pub(crate) receive_buffer: u32,
-    /// Octets of the send buffer.
-    pub(crate) send_buffer: u32,
-}
-
 /// How a connection ended.
 #[derive(Debug)]
 pub(crate) enum End {
@@ -107,8 +101,8 @@ pub(crate) enum End {
     Reset,
     /// We reset it: data came that nobody can read (SHLD-3). The RST is to be sent.
     Aborted(SegmentPlan),
-    /// The peer fell silent.
-    TimedOut,
+    /// The peer fell silent. An RST is sent where Linux sends one.
+    TimedOut(Option<SegmentPlan>),
 }
 
 /// What became of an input.
@@ -123,6 +117,8 @@ pub(crate) struct Outcome {
     pub(crate) fast_retransmit: bool,
     /// The retransmission timer ran out.
     pub(crate) timed_out: bool,
+    /// The peer has been silent for R1 (SHLD-9).
+    pub(crate) is_silent: bool,
     /// The connection is over.
     pub(crate) end: Option<End>,
     /// Why the text of the segment was not taken, although its ACK was.
@@ -131,17 +127,22 @@ pub(crate) struct Outcome {
 
 impl Connection {
     /// The connection that a handshake has opened.
-    pub(crate) fn new(config: &TcpConfig, settings: &Settings, opened: &Opened) -> Self {
+    pub(crate) fn new(
+        now: Instant,
+        config: &TcpConfig,
+        options: &Arc<SocketOptions>,
+        opened: &Opened,
+    ) -> Self {
         let Opened { iss, irs, agreed, window, window_from, offered, timestamps, rtt } = *opened;
         let mut estimator = RttEstimator::default();
         match rtt {
             Some(rtt) => estimator.sample(rtt),
             None => estimator.on_syn_timeout(), // RFC 6298 (5.7): our SYN had to be sent again.
         }
-        let mut send = SendSide::new(iss, agreed, window, window_from, settings.send_buffer);
-        send.set_nodelay(settings.nodelay);
+        let mut send = SendSide::new(iss, agreed, window, window_from, options.send_buffer);
+        send.set_nodelay(options.nodelay);
         // The socket may have been told of a smaller buffer since the window was offered.
-        let receive_buffer = settings.receive_buffer.max(offered);
+        let receive_buffer = options.receive_buffer.max(offered);
         let mss = send.mss();
         // RFC 5681 §3.1: after the loss of a SYN the initial window is one segment.
         let initial_window = if rtt.is_some() { config.initial_window } else { 1 };
@@ -156,7 +157,8 @@ impl Connection {
             recovery: Recovery::new(iss + 1),
             congestion: Algorithm::reno(mss, initial_window.saturating_mul(mss)),
             persist: Persist::default(),
-            lifetime: Lifetime::new(config),
+            lifetime: Lifetime::new(now, config),
+            options: Arc::clone(options),
             reader: Reader::Socket,
             time_wait: config.time_wait,
         }
@@ -224,9 +226,10 @@ impl Connection {
         self.acks.owe_now();
     }
 
-    /// Switches Nagle's algorithm off or on.
-    pub(crate) fn set_nodelay(&mut self, nodelay: bool) {
-        self.send.set_nodelay(nodelay);
+    /// The socket has been told other options.
+    pub(crate) fn set_options(&mut self, options: Arc<SocketOptions>) {
+        self.send.set_nodelay(options.nodelay);
+        self.options = options;
     }
 
     /// Octets that `read` would give.
@@ -265,6 +268,11 @@ impl Connection {
         self.reader == Reader::Gone
     }
 
+    /// Whether the peer has been silent for R1, and not yet for R2.
+    pub(crate) fn is_peer_silent(&self) -> bool {
+        self.lifetime.retransmits() >= R1
+    }
+
     /// What nobody has read, for a socket that outlives its connection.
     pub(crate) fn into_unread(self) -> ReceiveBuffer {
         self.receive.into_unread()
@@ -280,7 +288,7 @@ impl Connection {
             self.acks.deadline(),
             self.recovery.deadline(rto),
             self.persist.deadline(rto),
-            self.lifetime.deadline(),
+            self.lifetime.deadline(&self.options, self.is_busy()),
         ]
         .into_iter()
         .flatten()
@@ -291,10 +299,10 @@ impl Connection {
     /// `transmit` finds the reasons.
     pub(crate) fn on_timeout(&mut self, now: Instant) -> Outcome {
         let mut outcome = Outcome::default();
-        match self.lifetime.expired(now) {
-            Some(Expired::NoAnswer) => outcome.end = Some(End::TimedOut),
-            Some(Expired::FinWait2) => outcome.end = Some(End::Closed),
-            None => {}
+        let is_busy = self.is_busy();
+        if let Some(expired) = self.lifetime.on_timeout(now, &self.options, is_busy) {
+            outcome.end = Some(self.expire(now, expired));
+            return outcome;
         }
         self.acks.on_timeout(now);
         self.persist.on_timeout(now, self.rtt.rto());
@@ -302,6 +310,7 @@ impl Connection {
         let in_flight = self.recovery.in_flight(out);
         if self.recovery.on_timeout(now, self.rtt.rto(), out) {
             outcome.timed_out = true;
+            outcome.is_silent = self.lifetime.on_retransmission();
             self.congest_by_timeout(in_flight, was_in_loss);
         }
         outcome
@@ -312,9 +321,24 @@ impl Connection {
     pub(super) fn settle(&mut self, now: Instant) {
         let stuck = self.stuck();
         self.persist.update(now, stuck);
-        self.lifetime.update(now, stuck.is_some() || self.send.outstanding() > 0);
+        let is_waiting = stuck.is_some() || self.send.outstanding() > 0;
         let is_abandoned = self.is_orphan() && self.state == State::FinWait2;
-        self.lifetime.update_abandoned(now, is_abandoned);
+        self.lifetime.update(now, is_waiting, is_abandoned);
+    }
+
+    /// Whether octets or a FIN wait to be sent or acknowledged.
+    fn is_busy(&self) -> bool {
+        self.send.queued() > 0 || self.send.outstanding() > 0
+    }
+
+    /// How a connection ends whose time is up.
+    fn expire(&self, now: Instant, expired: Expired) -> End {
+        match expired {
+            Expired::NoAnswer => End::TimedOut(None),
+            Expired::NoSignOfLife => End::TimedOut(Some(self.abort(now))),
+            Expired::FinWait2 if self.options.linger2.is_zero() => End::Aborted(self.abort(now)),
+            Expired::FinWait2 => End::Closed,
+        }
     }
 
     /// What waits for window, while nothing is in flight whose timer would run.
@@ -353,6 +377,9 @@ impl Connection {
             receive_window_shift: self.agreed.receive_shift,
             in_flight: self.recovery.in_flight(self.outstanding()),
             retransmissions: self.recovery.retransmissions(),
+            retransmits: self.lifetime.retransmits(),
+            probes: self.persist.probes().max(self.lifetime.probes().into()),
+            last_ack_received: self.lifetime.heard_at(),
             send_queue: self.send.queued(),
             receive_queue: self.receive.readable(),
         }

@@ -1,7 +1,7 @@
 //! The snapshot that STATUS, the command line and tests read.
 
 use crate::observe::TcpState;
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 
 /// What `ss -ti` shows of a connection: STATUS of RFC 9293 §3.10.6.
 #[derive(Clone, Debug)]
@@ -33,6 +33,13 @@ pub struct TcpInfo {
     pub in_flight: u32,
     /// Segments sent again since the connection opened.
     pub retransmissions: u64,
+    /// How often the retransmission timer has run out since something was acknowledged
+    /// (`tcpi_retransmits`). From 3 on (R1 of RFC 9293 §3.8.3) the peer counts as silent.
+    pub retransmits: u8,
+    /// Probes of keep-alive or of a shut window that were not answered (`tcpi_probes`).
+    pub probes: u32,
+    /// When the peer was last heard of (`tcpi_last_ack_recv` is the time since).
+    pub last_ack_received: Instant,
     /// Octets written and not acknowledged.
     pub send_queue: u32,
     /// Octets received in order and not read.

@@ -119,7 +119,12 @@ impl Connection {
         }
         // A peer that answers the probes of its shut window is alive. Without a socket nobody
         // would ever end the waiting, so there only octets taken count (RFC 6429).
-        let answers_probe = self.send.wnd() == 0 && self.reader == Reader::Socket;
+        // A user timeout bounds the waiting too, as on Linux: it is about data that does not get
+        // through, whoever is to blame (RFC 5482 §3).
+        let answers_probe = self.send.wnd() == 0
+            && self.reader == Reader::Socket
+            && self.options.user_timeout.is_none();
+        self.lifetime.on_heard(now);
         if acked.is_new() || answers_probe {
             self.lifetime.on_progress(now);
         }

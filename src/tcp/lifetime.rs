@@ -1,119 +1,180 @@
-//! When to give a connection up: R2, and the end of FIN-WAIT-2.
+//! Whether the peer is still there: keep-alive, R1 and R2, the user timeout, and the end of
+//! FIN-WAIT-2 (RFC 9293 §3.8.3, §3.8.4; RFC 5482).
 
 use super::config::TcpConfig;
+use crate::options::SocketOptions;
 use crate::time::{Duration, Instant};
+
+/// R1 of RFC 9293 §3.8.3: after so many retransmissions without progress the application is told
+/// that the peer is silent (SHLD-9, SHLD-10). As Linux (`tcp_retries1`).
+pub(crate) const R1: u8 = 3;
 
 /// Why a connection is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expired {
-    /// Nothing that we sent was acknowledged for too long (RFC 9293 §3.8.3, R2, MUST-20).
+    /// Nothing that we sent was acknowledged for too long (RFC 9293 §3.8.3, R2, MUST-20), or for
+    /// longer than the user waits (MUST-21).
     NoAnswer,
+    /// An idle peer has answered none of the probes of keep-alive. It is told by an RST, as Linux
+    /// does: it may have forgotten less than it seems.
+    NoSignOfLife,
     /// The socket is gone and the peer does not close its side. RFC 9293 §3.6.1 knows no such
     /// limit; every stack has one, since the record would stay for ever.
     FinWait2,
 }
 
+/// What a connection waits for that must not take for ever, and since when.
+#[derive(Clone, Copy, Debug)]
+enum Waiting {
+    /// Octets, a FIN or a probe of ours wait for an answer.
+    Answer(Instant),
+    /// It is in FIN-WAIT-2 without a socket.
+    Fin(Instant),
+}
+
 /// How long a connection may wait for its peer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lifetime {
+    /// R2 of a socket that sets none.
     give_up_after: Duration,
-    fin_wait_2_timeout: Duration,
-    /// Since when something of ours waits for an answer.
-    waiting_since: Option<Instant>,
-    /// Since when it is in FIN-WAIT-2 without a socket.
-    abandoned_since: Option<Instant>,
+    waiting: Option<Waiting>,
+    /// When the peer was last heard of.
+    heard_at: Instant,
+    /// When the last probe of keep-alive left; means nothing before the first.
+    probed_at: Instant,
+    /// Probes of keep-alive since the peer was heard of.
+    probes: u8,
+    /// Whether one must leave now.
+    is_probe_due: bool,
+    /// How often the retransmission timer has run out since something was acknowledged.
+    retransmits: u8,
 }
 
 impl Lifetime {
-    /// Nothing is waited for.
-    pub(crate) fn new(config: &TcpConfig) -> Self {
+    /// Nothing is waited for, and the peer has just been heard of.
+    pub(crate) fn new(now: Instant, config: &TcpConfig) -> Self {
         Self {
             give_up_after: config.give_up_after,
-            fin_wait_2_timeout: config.fin_wait_2_timeout,
-            waiting_since: None,
-            abandoned_since: None,
+            waiting: None,
+            heard_at: now,
+            probed_at: now,
+            probes: 0,
+            is_probe_due: false,
+            retransmits: 0,
         }
     }
 
-    /// Tells whether octets, a FIN or a probe of ours wait for an answer.
-    pub(crate) fn update(&mut self, now: Instant, is_waiting: bool) {
-        if is_waiting {
-            self.waiting_since.get_or_insert(now);
-        } else {
-            self.waiting_since = None;
-        }
+    /// Tells whether octets, a FIN or a probe of ours wait for an answer; or else whether the
+    /// connection is in FIN-WAIT-2 and nobody is left to read.
+    pub(crate) fn update(&mut self, now: Instant, is_waiting: bool, is_abandoned: bool) {
+        self.waiting = match self.waiting {
+            Some(Waiting::Answer(since)) if is_waiting => Some(Waiting::Answer(since)),
+            _ if is_waiting => Some(Waiting::Answer(now)),
+            Some(Waiting::Fin(since)) if is_abandoned => Some(Waiting::Fin(since)),
+            _ => is_abandoned.then_some(Waiting::Fin(now)),
+        };
     }
 
-    /// The peer acknowledged something new, or answered a probe of its shut window: it is there,
-    /// and a window may stay shut for as long as it likes (MUST-37, MAY-8).
+    /// A segment of the peer's came whose acknowledgment counts: it is there.
+    pub(crate) fn on_heard(&mut self, now: Instant) {
+        self.heard_at = now;
+        self.probes = 0;
+        self.is_probe_due = false;
+    }
+
+    /// The peer acknowledged something new, or answered a probe of its shut window: a window may
+    /// stay shut for as long as it likes (MUST-37, MAY-8).
     pub(crate) fn on_progress(&mut self, now: Instant) {
-        if self.waiting_since.is_some() {
-            self.waiting_since = Some(now);
+        self.retransmits = 0;
+        if let Some(Waiting::Answer(since)) = &mut self.waiting {
+            *since = now;
         }
     }
 
-    /// Tells whether the connection is in FIN-WAIT-2 and nobody is left to read.
-    pub(crate) fn update_abandoned(&mut self, now: Instant, is_abandoned: bool) {
-        if is_abandoned {
-            self.abandoned_since.get_or_insert(now);
-        } else {
-            self.abandoned_since = None;
-        }
+    /// The retransmission timer ran out. Says whether the peer has now been silent for R1.
+    pub(crate) fn on_retransmission(&mut self) -> bool {
+        self.retransmits = self.retransmits.saturating_add(1);
+        self.retransmits == R1
     }
 
-    /// When the connection is given up if nothing comes.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        let waiting = self.waiting_since.map(|since| since + self.give_up_after);
-        let abandoned = self.abandoned_since.map(|since| since + self.fin_wait_2_timeout);
-        waiting.into_iter().chain(abandoned).min()
+    /// How often the retransmission timer has run out since something was acknowledged.
+    pub(crate) fn retransmits(&self) -> u8 {
+        self.retransmits
     }
 
-    /// Whether, and why, the time is up.
-    pub(crate) fn expired(&self, now: Instant) -> Option<Expired> {
-        let is_past = |since: Option<Instant>, limit| since.is_some_and(|s| s + limit <= now);
-        if is_past(self.waiting_since, self.give_up_after) {
-            Some(Expired::NoAnswer)
-        } else if is_past(self.abandoned_since, self.fin_wait_2_timeout) {
-            Some(Expired::FinWait2)
-        } else {
-            None
+    /// Probes of keep-alive that the peer has not answered.
+    pub(crate) fn probes(&self) -> u8 {
+        self.probes
+    }
+
+    /// When the peer was last heard of.
+    pub(crate) fn heard_at(&self) -> Instant {
+        self.heard_at
+    }
+
+    /// Whether a probe of keep-alive must leave now.
+    pub(crate) fn is_probe_due(&self) -> bool {
+        self.is_probe_due
+    }
+
+    /// The probe left.
+    pub(crate) fn on_probed(&mut self, now: Instant) {
+        self.probed_at = now;
+        self.probes = self.probes.saturating_add(1);
+        self.is_probe_due = false;
+    }
+
+    /// When the connection is given up, or the peer is asked for a sign of life, if nothing comes.
+    /// `is_busy`: octets wait to be sent or acknowledged, so that there is no need to ask.
+    pub(crate) fn deadline(&self, options: &SocketOptions, is_busy: bool) -> Option<Instant> {
+        let keepalive = self.keepalive_at(options, is_busy).filter(|_| !self.is_probe_due);
+        self.gives_up_at(options).into_iter().chain(keepalive).min()
+    }
+
+    fn gives_up_at(&self, options: &SocketOptions) -> Option<Instant> {
+        Some(match self.waiting? {
+            Waiting::Answer(since) => since + options.user_timeout.unwrap_or(self.give_up_after),
+            Waiting::Fin(since) => since + options.linger2,
+        })
+    }
+
+    /// When the next probe of keep-alive is due, or the last one counts as unanswered: only while
+    /// nothing else would tell whether the peer is there (MUST-26).
+    fn keepalive_at(&self, options: &SocketOptions, is_busy: bool) -> Option<Instant> {
+        let is_on = options.keepalive && !is_busy;
+        is_on.then(|| match self.probes {
+            0 => self.heard_at + options.keepalive_idle,
+            1.. => self.probed_at + options.keepalive_interval,
+        })
+    }
+
+    /// Time has passed: whether the connection is given up, and why; else a probe may be due.
+    pub(crate) fn on_timeout(
+        &mut self,
+        now: Instant,
+        options: &SocketOptions,
+        is_busy: bool,
+    ) -> Option<Expired> {
+        if self.gives_up_at(options).is_some_and(|at| at <= now) {
+            return match self.waiting? {
+                Waiting::Answer(_) => Some(Expired::NoAnswer),
+                Waiting::Fin(_) => Some(Expired::FinWait2),
+            };
         }
+        if self.keepalive_at(options, is_busy).is_none_or(|at| at > now) {
+            return None;
+        }
+        // As Linux: the user timeout, where there is one, takes the place of the count. One probe
+        // without an answer is never the end (MUST-29), unless the user has said so.
+        let is_over = match options.user_timeout {
+            Some(timeout) => self.probes > 0 && self.heard_at + timeout <= now,
+            None => self.probes >= options.keepalive_count,
+        };
+        self.is_probe_due = !is_over;
+        is_over.then_some(Expired::NoSignOfLife)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(seconds: u64) -> Instant {
-        Instant::from_millis(seconds * 1000)
-    }
-
-    #[test]
-    fn must_20_a_silent_peer_is_given_up_after_r2_and_progress_starts_it_anew() {
-        let mut lifetime = Lifetime::new(&TcpConfig::default());
-        lifetime.update(at(0), true);
-        lifetime.on_progress(at(100));
-        lifetime.update(at(200), true);
-        assert_eq!(lifetime.deadline(), Some(at(1000)));
-        assert_eq!(lifetime.expired(at(999)), None);
-        assert_eq!(lifetime.expired(at(1000)), Some(Expired::NoAnswer));
-    }
-
-    #[test]
-    fn who_waits_for_nothing_is_never_given_up() {
-        let mut lifetime = Lifetime::new(&TcpConfig::default());
-        lifetime.update(at(0), true);
-        lifetime.update(at(1), false);
-        assert_eq!((lifetime.deadline(), lifetime.expired(at(1 << 30))), (None, None));
-    }
-
-    #[test]
-    fn an_abandoned_fin_wait_2_ends_after_a_minute() {
-        let mut lifetime = Lifetime::new(&TcpConfig::default());
-        lifetime.update_abandoned(at(5), true);
-        lifetime.update_abandoned(at(30), true);
-        assert_eq!(lifetime.expired(at(64)), None);
-        assert_eq!(lifetime.expired(at(65)), Some(Expired::FinWait2));
-    }
-}
+#[path = "tests/lifetime.rs"]
+mod tests;

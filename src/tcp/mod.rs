@@ -62,7 +62,7 @@ mod timestamps;
 
 pub use self::config::TcpConfig;
 pub(crate) use self::connect::{Connecting, Verdict as ConnectingVerdict};
-pub(crate) use self::connection::{Connection, End, Opened, Outcome, Settings};
+pub(crate) use self::connection::{Connection, End, Opened, Outcome};
 pub use self::info::TcpInfo;
 pub(crate) use self::isn::IsnGenerator;
 pub(crate) use self::listener::half_open::{HalfOpen, Verdict as HalfOpenVerdict};

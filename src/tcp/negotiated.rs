@@ -2,6 +2,7 @@
 
 use super::config::TcpConfig;
 use super::timestamps::TimestampClock;
+use crate::options::SocketOptions;
 use crate::time::Instant;
 use crate::wire::tcp_options::{TcpOptions, Timestamps};
 
@@ -33,18 +34,18 @@ pub(crate) struct Offer {
 }
 
 impl Offer {
-    /// What a connection with this timestamp clock offers on an interface with this MTU and this
-    /// receive buffer.
+    /// What a connection with this timestamp clock and of a socket with these options offers on an
+    /// interface with this MTU.
     pub(crate) fn new(
         config: &TcpConfig,
         mtu: u32,
-        receive_buffer: u32,
+        options: &SocketOptions,
         clock: TimestampClock,
     ) -> Self {
         let mss = u16::try_from(mtu.saturating_sub(HEADERS)).unwrap_or(u16::MAX);
         Self {
-            mss: mss.max(1),
-            window_scale: config.window_scale.then(|| shift_for(receive_buffer)),
+            mss: mss.min(options.max_segment.unwrap_or(u16::MAX)).max(1),
+            window_scale: config.window_scale.then(|| shift_for(options.receive_buffer)),
             sack: config.sack,
             timestamps: config.timestamps.then_some(clock),
         }
@@ -132,7 +133,8 @@ mod tests {
     }
 
     fn offer() -> Offer {
-        Offer::new(&TcpConfig::default(), 1500, 256 << 10, TimestampClock::new(7))
+        let clock = TimestampClock::new(7);
+        Offer::new(&TcpConfig::default(), 1500, &SocketOptions::default(), clock)
     }
 
     #[test]
@@ -164,7 +166,8 @@ mod tests {
         let timestamps = Some(Timestamps { value: 0, echo: 99 });
         for (ours, theirs) in [(false, false), (false, true), (true, false), (true, true)] {
             let config = TcpConfig { sack: ours, timestamps: ours, ..TcpConfig::default() };
-            let offer = Offer::new(&config, 1500, 2048, TimestampClock::new(7));
+            let offer =
+                Offer::new(&config, 1500, &SocketOptions::default(), TimestampClock::new(7));
             let timestamps = timestamps.filter(|_| theirs);
             let syn = TcpOptions { sack_permitted: theirs, timestamps, ..syn(None, None) };
             let agreed = Negotiated::agree(offer, &syn);

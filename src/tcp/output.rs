@@ -20,6 +20,8 @@ enum Choice {
     New(NewText),
     /// A question for the peer's window.
     Probe,
+    /// A question whether the peer is there.
+    KeepAlive,
     /// An acknowledgment alone.
     Ack,
 }
@@ -66,6 +68,8 @@ impl Connection {
         };
         if is_probe_due {
             Ok(Choice::Probe)
+        } else if self.lifetime.is_probe_due() {
+            Ok(Choice::KeepAlive)
         } else if self.acks.is_due() {
             Ok(Choice::Ack)
         } else {
@@ -123,6 +127,12 @@ impl Connection {
                 // An octet that the peer has already: it must answer, and nothing hangs on what
                 // it does with it. Linux asks in the same way.
                 plan_bare(SendReason::WindowProbe, self.send.una() - 1, stamp)
+            }
+            Choice::KeepAlive => {
+                self.lifetime.on_probed(now);
+                // No data, and a number left of the window, so that the peer must answer even if
+                // it has lost nothing (RFC 9293 §3.8.4, SHLD-12).
+                plan_bare(SendReason::KeepAlive, self.send.nxt() - 1, stamp)
             }
             Choice::Ack => plan_bare(SendReason::Ack, self.send.nxt(), stamp),
         }

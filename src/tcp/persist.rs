@@ -47,6 +47,11 @@ impl Persist {
         });
     }
 
+    /// Probes of a shut window since it shut or was last seen to change.
+    pub(crate) fn probes(&self) -> u32 {
+        self.waiting.map_or(0, |wait| wait.probes)
+    }
+
     /// Whether a probe, or the small segment, must leave now.
     pub(crate) fn is_due(&self) -> bool {
         self.waiting.is_some_and(|wait| wait.is_due)

@@ -10,6 +10,8 @@ mod demux;
 mod drops;
 mod handshake;
 mod icmp;
+mod keep_alive;
+mod lifetime;
 mod listener;
 mod loopback;
 mod options;

@@ -7,7 +7,7 @@ const LAYERS: &[&[&str]] = &[
     &["time", "rng", "collections", "error"],
     &["packet", "wire"],
     &["observe"],
-    &["config"],
+    &["config", "options"],
     &["ip", "udp", "tcp"],
     &["stack"],
     &["device"],

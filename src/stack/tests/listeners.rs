@@ -4,7 +4,7 @@ use super::*;
 use crate::config::StackConfig;
 use crate::error::SocketError::{AddressInUse, InvalidArgument};
 use crate::rng::Seed;
-use crate::stack::{SocketOptions, Stack};
+use crate::stack::Stack;
 use crate::time::Instant;
 
 const ANY: [u8; 4] = [0; 4];
@@ -21,10 +21,10 @@ fn sockets<const N: usize>() -> [SocketId; N] {
 }
 
 fn entry(socket: SocketId, any_destination: bool) -> ListenerEntry {
-    let settings = Settings { nodelay: false, receive_buffer: 4096, send_buffer: 4096 };
+    let options = Arc::new(SocketOptions { any_destination, ..SocketOptions::default() });
     let listener = Listener::new(8);
     let children = FlowList::default();
-    ListenerEntry { socket, listener, children, settings, ttl: 64, tos: 0, any_destination }
+    ListenerEntry { socket, listener, children, options }
 }
 
 /// Binds a socket and lets it listen.

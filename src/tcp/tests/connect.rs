@@ -25,8 +25,9 @@ fn scale(shift: u8) -> TcpOptions {
 
 /// Nothing has left.
 fn fresh(config: &TcpConfig, iss: u32, buffer: u32) -> Connecting {
-    let offer = Offer::new(config, 1500, buffer, TimestampClock::new(TS));
-    Connecting::new(Instant::ZERO, config, SeqNumber(iss), offer, buffer)
+    let options = SocketOptions { receive_buffer: buffer, ..SocketOptions::default() };
+    let offer = Offer::new(config, 1500, &options, TimestampClock::new(TS));
+    Connecting::new(Instant::ZERO, config, SeqNumber(iss), offer, &options)
 }
 
 /// Our SYN has left: SYN-SENT.

@@ -1,6 +1,7 @@
 //! SYN-RECEIVED after a passive open: what is answered, how often, and what it leads to.
 
 use super::*;
+use crate::options::SocketOptions;
 use crate::tcp::config::TcpConfig;
 use crate::tcp::tests::segment;
 use crate::tcp::timestamps::TimestampClock;
@@ -27,7 +28,8 @@ fn syn(options: TcpOptions) -> Segment {
 
 /// A SYN has come; nothing has left.
 fn fresh(config: &TcpConfig, options: TcpOptions, buffer: u32) -> HalfOpen {
-    let offer = Offer::new(config, 1500, buffer, TimestampClock::new(TS));
+    let socket = SocketOptions { receive_buffer: buffer, ..SocketOptions::default() };
+    let offer = Offer::new(config, 1500, &socket, TimestampClock::new(TS));
     let retries_max = config.syn_ack_retries;
     HalfOpen::new(Instant::ZERO, &syn(options), SeqNumber(ISS), offer, buffer, retries_max)
 }
