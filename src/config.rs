@@ -40,8 +40,15 @@ pub struct InterfaceConfig {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Limits {
-    /// TCP connections in all states, half-open ones and TIME-WAIT included. 1,048,576.
+    /// TCP connections in all states, half-open ones included and TIME-WAIT not: what has ended
+    /// keeps nobody out. 1,048,576.
     pub connections_max: usize,
+    /// Records in TIME-WAIT; beyond it the one that would end first makes room. 262,144, the most
+    /// that Linux takes by itself (`tcp_max_tw_buckets`).
+    pub time_wait_max: usize,
+    /// Connections that no socket holds and that still have something to say; beyond it the oldest
+    /// is reset. 65,536, as Linux on a machine of its usual size (`tcp_max_orphans`).
+    pub orphans_max: usize,
     /// Sockets of all kinds. 1,048,576 + 65,536.
     pub sockets_max: usize,
     /// Octets that all TCP buffers may hold together; beyond it windows stop growing and
@@ -51,7 +58,13 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections_max: 1 << 20, sockets_max: (1 << 20) + (1 << 16), memory_max: 2 << 30 }
+        Self {
+            connections_max: 1 << 20,
+            time_wait_max: 1 << 18,
+            orphans_max: 1 << 16,
+            sockets_max: (1 << 20) + (1 << 16),
+            memory_max: 2 << 30,
+        }
     }
 }
 

@@ -33,6 +33,7 @@ pub struct Counters {
     fast_retransmits: u64,
     opened: u64,
     closed: u64,
+    evicted: u64,
     dropped: Vec<u64>,
 }
 
@@ -53,6 +54,7 @@ impl Default for Counters {
             fast_retransmits: 0,
             opened: 0,
             closed: 0,
+            evicted: 0,
             dropped: vec![0; DropReason::ALL.len()],
         }
     }
@@ -87,6 +89,7 @@ impl Observer for Counters {
                 self.opened += u64::from(to == TcpState::Established);
                 self.closed += u64::from(to == TcpState::Closed && from != TcpState::SynSent);
             }
+            Event::Evicted { .. } => self.evicted += 1,
             Event::RetransmissionTimeout { .. } => self.timeouts += 1,
             Event::PeerSilent { .. } => self.silent_peers += 1,
             Event::FastRetransmit { .. } => self.fast_retransmits += 1,
@@ -96,7 +99,7 @@ impl Observer for Counters {
 
 impl Counters {
     /// The counters but for the drops, in a fixed order.
-    pub fn list(&self) -> [Counter; 14] {
+    pub fn list(&self) -> [Counter; 15] {
         let counter = |name, help, value| Counter { name, help, value };
         [
             counter("packets_received_total", "IP packets received.", self.packets_received),
@@ -125,6 +128,11 @@ impl Counters {
             ),
             counter("tcp_opened_total", "Connections that were established.", self.opened),
             counter("tcp_closed_total", "Connections that have ended.", self.closed),
+            counter(
+                "tcp_evicted_total",
+                "Orphans and records in TIME-WAIT that made room for newer ones.",
+                self.evicted,
+            ),
         ]
     }
 

@@ -20,6 +20,7 @@ impl Observer for LogObserver {
             | Event::SegmentSent { .. } => log::Level::Trace,
             Event::PacketDropped { .. }
             | Event::StateChanged { .. }
+            | Event::Evicted { .. }
             | Event::RetransmissionTimeout { .. }
             | Event::PeerSilent { .. }
             | Event::FastRetransmit { .. } => log::Level::Debug,

@@ -69,6 +69,11 @@ pub enum Event {
         /// The state after.
         to: TcpState,
     },
+    /// An orphan or a record in TIME-WAIT made room for a newer one.
+    Evicted {
+        /// Which connection.
+        flow: crate::wire::FourTuple,
+    },
     /// A retransmission timer ran out.
     RetransmissionTimeout {
         /// Which connection.

@@ -385,7 +385,8 @@ impl Stack {
                 self.give_to(flow, Owner::Nobody);
                 let Some(entry) = self.flows.get_mut(flow) else { return };
                 let Some(open) = entry.connection_mut() else { return };
-                match if is_abort { None } else { Some(open.abandon(now)) } {
+                let patience = self.config.tcp.orphan_timeout;
+                match if is_abort { None } else { Some(open.abandon(now, patience)) } {
                     Some(None) => self.touch_flow(flow),
                     // Nobody will read what came: the peer must learn that (SHLD-3).
                     Some(Some(_)) | None => self.abort_flow(now, flow),

@@ -1,10 +1,10 @@
 //! Lists of flows that have something in common: the children of a listener, the orphans, the
 //! records in TIME-WAIT.
 
-use super::Stack;
 use super::demux::{FlowId, Flows};
 use super::flow::{Flow, Owner};
 use super::listeners::Child;
+use super::{Event, Instant, Observer, Stack};
 use crate::tcp::Listener;
 
 /// Flows in the order in which they joined, linked through their entries: joining, leaving and
@@ -93,6 +93,36 @@ impl Stack {
         }
         if let Some(listener) = self.half_open_listener(id) {
             listener.on_forgotten();
+        }
+    }
+
+    /// Connections that count against their limit: all but the records in TIME-WAIT.
+    pub(super) fn live(&self) -> usize {
+        self.flows.len() - self.time_waits.len()
+    }
+
+    /// Too many records in TIME-WAIT: those go that would end first. Too many orphans: the oldest
+    /// are reset. They are the ones whose peers have kept them waiting longest; Linux resets the
+    /// newest instead, which may be anybody's.
+    pub(super) fn shed(&mut self, now: Instant, observer: &mut dyn Observer) {
+        while self.time_waits.len() > self.config.limits.time_wait_max
+            && let Some(id) = self.time_waits.first()
+        {
+            self.evict(now, id, observer);
+        }
+        while self.orphans.len() > self.config.limits.orphans_max
+            && let Some(id) = self.orphans.first()
+        {
+            self.evict(now, id, observer);
+        }
+    }
+
+    fn evict(&mut self, now: Instant, id: FlowId, observer: &mut dyn Observer) {
+        let reset = self.flows.get(id).and_then(|entry| entry.abort(now));
+        let Some(entry) = self.remove_flow(now, id, observer) else { return };
+        observer.on_event(now, &Event::Evicted { flow: entry.tuple });
+        if let Some(reset) = reset {
+            self.depart(&entry, reset);
         }
     }
 

@@ -220,10 +220,15 @@ impl Stack {
     }
 
     fn next_packet(&mut self, now: Instant, observer: &mut dyn Observer) -> Option<Outgoing> {
-        let packet = match self.outbox.pop().or_else(|| self.departures.pop_front()) {
-            Some(packet) => packet,
-            None => self.transmit_flow(now, observer)?,
-        };
+        let mut packet = self.outbox.pop().or_else(|| self.departures.pop_front());
+        if packet.is_none() {
+            packet = self.transmit_flow(now, observer);
+        }
+        if packet.is_none() {
+            self.shed(now, observer); // Only now: each has sent what it owes.
+            packet = self.departures.pop_front();
+        }
+        let packet = packet?;
         observer.on_event(now, &Event::PacketSent { len: packet.len() });
         Some(packet)
     }

@@ -27,7 +27,7 @@ impl Stack {
         if !self.ip.is_host(peer) || remote.port() == 0 {
             return Err(SocketError::InvalidAddress);
         }
-        if self.flows.len() >= self.config.limits.connections_max {
+        if self.live() >= self.config.limits.connections_max {
             return Err(SocketError::NoBuffers);
         }
         // MUST-43: the address that was bound; MUST-44: else the one that the route suggests.

@@ -60,6 +60,9 @@ impl Stack {
             }
             Flow::TimeWait(time_wait) => match time_wait.receive(now, &segment) {
                 TimeWaitVerdict::Acknowledge => {
+                    if segment.fin {
+                        self.give_to(id, Owner::Nobody); // Its wait may have begun anew.
+                    }
                     self.touch_flow(id);
                     Ok(())
                 }
@@ -125,7 +128,7 @@ impl Stack {
         syn: &Segment,
         floor: Option<SeqNumber>,
     ) -> Result<(), DropReason> {
-        if self.flows.len() >= self.config.limits.connections_max {
+        if self.live() >= self.config.limits.connections_max {
             return Err(DropReason::TooManyConnections);
         }
         let isn = self.isn.isn(now, &tuple);

@@ -39,6 +39,11 @@ pub struct TcpConfig {
     /// How long a connection that its socket has left may stay in FIN-WAIT-2. 60 s, as Linux
     /// (`tcp_fin_timeout`).
     pub fin_wait_2_timeout: Duration,
+    /// Time without progress after which a connection that its socket has left is given up: no
+    /// octet acknowledged, the peer silent or its window shut. 100 s, about as Linux
+    /// (`tcp_orphan_retries` = 8), and the least that SHLD-11 allows; [`Self::give_up_after`] if
+    /// that is shorter.
+    pub orphan_timeout: Duration,
     /// How often a SYN-ACK is sent again. 5 times, as Linux (`tcp_synack_retries`).
     pub syn_ack_retries: u8,
     /// Largest backlog that `listen` grants. 4096, as Linux (`somaxconn`).
@@ -77,6 +82,7 @@ impl Default for TcpConfig {
             give_up_after: Duration::from_mins(15),
             connect_timeout: Duration::from_mins(3),
             fin_wait_2_timeout: Duration::from_mins(1),
+            orphan_timeout: Duration::from_secs(100),
             syn_ack_retries: 5,
             backlog_max: 4096,
             abort_on_overflow: false,
@@ -102,6 +108,7 @@ impl TcpConfig {
             self.give_up_after,
             self.connect_timeout,
             self.fin_wait_2_timeout,
+            self.orphan_timeout,
         ];
         if waits.contains(&Duration::ZERO) {
             return Err(ConfigError::BadTimeout);
@@ -173,6 +180,7 @@ mod tests {
         assert_eq!(verdict(|config| config.give_up_after = Duration::ZERO), bad);
         assert_eq!(verdict(|config| config.connect_timeout = Duration::ZERO), bad);
         assert_eq!(verdict(|config| config.fin_wait_2_timeout = Duration::ZERO), bad);
+        assert_eq!(verdict(|config| config.orphan_timeout = Duration::ZERO), bad);
     }
 
     #[test]

@@ -202,12 +202,14 @@ impl Connection {
 
     /// The socket goes away. What was written is still sent; if something was not read, the peer
     /// must learn that it is lost, and the connection is reset (SHLD-3, RFC 2525 §2.17).
-    pub(crate) fn abandon(&mut self, now: Instant) -> Option<End> {
+    /// `patience`: how long nothing may be acknowledged from now on.
+    pub(crate) fn abandon(&mut self, now: Instant, patience: Duration) -> Option<End> {
         if self.receive.readable() > 0 {
             return Some(End::Aborted(self.abort(now)));
         }
         self.shutdown_write();
         self.reader = Reader::Gone;
+        self.lifetime.limit(patience);
         None
     }
 

@@ -48,6 +48,8 @@ pub(crate) struct Lifetime {
     is_probe_due: bool,
     /// How often the retransmission timer has run out since something was acknowledged.
     retransmits: u8,
+    /// Whether the socket is gone, so that its user timeout may only shorten the wait.
+    is_orphaned: bool,
 }
 
 impl Lifetime {
@@ -61,6 +63,7 @@ impl Lifetime {
             probes: 0,
             is_probe_due: false,
             retransmits: 0,
+            is_orphaned: false,
         }
     }
 
@@ -73,6 +76,12 @@ impl Lifetime {
             Some(Waiting::Fin(since)) if is_abandoned => Some(Waiting::Fin(since)),
             _ => is_abandoned.then_some(Waiting::Fin(now)),
         };
+    }
+
+    /// The socket is gone: nobody would ever end the waiting, so `patience` is all there is.
+    pub(crate) fn limit(&mut self, patience: Duration) {
+        self.give_up_after = self.give_up_after.min(patience);
+        self.is_orphaned = true;
     }
 
     /// A segment of the peer's came whose acknowledgment counts: it is there.
@@ -133,7 +142,10 @@ impl Lifetime {
 
     fn gives_up_at(&self, options: &SocketOptions) -> Option<Instant> {
         Some(match self.waiting? {
-            Waiting::Answer(since) => since + options.user_timeout.unwrap_or(self.give_up_after),
+            Waiting::Answer(since) => {
+                let limit = if self.is_orphaned { self.give_up_after } else { Duration::MAX };
+                since + options.user_timeout.unwrap_or(self.give_up_after).min(limit)
+            }
             Waiting::Fin(since) => since + options.linger2,
         })
     }

@@ -15,6 +15,7 @@ mod lifetime;
 mod listener;
 mod loopback;
 mod options;
+mod orphans;
 mod reset;
 mod retransmission;
 mod time_wait;

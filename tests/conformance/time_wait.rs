@@ -1,6 +1,8 @@
 //! TIME-WAIT: RFC 9293 §3.6.1, §3.10.7.4; RFC 1337.
 
-use wharf::sim::established;
+use wharf::sim::{Script, established};
+
+use super::config;
 
 /// Both FINs are through at 0.2 s of the script, after we closed first.
 const CLOSED_FIRST: &str = "
@@ -96,4 +98,83 @@ fn a_syn_from_before_the_old_connections_end_is_acknowledged_only() {
         +0    expect connections 1
         ",
     );
+}
+
+/// Opened by the peer, closed by us first: a record in TIME-WAIT.
+fn closed_first(label: &str) -> String {
+    format!(
+        "
+        +0    {label}: < S 0:0(0) win 65535 <mss 1460>
+        +0    {label}: > S. 0:0(0) ack 1 <...>
+        +0    {label}: < . 1:1(0) ack 1 win 512
+        +0    {label}: accept
+        +0    {label}: close
+        +0    {label}: > F. 1:1(0) ack 1
+        +0    {label}: < F. 1:1(0) ack 2 win 512
+        +0    {label}: > . 2:2(0) ack 2
+        "
+    )
+}
+
+/// As Linux's tcp_max_tw_buckets, but the oldest makes room and not the newest.
+#[test]
+fn of_too_many_records_the_one_goes_that_would_end_first() {
+    let [a, b, c, d] = ["a", "b", "c", "d"].map(closed_first);
+    let played = config(|config| config.limits.time_wait_max = 2).plays(&format!(
+        "
+        +0    socket listen 80
+        {a}{b}
+        +1    a: < F. 1:1(0) ack 2 win 512         # its wait begins anew
+        +0    a: > . 2:2(0) ack 2
+        {c}
+        +0    b: expect state CLOSED
+        +0    a: expect state TIME-WAIT
+        +0    c: expect state TIME-WAIT
+        +1    c: < . 1:1(0) ack 2 win 512          # this one's does not
+        +0    c: > . 2:2(0) ack 2
+        {d}
+        +0    a: expect state CLOSED
+        +0    expect connections 2
+        "
+    ));
+    assert_eq!(played.count("tcp_evicted_total"), 2);
+    played.stack.check();
+}
+
+#[test]
+fn without_room_for_any_record_the_last_fin_is_acknowledged_all_the_same() {
+    config(|config| config.limits.time_wait_max = 0)
+        .plays(&format!("+0 socket listen 80\n{}\n+0 expect connections 0", closed_first("a")));
+}
+
+/// What has ended keeps nobody out.
+#[test]
+fn a_record_counts_against_no_limit_on_connections() {
+    config(|config| config.limits.connections_max = 1).plays(&format!(
+        "
+        +0    socket listen 80
+        {}
+        +0    b: < S 0:0(0) win 65535 <mss 1460>
+        +0    b: > S. 0:0(0) ack 1 <...>
+        +0    c: < S 0:0(0) win 65535 <mss 1460>
+        +0    expect dropped too_many_connections 1
+        ",
+        closed_first("a")
+    ));
+}
+
+#[test]
+fn a_record_keeps_no_listener_from_its_port() {
+    Script::default().plays(&format!(
+        "
+        +0    socket listen 80
+        {}
+        +0    unlisten
+        +0    socket listen 80
+        +0    b: < S 0:0(0) win 65535 <mss 1460>
+        +0    b: > S. 0:0(0) ack 1 <...>
+        +0    a: expect state TIME-WAIT
+        ",
+        closed_first("a")
+    ));
 }

@@ -56,6 +56,19 @@ fn must_20_a_silent_peer_is_given_up_after_r2_and_progress_starts_it_anew() {
 }
 
 #[test]
+fn what_nobody_holds_is_given_up_earlier_and_never_later() {
+    for (patience, user, limit) in
+        [(100, None, 100), (3600, None, 900), (100, Some(500), 100), (100, Some(50), 50)]
+    {
+        let (mut lifetime, mut options) = (lifetime(), options());
+        options.user_timeout = user.map(Duration::from_secs);
+        lifetime.update(at(0), true, false);
+        lifetime.limit(Duration::from_secs(patience));
+        assert_eq!(lifetime.deadline(&options, true), Some(at(limit)));
+    }
+}
+
+#[test]
 fn must_21_the_user_sets_r2_of_one_connection() {
     let (mut lifetime, mut options) = (lifetime(), options());
     lifetime.update(at(0), true, false);
