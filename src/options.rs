@@ -45,6 +45,9 @@ pub struct SocketOptions {
     /// A listener takes connections to addresses that are not ours; needs
     /// [`InterfaceConfig::any_destination`](crate::InterfaceConfig). Off.
     pub any_destination: bool,
+    /// IP_RECVERR: what routers say of an open connection is a pending error at once, although the
+    /// connection goes on (RFC 9293 §3.9.1.8, SHLD-20). Off.
+    pub receive_errors: bool,
     /// SO_KEEPALIVE: an idle peer is asked now and then whether it is still there (RFC 9293
     /// §3.8.4, MUST-24). Off (MUST-25).
     pub keepalive: bool,
@@ -88,6 +91,7 @@ impl Default for SocketOptions {
             reuse_address: false,
             broadcast: false,
             any_destination: false,
+            receive_errors: false,
             keepalive: false,
             keepalive_idle: Duration::from_hours(2),
             keepalive_interval: Duration::from_secs(75),

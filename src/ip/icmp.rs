@@ -44,6 +44,8 @@ pub(crate) struct IcmpError {
     pub(crate) remote: Ipv4Addr,
     /// Protocol of the quoted packet.
     pub(crate) protocol: u8,
+    /// Total length that the quoted packet's header says, octets.
+    pub(crate) quoted_len: u16,
     /// First octets of the quoted packet's transport header.
     pub(crate) transport: [u8; 8],
 }
@@ -216,6 +218,7 @@ impl Ipv4 {
             local: header.source,
             remote: header.destination,
             protocol: header.protocol,
+            quoted_len: u16::try_from(quoted.total_len).unwrap_or(u16::MAX),
             transport: *transport,
         }))
     }

@@ -17,6 +17,7 @@ mod icmp;
 mod ident;
 mod input;
 mod output;
+mod path_mtu;
 
 #[cfg(test)]
 mod tests;
@@ -30,10 +31,13 @@ use self::icmp::ErrorBudget;
 pub(crate) use self::icmp::{IcmpError, IcmpErrorKind};
 use self::ident::Idents;
 pub(crate) use self::output::Packet;
+pub(crate) use self::path_mtu::PathMtu;
+use self::path_mtu::PathMtus;
 use crate::config::InterfaceConfig;
 use crate::observe::DropReason;
 use crate::packet::{Frame, Outgoing};
 use crate::rng::Rng;
+use crate::time::Instant;
 use crate::wire::Ipv4Cidr;
 use crate::wire::ipv4::PROTOCOL_ICMP;
 
@@ -50,6 +54,7 @@ pub(crate) struct Ipv4 {
     any_destination: bool,
     idents: Idents,
     errors: ErrorBudget,
+    paths: PathMtus,
 }
 
 /// By which way a packet has come in.
@@ -127,14 +132,16 @@ pub(crate) enum Cast {
 }
 
 impl Ipv4 {
-    /// The host that `config` describes; it has been validated.
-    pub(crate) fn new(config: &InterfaceConfig, rng: &mut Rng) -> Self {
+    /// The host that `config` describes; it has been validated. No path is believed to carry less
+    /// than `path_mtu_min` octets.
+    pub(crate) fn new(config: &InterfaceConfig, path_mtu_min: u16, rng: &mut Rng) -> Self {
         Self {
             addresses: config.addresses.clone(),
             mtu: usize::try_from(config.mtu).expect("an MTU has 16 bits"),
             any_destination: config.any_destination,
             idents: Idents::new(rng),
             errors: ErrorBudget::new(rng),
+            paths: PathMtus::new(path_mtu_min),
         }
     }
 
@@ -153,6 +160,23 @@ impl Ipv4 {
     /// Largest packet that we send, octets.
     pub(crate) fn mtu(&self) -> usize {
         self.mtu
+    }
+
+    /// What the path to `destination` carries, as far as is known.
+    pub(crate) fn path_mtu(&self, now: Instant, destination: Ipv4Addr) -> PathMtu {
+        self.paths.get(now, destination, u32::try_from(self.mtu).unwrap_or(u32::MAX))
+    }
+
+    /// Another number than before says that some path carries less than it did.
+    pub(crate) fn path_generation(&self) -> u32 {
+        self.paths.generation()
+    }
+
+    /// A transport has found `error` to be about a packet of its own: a router had room for
+    /// `claimed` octets, or does not say (0).
+    pub(crate) fn on_too_big(&mut self, now: Instant, error: &IcmpError, claimed: u16) {
+        let mtu = u32::try_from(self.mtu).unwrap_or(u32::MAX);
+        self.paths.on_too_big(now, error.remote, (claimed, error.quoted_len), mtu);
     }
 
     /// Whether `addr` is one of our addresses. Broadcasts are nobody's.

@@ -426,15 +426,17 @@ fn icmp(line: &ContentLine, flow: &Flow, sender: Sender) -> Result<IcmpMessage, 
                 data: stream(Sender::Peer, 0, *len),
             })
         }
-        ContentLine::IcmpError { kind, code, mtu, quoting } => {
+        ContentLine::IcmpError { kind, code, mtu, quoting, quoting_port, quoting_octets } => {
             let quoted = match sender {
                 Sender::Peer => &flow.last_left,
                 Sender::Stack => &flow.last_arrived,
             };
-            // The IP header and eight octets, the least that RFC 792 asks to quote.
-            let mut data = quoted.get(..28).unwrap_or(quoted).to_vec();
+            let mut data = quoted.get(..*quoting_octets).unwrap_or(quoted).to_vec();
             if let (Some(seq), Some(field)) = (quoting, data.get_mut(24..28)) {
                 field.copy_from_slice(&flow.bases.ours.wrapping_add(*seq).to_be_bytes());
+            }
+            if let (Some(port), Some(field)) = (quoting_port, data.get_mut(20..22)) {
+                field.copy_from_slice(&port.to_be_bytes());
             }
             let [high, low] = mtu.to_be_bytes();
             Ok(IcmpMessage { kind: *kind, code: *code, rest: [0, 0, high, low], data })

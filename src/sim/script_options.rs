@@ -14,6 +14,7 @@ pub(super) fn change(options: &mut SocketOptions, name: &str, value: &str) -> Re
         "ttl" => options.ttl = read(value)?,
         "reuse" => options.reuse_address = switch(value)?,
         "any_destination" => options.any_destination = switch(value)?,
+        "receive_errors" => options.receive_errors = switch(value)?,
         "nodelay" => options.nodelay = switch(value)?,
         "linger" => options.linger = maybe(value, seconds)?,
         "receive_buffer" => options.receive_buffer = read(value)?,

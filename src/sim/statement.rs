@@ -11,7 +11,8 @@
 //! packet = segment (see `notation`)
 //!        | "udp" port ">" port "(" octets ")"
 //!        | "icmp echo_request" | "icmp echo_reply"  "id" N "seq" N "(" octets ")"
-//!        | "icmp" kind code ["mtu" N] ["quoting" seq]     an error about our last packet
+//!        | "icmp" kind code ["mtu" N] ["quoting" seq] ["quoting_port" N]
+//!          ["quoting_octets" N]      an error about our last packet, or as if that were another
 //!        followed by any of: "from" addr:port, "to" addr:port, "ttl" N, "tos" N,
 //!        "ip_options" hex, "bad_checksum", "cut" octets, "poke" place hex
 //! ```
@@ -84,6 +85,8 @@ pub(super) enum ContentLine {
         code: u8,
         mtu: u16,
         quoting: Option<u32>,
+        quoting_port: Option<u16>,
+        quoting_octets: usize,
     },
 }
 
@@ -284,7 +287,9 @@ fn parse_icmp(text: &str) -> Result<(ContentLine, Vec<String>), String> {
         ["parameter_problem", code, ..] => (12, number(Some(code))?, 2),
         _ => return Err(format!("`{text}` is no ICMP message")),
     };
-    let (mut mtu, mut quoting) = (0, None);
+    let (mut mtu, mut quoting, mut quoting_port) = (0, None, None);
+    // The IP header and eight octets, the least that RFC 792 asks to quote.
+    let mut quoting_octets = 28;
     let mut rest = &strs[used..];
     loop {
         rest = match *rest {
@@ -296,10 +301,18 @@ fn parse_icmp(text: &str) -> Result<(ContentLine, Vec<String>), String> {
                 quoting = Some(number(Some(seq))?);
                 more
             }
+            ["quoting_octets", octets, ref more @ ..] => {
+                quoting_octets = number(Some(octets))?;
+                more
+            }
+            ["quoting_port", port, ref more @ ..] => {
+                quoting_port = Some(number(Some(port))?);
+                more
+            }
             _ => break,
         };
     }
-    let content = ContentLine::IcmpError { kind, code, mtu, quoting };
+    let content = ContentLine::IcmpError { kind, code, mtu, quoting, quoting_port, quoting_octets };
     Ok((content, rest.iter().map(|&word| word.to_owned()).collect()))
 }
 

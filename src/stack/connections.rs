@@ -83,7 +83,10 @@ impl Stack {
             Owner::Socket(id) => {
                 let Some(socket) = self.sockets.get_mut(id) else { return };
                 socket.kind = Kind::Ended(Box::new(ended));
-                socket.error = error.or(socket.error);
+                // What routers said while nothing got through tells more than the silence.
+                let told =
+                    socket.soft_error.take().filter(|_| error == Some(SocketError::TimedOut));
+                socket.error = told.or(error).or(socket.error);
                 self.touch_socket(id);
             }
         }

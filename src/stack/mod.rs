@@ -8,6 +8,7 @@ mod datagrams;
 mod deadlines;
 mod demux;
 mod flow;
+mod icmp_errors;
 mod listeners;
 mod lists;
 mod loopback;
@@ -125,7 +126,7 @@ impl Stack {
             ..SocketOptions::default()
         };
         Ok(Self {
-            ip: Ipv4::new(&config.interface, &mut rng),
+            ip: Ipv4::new(&config.interface, config.tcp.path_mtu_min, &mut rng),
             udp: Udp::new(&mut rng),
             echo: EchoSockets::new(&mut rng),
             isn: IsnGenerator::new(&mut rng),
@@ -241,6 +242,7 @@ impl Stack {
                 self.ready.finish(); // It has ended since it joined.
                 continue;
             };
+            learn_path(&self.ip, now, entry);
             report_state(now, entry, observer);
             let Some(plan) = entry.transmit(now, may_grow) else {
                 entry.is_ready = false;
@@ -413,6 +415,17 @@ fn recharge(memory: usize, entry: &mut FlowEntry) -> usize {
     let allocated = entry.allocated();
     let held = std::mem::replace(&mut entry.charged, allocated);
     memory - held + allocated
+}
+
+/// Tells a connection what has become known of its path since it last sent.
+fn learn_path(ip: &Ipv4, now: Instant, entry: &mut FlowEntry) {
+    let (tuple, generation) = (entry.tuple, ip.path_generation());
+    if let Flow::Open(connection) = &mut entry.flow
+        && connection.is_path_stale(now, generation)
+        && let Some(path) = icmp_errors::path_of(ip, now, &tuple)
+    {
+        connection.on_path_news(now, path);
+    }
 }
 
 /// Tells the observer when a flow's state is another than it last heard of.

@@ -102,7 +102,7 @@ impl Stack {
         }
         entry.flow = Flow::Open(Box::new(connection));
         report_state(now, entry, observer); // It may be over before anything is transmitted.
-        socket.kind = Kind::Connected(id);
+        (socket.kind, socket.soft_error) = (Kind::Connected(id), None);
         self.touch_flow(id);
         self.touch_socket(socket_id);
         let rest = segment.without_syn();
@@ -128,16 +128,6 @@ impl Stack {
             let silence = socket.soft_error.take().unwrap_or(SocketError::TimedOut);
             socket.error = Some(error.unwrap_or(silence));
             self.touch_socket(socket_id);
-        }
-    }
-
-    /// A router said something that may pass (RFC 5461 §3.1).
-    pub(super) fn note_soft_error(&mut self, id: FlowId, error: SocketError) {
-        if let Some(entry) = self.flows.get(id)
-            && let Owner::Socket(socket) = entry.owner
-            && let Some(socket) = self.sockets.get_mut(socket)
-        {
-            socket.soft_error = Some(error);
         }
     }
 }

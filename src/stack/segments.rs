@@ -4,7 +4,7 @@ use super::demux::FlowId;
 use super::flow::{Flow, Owner};
 use super::listeners::{Child, ListenerId};
 use super::{DropReason, Event, Instant, Observer, Stack, report_state};
-use crate::ip::{Cast, Datagram, IcmpError, IcmpErrorKind};
+use crate::ip::{Cast, Datagram};
 use crate::tcp::{
     Connection, HalfOpen, HalfOpenVerdict, ListenerVerdict, Offer, Opened, Outcome, Segment,
     SegmentPlan, SeqNumber, TimeWaitVerdict, reset_for,
@@ -238,6 +238,9 @@ impl Stack {
         if (outcome.readable || outcome.writable || outcome.end.is_some())
             && let Owner::Socket(socket) = owner
         {
+            if outcome.writable {
+                self.forget_soft_error(socket);
+            }
             self.touch_socket(socket);
         }
         if let Some(end) = outcome.end {
@@ -254,45 +257,6 @@ impl Stack {
     ) -> Result<(), DropReason> {
         let packet = self.packet(tuple, 64, 0, plan).ok_or(DropReason::TcpAddress)?;
         self.outbox.push(now, packet)
-    }
-
-    /// An ICMP error about a segment of ours. What it quotes must be in flight (RFC 5927 §4.1).
-    ///
-    /// Only an open that is under way is ended, and only by the errors that cannot pass (SHLD-26);
-    /// established connections go on (MUST-56; RFC 5461 §3.1): their timers know better.
-    pub(super) fn receive_tcp_error(
-        &mut self,
-        error: &IcmpError,
-        observer: &mut dyn Observer,
-        now: Instant,
-    ) -> Result<(), DropReason> {
-        let id = self.flows.find(&error.flow()).ok_or(DropReason::IcmpUnused)?;
-        let [_, _, _, _, s0, s1, s2, s3] = error.transport;
-        let seq = SeqNumber(u32::from_be_bytes([s0, s1, s2, s3]));
-        let entry = self.flows.get(id).ok_or(DropReason::IcmpUnused)?;
-        let is_ours = match &entry.flow {
-            Flow::Connecting(connecting) => connecting.has_sent(seq),
-            Flow::Open(_) | Flow::HalfOpen(_) | Flow::TimeWait(_) => false,
-        };
-        let is_hard = match error.kind {
-            IcmpErrorKind::ProtocolUnreachable | IcmpErrorKind::PortUnreachable => true,
-            IcmpErrorKind::NetUnreachable
-            | IcmpErrorKind::HostUnreachable
-            | IcmpErrorKind::FragmentationNeeded { .. }
-            | IcmpErrorKind::SourceRouteFailed
-            | IcmpErrorKind::AdministrativelyProhibited
-            | IcmpErrorKind::TimeExceeded
-            | IcmpErrorKind::ParameterProblem => false,
-        };
-        if !is_ours {
-            return Err(DropReason::IcmpQuote);
-        }
-        if is_hard {
-            self.end_connecting(now, id, Some(error.kind.socket_error()), observer);
-        } else {
-            self.note_soft_error(id, error.kind.socket_error());
-        }
-        Ok(())
     }
 }
 

@@ -105,7 +105,7 @@ pub(super) struct Socket {
     pub(super) options: Arc<SocketOptions>,
     /// What went wrong since the last call that could report it.
     pub(super) error: Option<SocketError>,
-    /// What a router said while it connects, which may pass.
+    /// What a router said since something last got through, which may pass.
     pub(super) soft_error: Option<SocketError>,
     /// The place that it has bound, for as long as it is registered there.
     pub(super) bound: Option<Endpoint>,

@@ -25,9 +25,10 @@ impl Stack {
         }
     }
 
-    /// What may pass and has not: a router's word while the socket connects, or `TimedOut` while
-    /// the peer has been silent for R1 and not yet for R2 (RFC 9293 §3.8.3, SHLD-9). Asking
-    /// changes nothing, and no call fails for it: who does not ask is not told (SHLD-20).
+    /// What may pass and has not: what a router has said since something last got through (MUST-47,
+    /// SHLD-25), or `TimedOut` while the peer has been silent for R1 and not yet for R2 (RFC 9293
+    /// §3.8.3, SHLD-9). Asking changes nothing, and no call fails for it: who does not ask is not
+    /// told (SHLD-20), unless [`receive_errors`](crate::SocketOptions::receive_errors) says so.
     ///
     /// # Errors
     ///

@@ -12,6 +12,7 @@ impl Connection {
         self.send.check();
         self.receive.check();
         self.recovery.check(self.outstanding());
+        self.path.check(self.send.una(), self.send.nxt());
         let (ours, theirs) = (self.send.is_fin_acked(), self.receive.is_finished());
         let (may_send, may_receive) = (self.state.may_send(), self.state.may_receive());
         assert_eq!(may_receive, !theirs, "{:?}: the peer's FIN", self.state);

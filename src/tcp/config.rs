@@ -1,6 +1,6 @@
 //! How TCP behaves: unit, default and source of each setting.
 
-use crate::config::ConfigError;
+use crate::config::{ConfigError, MTU_MIN};
 use crate::time::Duration;
 
 /// How TCP behaves. Start from [`TcpConfig::default`] and change what you must.
@@ -51,6 +51,10 @@ pub struct TcpConfig {
     /// Whether a connection that finds the queue of `listen` full is reset. Off, as Linux
     /// (`tcp_abort_on_overflow`): the last segment of its handshake is dropped, and comes again.
     pub abort_on_overflow: bool,
+    /// Least path MTU that ICMP can talk us into, octets of the IP packet. 552, as Linux
+    /// (`min_pmtu`): whoever can guess a connection's numbers could else make it send hardly
+    /// anything in each packet (RFC 5927 §7). 68 at least (RFC 791 §3.1).
+    pub path_mtu_min: u16,
     /// First and last ephemeral port. 32768 to 60999, as Linux (`ip_local_port_range`).
     pub ephemeral_ports: (u16, u16),
 }
@@ -86,6 +90,7 @@ impl Default for TcpConfig {
             syn_ack_retries: 5,
             backlog_max: 4096,
             abort_on_overflow: false,
+            path_mtu_min: 552,
             ephemeral_ports: (32_768, 60_999),
         }
     }
@@ -118,6 +123,9 @@ impl TcpConfig {
         }
         if self.backlog_max == 0 {
             return Err(ConfigError::BacklogZero);
+        }
+        if u32::from(self.path_mtu_min) < MTU_MIN {
+            return Err(ConfigError::Mtu(self.path_mtu_min.into()));
         }
         let (first, last) = self.ephemeral_ports;
         if first == 0 || first > last {
@@ -196,6 +204,14 @@ mod tests {
         let outcome = verdict(|config| config.backlog_max = 0);
         assert_eq!(outcome, Err(ConfigError::BacklogZero));
         assert_eq!(verdict(|config| config.backlog_max = 1), Ok(()));
+    }
+
+    #[test]
+    fn a_path_carries_what_every_host_must_take() {
+        for (mtu, is_good) in [(0, false), (67, false), (68, true), (u16::MAX, true)] {
+            let outcome = if is_good { Ok(()) } else { Err(ConfigError::Mtu(mtu.into())) };
+            assert_eq!(verdict(|config| config.path_mtu_min = mtu), outcome);
+        }
     }
 
     #[test]

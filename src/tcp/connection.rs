@@ -9,6 +9,7 @@ use super::info::TcpInfo;
 use super::lifetime::{Expired, Lifetime, R1};
 use super::negotiated::Negotiated;
 use super::persist::{Persist, Stuck};
+use super::pmtu::{Path, PathLimit};
 use super::receive::ReceiveSide;
 use super::receive_buffer::ReceiveBuffer;
 use super::recovery::{Outstanding, Recovery};
@@ -48,6 +49,8 @@ pub(crate) struct Connection {
     pub(super) recovery: Recovery,
     /// cwnd and ssthresh.
     pub(super) congestion: Algorithm,
+    /// The largest segment that the path carries.
+    pub(super) path: PathLimit,
     /// Probes of a shut window.
     pub(super) persist: Persist,
     /// When to ask for a sign of life, and when to give up.
@@ -156,6 +159,7 @@ impl Connection {
             rtt: estimator,
             recovery: Recovery::new(iss + 1),
             congestion: Algorithm::reno(mss, initial_window.saturating_mul(mss)),
+            path: PathLimit::new(config, u32::from(agreed.send_mss), iss + 1),
             persist: Persist::default(),
             lifetime: Lifetime::new(now, config),
             options: Arc::clone(options),
@@ -221,6 +225,34 @@ impl Connection {
         // RFC 7323 §3.2: an RST should have timestamps too.
         reset.options.timestamps = self.timestamps.map(|timestamps| timestamps.option(now));
         reset
+    }
+
+    /// Whether an ICMP error that quotes `seq` may be about a segment of ours: SND.UNA to SND.NXT
+    /// (RFC 5927 §4.1, MUST-54; as Linux with SND.NXT itself, where bare acknowledgments stand).
+    pub(crate) fn has_sent(&self, seq: SeqNumber) -> bool {
+        seq.at_or_after(self.send.una()) && seq.at_or_before(self.send.nxt())
+    }
+
+    /// Whether the octet or the FIN at `seq` is sent and not acknowledged.
+    pub(crate) fn is_outstanding(&self, seq: SeqNumber) -> bool {
+        seq.at_or_after(self.send.una()) && seq.before(self.send.nxt())
+    }
+
+    /// Whether there may be news of the path since the last.
+    pub(crate) fn is_path_stale(&self, now: Instant, generation: u32) -> bool {
+        self.path.is_stale(now, generation)
+    }
+
+    /// News of the path. What is outstanding and too large for it is sent again at once, in
+    /// segments that fit; that is no congestion (RFC 1191 §6.5), and cwnd, which counts octets,
+    /// stays.
+    pub(crate) fn on_path_news(&mut self, now: Instant, path: Path) {
+        let too_large = self.path.on_news(path);
+        self.send.set_mss(self.path.mss());
+        self.congestion.on_mss(self.send.mss());
+        if let Some(range) = too_large {
+            self.recovery.on_too_large(now, range, self.outstanding());
+        }
     }
 
     /// An acknowledgment is owed at once: the one that ends the handshake.

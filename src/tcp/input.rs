@@ -98,6 +98,7 @@ impl Connection {
         let before = self.outstanding();
         let acked = self.send.acknowledge(segment, ack);
         self.send.update_window(segment, ack);
+        self.path.on_acknowledged(self.send.una());
         let after = self.outstanding();
         let verdict = self.recovery.on_ack(now, acked, before, after);
         if let Some(rtt) = verdict.rtt {

@@ -10,6 +10,7 @@
 //! | `AckScheduler` | is an ACK owed, by when | `Taken`, refusals | must one leave now |
 //! | `RttEstimator` | SRTT, RTTVAR | samples | RTO |
 //! | `Recovery` | what is lost, the retransmission timer | ACKs, time | what to send again |
+//! | `PathLimit` | what the path carries | ICMP, what is sent and acked | the largest segment |
 //! | `Algorithm` | cwnd, ssthresh | `AckSample`, `Congestion` | the window |
 //! | `Persist` | probe backoff | "data waits for window" | is a probe due |
 //! | `Lifetime` | since when we wait | progress, time | give up |
@@ -45,6 +46,7 @@ mod listener;
 mod negotiated;
 mod output;
 mod persist;
+mod pmtu;
 mod receive;
 mod receive_buffer;
 mod recovery;
@@ -68,6 +70,7 @@ pub(crate) use self::isn::IsnGenerator;
 pub(crate) use self::listener::half_open::{HalfOpen, Verdict as HalfOpenVerdict};
 pub(crate) use self::listener::{Listener, Ticket, Verdict as ListenerVerdict};
 pub(crate) use self::negotiated::Offer;
+pub(crate) use self::pmtu::Path;
 pub(crate) use self::receive_buffer::ReceiveBuffer;
 pub(crate) use self::reset::reset_for;
 pub(crate) use self::segment::{Segment, SegmentPlan};

@@ -118,6 +118,7 @@ impl Connection {
                     self.congestion.on_idle(idle, self.rtt.rto());
                 }
                 self.recovery.on_sent(now, sequence_of(&text));
+                self.path.on_sent(sequence_of(&text), text.range.len());
                 self.persist.update(now, None); // It has an answer to wait for now.
                 self.send.on_sent(&text);
                 plan_text(reason, &text, payload, stamp)

@@ -136,6 +136,11 @@ impl SendSide {
         self.mss.saturating_sub(self.options).max(1)
     }
 
+    /// Peer and path take segments of so many octets of text and options from now on.
+    pub(crate) fn set_mss(&mut self, mss: u32) {
+        self.mss = mss;
+    }
+
     /// Octets of sequence space that are sent and not acknowledged, our FIN included.
     pub(crate) fn outstanding(&self) -> u32 {
         SeqRange { start: self.una, end: self.nxt }.len()

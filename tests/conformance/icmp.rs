@@ -1,6 +1,9 @@
 //! ICMP: RFC 792, RFC 1122 §3.2.2, and what errors mean to TCP (RFC 9293 §3.9.2.2, RFC 5927).
 
+use wharf::DropReason;
 use wharf::sim::{Script, established};
+
+use Meaning::{Hard, Nothing, Soft};
 
 fn play(text: &str) {
     Script::default().plays(text);
@@ -134,6 +137,263 @@ fn an_error_that_is_cut_short_or_quotes_nothing_of_ours_is_dropped_in_silence() 
         +0    < icmp unreachable port cut 30
         +0    < icmp time_exceeded 0
         +1    nothing
+        ",
+    );
+}
+
+/// What an error does.
+#[derive(Clone, Copy, PartialEq)]
+enum Meaning {
+    /// It may pass.
+    Soft(&'static str),
+    /// It will not.
+    Hard(&'static str),
+    /// It means nothing to TCP, or nothing here.
+    Nothing,
+}
+
+/// Every error that there is, and some that there are not.
+const ERRORS: &[(&str, Meaning)] = &[
+    ("unreachable 0", Soft("ENETUNREACH")),
+    ("unreachable 1", Soft("EHOSTUNREACH")),
+    ("unreachable 2", Hard("ECONNREFUSED")),
+    ("unreachable 3", Hard("ECONNREFUSED")),
+    ("unreachable 4 mtu 1400", Nothing),
+    ("unreachable 5", Soft("EHOSTUNREACH")),
+    ("unreachable 6", Soft("ENETUNREACH")),
+    ("unreachable 7", Soft("EHOSTUNREACH")),
+    ("unreachable 8", Soft("EHOSTUNREACH")),
+    ("unreachable 9", Hard("EHOSTUNREACH")),
+    ("unreachable 10", Hard("EHOSTUNREACH")),
+    ("unreachable 11", Soft("ENETUNREACH")),
+    ("unreachable 12", Soft("EHOSTUNREACH")),
+    ("unreachable 13", Hard("EHOSTUNREACH")),
+    ("unreachable 14", Soft("EHOSTUNREACH")),
+    ("unreachable 15", Soft("EHOSTUNREACH")),
+    ("unreachable 16", Nothing),
+    ("unreachable 255", Nothing),
+    ("time_exceeded 0", Soft("EHOSTUNREACH")),
+    ("time_exceeded 1", Soft("EHOSTUNREACH")),
+    ("time_exceeded 2", Nothing),
+    ("parameter_problem 0", Soft("EHOSTUNREACH")),
+    ("parameter_problem 1", Soft("EHOSTUNREACH")),
+    ("source_quench", Nothing),
+];
+
+/// A connection in each state, its last segment on its way; and whether it is being opened, and
+/// whether a socket has it.
+struct State {
+    name: &'static str,
+    is_opening: bool,
+    has_socket: bool,
+    script: &'static str,
+}
+
+const STATES: &[State] = &[
+    State {
+        name: "SYN-SENT",
+        is_opening: true,
+        has_socket: true,
+        script: "+0 connect
+                 +0 > S 0:0(0) <...>",
+    },
+    State {
+        name: "SYN-RECEIVED", // Both have opened.
+        is_opening: true,
+        has_socket: true,
+        script: "+0 connect
+                 +0 > S 0:0(0) <...>
+                 +0 < S 0:0(0) win 65535 <mss 1460>
+                 +0 > S. 0:0(0) ack 1 <...>",
+    },
+    State {
+        name: "SYN-RECEIVED",
+        is_opening: true,
+        has_socket: false,
+        script: "+0 socket listen 80
+                 +0 < S 0:0(0) win 65535 <mss 1460>
+                 +0 > S. 0:0(0) ack 1 <...>",
+    },
+    State {
+        name: "ESTABLISHED",
+        is_opening: false,
+        has_socket: true,
+        script: "+0 socket listen 80
+                 +0 < S 0:0(0) win 65535 <mss 1460>
+                 +0 > S. 0:0(0) ack 1 <...>
+                 +0 < . 1:1(0) ack 1 win 65535
+                 +0 accept
+                 +0 write 10
+                 +0 > P. 1:11(10) ack 1",
+    },
+    State {
+        name: "CLOSE-WAIT",
+        is_opening: false,
+        has_socket: true,
+        script: "+0 socket listen 80
+                 +0 < S 0:0(0) win 65535 <mss 1460>
+                 +0 > S. 0:0(0) ack 1 <...>
+                 +0 < . 1:1(0) ack 1 win 65535
+                 +0 accept
+                 +0 < F. 1:1(0) ack 1 win 65535
+                 +0 > . 1:1(0) ack 2
+                 +0 write 10
+                 +0 > P. 1:11(10) ack 2",
+    },
+    State {
+        name: "TIME-WAIT",
+        is_opening: false,
+        has_socket: false,
+        script: "+0 socket listen 80
+                 +0 < S 0:0(0) win 65535 <mss 1460>
+                 +0 > S. 0:0(0) ack 1 <...>
+                 +0 < . 1:1(0) ack 1 win 65535
+                 +0 accept
+                 +0 close
+                 +0 > F. 1:1(0) ack 1
+                 +0 < F. 1:1(0) ack 2 win 65535
+                 +0 > . 2:2(0) ack 2",
+    },
+];
+
+/// SHLD-26 with RFC 5461 §3: a hard error ends an open that is under way and nothing else; MUST-56:
+/// a soft one ends nothing.
+#[test]
+fn each_error_does_in_each_state_what_rfc_9293_and_rfc_5461_say() {
+    for state in STATES {
+        for &(error, meaning) in ERRORS {
+            let (mut after, mut reported) = (state.name, String::new());
+            match meaning {
+                Hard(name) if state.is_opening => {
+                    after = "CLOSED";
+                    reported = format!("+0 expect pending {name}");
+                }
+                Hard(name) | Soft(name) => reported = format!("+0 expect soft {name}"),
+                Nothing => {}
+            }
+            if !state.has_socket {
+                reported.clear();
+            }
+            let too_big =
+                error == "unreachable 4 mtu 1400" && state.has_socket && !state.is_opening;
+            let is_ignored = (meaning == Nothing && !too_big) || state.name == "TIME-WAIT";
+            let script = format!(
+                "{}
+                 +0 < icmp {error} from 192.0.2.1:0
+                 +0 nothing
+                 +0 expect state {after}
+                 +0 expect dropped icmp_unused {}
+                 +0 expect dropped icmp_quote 0
+                 {reported}",
+                state.script,
+                u32::from(is_ignored),
+            );
+            if let Err(failure) = Script::default().run(&script) {
+                panic!("{} {error}: {failure}", state.name);
+            }
+        }
+    }
+}
+
+/// MUST-54 and RFC 5927 §4.1: whoever is not on the path does not know what is in flight.
+#[test]
+fn must_54_no_error_in_any_state_counts_with_a_quote_of_something_else() {
+    for state in STATES {
+        for &(error, meaning) in ERRORS {
+            for (quote, reason) in [
+                ("quoting 4294967295", DropReason::IcmpQuote),
+                ("quoting 12", DropReason::IcmpQuote),
+                ("quoting_port 81", DropReason::IcmpUnused),
+                ("quoting_octets 27", DropReason::IcmpQuote),
+                ("quoting_octets 20", DropReason::IcmpQuote),
+                ("quoting_octets 0", DropReason::IcmpQuote),
+            ] {
+                let script = format!(
+                    "{}
+                     +0 < icmp {error} {quote}
+                     +0 nothing
+                     +0 expect state {}
+                     {}",
+                    state.script,
+                    state.name,
+                    if state.has_socket { "+0 expect soft none" } else { "" },
+                );
+                let what = format!("{} {error} {quote}", state.name);
+                let played = Script::default().run(&script);
+                let played = played.unwrap_or_else(|failure| panic!("{what}: {failure}"));
+                // What is ignored for its own sake is not looked into.
+                let is_unused = meaning == Nothing && !error.starts_with("unreachable 4");
+                let ends = [DropReason::IcmpUnused, reason].map(|reason| played.dropped(reason));
+                let is_over = state.name == "TIME-WAIT" && quote.starts_with("quoting ");
+                let expected = if is_unused || is_over { ends[0] } else { ends[1] };
+                assert_eq!(expected, 1, "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn must_47_and_shld_25_what_routers_said_is_told_when_nothing_gets_through_any_more() {
+    crate::config(|config| config.tcp.give_up_after = wharf::Duration::from_secs(1))
+        .established("")
+        .plays(
+            "
+            +0    write 10
+            +0    > P. 1:11(10) ack 1
+            +0.1  < icmp unreachable host
+            +0    expect soft EHOSTUNREACH
+            +0    expect pending none
+            +0.2  > P. 1:11(10) ack 1
+            +0.6  > P. 1:11(10) ack 1
+            +0.1  nothing
+            +0    expect state CLOSED
+            +0    read error EHOSTUNREACH
+            +0    read eof
+            ",
+        );
+}
+
+#[test]
+fn what_routers_said_is_forgotten_once_something_gets_through() {
+    crate::config(|config| config.tcp.give_up_after = wharf::Duration::from_secs(1))
+        .established("")
+        .plays(
+            "
+            +0    write 10
+            +0    > P. 1:11(10) ack 1
+            +0.1  < icmp unreachable host
+            +0    < .  1:1(0) ack 11 win 512
+            +0    expect soft none
+            +0    write 10
+            +0    > P. 11:21(10) ack 1
+            +0.3  > P. 11:21(10) ack 1
+            +0.6  > P. 11:21(10) ack 1
+            +0.1  nothing
+            +0    read error ETIMEDOUT
+            ",
+        );
+}
+
+/// As with IP_RECVERR on Linux; without it nothing is reported: that is how it is switched off.
+#[test]
+fn shld_20_reports_of_errors_are_off_and_come_at_once_when_they_are_asked_for() {
+    established("").plays(
+        "
+        +0    write 10
+        +0    > P. 1:11(10) ack 1
+        +0.1  < icmp time_exceeded 0
+        +0    expect not error
+        +0    expect pending none
+        +0    set receive_errors 1
+        +0    < icmp unreachable net
+        +0    expect error
+        +0    read error ENETUNREACH
+        +0    expect not error
+        +0    read error EAGAIN
+        +0    expect state ESTABLISHED
+        +0    < P. 1:11(10) ack 11 win 512
+        +0    read 10
+        +0.04 > .  11:11(0) ack 11
         ",
     );
 }

@@ -16,6 +16,7 @@ mod listener;
 mod loopback;
 mod options;
 mod orphans;
+mod path_mtu;
 mod reset;
 mod retransmission;
 mod time_wait;

@@ -32,7 +32,7 @@ fn seeded_host(seed: u64, set: impl FnOnce(&mut InterfaceConfig)) -> Ipv4 {
         any_destination: false,
     };
     set(&mut config);
-    Ipv4::new(&config, &mut Rng::new(&Seed::from_number(seed)))
+    Ipv4::new(&config, 552, &mut Rng::new(&Seed::from_number(seed)))
 }
 
 /// RFC 1071, one word at a time.

@@ -49,6 +49,8 @@ pub(crate) trait CongestionControl {
     fn on_recovered(&mut self);
     /// Nothing was sent for `idle`, with a retransmission timeout of `rto`.
     fn on_idle(&mut self, idle: Duration, rto: Duration);
+    /// A full segment has `mss` octets from now on. The window counts octets and stays.
+    fn on_mss(&mut self, mss: u32);
     /// Octets that may be in flight.
     fn window(&self) -> u32;
     /// The window below which it grows by slow start, octets.
@@ -92,6 +94,12 @@ impl CongestionControl for Algorithm {
     fn on_idle(&mut self, idle: Duration, rto: Duration) {
         match self {
             Self::Reno(reno) => reno.on_idle(idle, rto),
+        }
+    }
+
+    fn on_mss(&mut self, mss: u32) {
+        match self {
+            Self::Reno(reno) => reno.on_mss(mss),
         }
     }
 

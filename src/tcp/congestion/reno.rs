@@ -82,6 +82,11 @@ impl CongestionControl for Reno {
         }
     }
 
+    fn on_mss(&mut self, mss: u32) {
+        self.mss = mss.max(1);
+        self.cwnd = self.cwnd.max(self.mss); // A window below a segment would never let one out.
+    }
+
     fn window(&self) -> u32 {
         self.cwnd
     }

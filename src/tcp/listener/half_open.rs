@@ -97,6 +97,12 @@ impl HalfOpen {
         }
     }
 
+    /// Whether an ICMP error that quotes `seq` may be about our SYN, or about an acknowledgment
+    /// behind it (RFC 5927 §4.1).
+    pub(crate) fn has_sent(&self, seq: SeqNumber) -> bool {
+        seq == self.iss || seq == self.iss + 1
+    }
+
     /// When the SYN-ACK is due again, or the record is given up.
     pub(crate) fn deadline(&self) -> Instant {
         self.next_at

@@ -25,11 +25,20 @@ enum Episode {
     /// Since duplicate acknowledgments told of a loss, until `recover` is acknowledged
     /// (RFC 6582 §3.2).
     FastRecovery { recover: SeqNumber, is_first_partial: bool },
-    /// Since the retransmission timer ran out, until `recover` is acknowledged.
-    Loss { recover: SeqNumber },
+    /// All or much of what was outstanding is sent again, until `recover` is acknowledged.
+    Loss { recover: SeqNumber, cause: Cause },
     /// Such an episode is over and nothing past `recover` is acknowledged yet: duplicates may come
     /// of what was sent twice (RFC 6582 §3.2, step 2).
     AfterLoss { recover: SeqNumber },
+}
+
+/// Why much of what is outstanding is sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    /// The retransmission timer ran out.
+    Timeout,
+    /// It was too large for the path. The network had room for it.
+    Size,
 }
 
 /// A segment whose round trip is being measured: sent once, all of it (Karn's algorithm).
@@ -224,7 +233,7 @@ impl Recovery {
                 // the timer, instead of one round trip for each of them.
                 restarts_timer = is_first_partial;
             }
-            Episode::Loss { recover } => {
+            Episode::Loss { recover, .. } => {
                 self.duplicates = 0;
                 if after.una.after(recover) {
                     self.episode = Episode::Open;
@@ -279,17 +288,36 @@ impl Recovery {
         if !self.rto.on_timeout(now, rto) {
             return false;
         }
-        self.episode = Episode::Loss { recover: out.nxt };
+        self.episode = Episode::Loss { recover: out.nxt, cause: Cause::Timeout };
         self.lost = SeqRange { start: out.una, end: out.nxt };
         self.duplicates = 0;
         self.timed = None;
         true
     }
 
+    /// The segments in `range` of what is outstanding are too large for the path: they are sent
+    /// again, and the timer waits for that as for a first time. It is no sign of congestion
+    /// (RFC 1191 §6.5; Linux, `tcp_simple_retransmit`).
+    pub(crate) fn on_too_large(&mut self, now: Instant, range: SeqRange, out: Outstanding) {
+        let start = SeqNumber::max_of(range.start, out.una);
+        self.lost = match (self.lost.is_empty(), self.lost.start.before(start)) {
+            (true, _) => SeqRange { start, end: range.end },
+            (false, true) => {
+                SeqRange { end: SeqNumber::max_of(self.lost.end, range.end), ..self.lost }
+            }
+            (false, false) => SeqRange { start, end: SeqNumber::max_of(self.lost.end, range.end) },
+        };
+        let cause = if self.is_in_loss() { Cause::Timeout } else { Cause::Size };
+        self.episode = Episode::Loss { recover: out.nxt, cause };
+        self.duplicates = 0;
+        self.timed = None;
+        self.rto.on_acked(now, out.len() > 0);
+    }
+
     /// Whether the timer has run out before and what was lost then is still being sent again:
     /// a further timeout is no new sign of congestion for ssthresh (RFC 5681 §3.1, Eq. 4).
     pub(crate) fn is_in_loss(&self) -> bool {
-        matches!(self.episode, Episode::Loss { .. })
+        matches!(self.episode, Episode::Loss { cause: Cause::Timeout, .. })
     }
 
     /// Invariants between the variables (called by `check`).
