@@ -81,6 +81,9 @@ drop_reasons! {
     BelowWindow = "below_window",
     /// It starts at or right of RCV.NXT + RCV.WND.
     AboveWindow = "above_window",
+    /// A timestamp older than the last one: a duplicate from before the sequence numbers wrapped,
+    /// or of what was sent again since (PAWS, RFC 7323 §5).
+    StaleTimestamp = "stale_timestamp",
     /// An RST whose sequence number is in the window but not RCV.NXT (RFC 5961 §3).
     ResetNotExact = "reset_not_exact",
     /// A SYN on a synchronized connection (RFC 5961 §4).

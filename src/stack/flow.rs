@@ -88,7 +88,7 @@ impl FlowEntry {
             Flow::Connecting(connecting) => connecting.transmit(now),
             Flow::HalfOpen(half_open) => half_open.transmit(now),
             Flow::Open(connection) => connection.transmit(now, may_grow),
-            Flow::TimeWait(time_wait) => time_wait.transmit(),
+            Flow::TimeWait(time_wait) => time_wait.transmit(now),
         }
     }
 

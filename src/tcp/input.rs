@@ -25,6 +25,11 @@ impl Connection {
         if segment.rst {
             return self.on_reset(now, segment);
         }
+        // RFC 7323 §5.3, R1: PAWS.
+        if self.is_stale(now, segment) {
+            self.acks.challenge(now);
+            return Err(DropReason::StaleTimestamp);
+        }
         // First: sequence number.
         if let Err(reason) = self.receive.admit(segment) {
             return self.on_refused(now, segment).ok_or(reason);
@@ -51,6 +56,12 @@ impl Connection {
         // Seventh and eighth: text and FIN.
         self.on_text(now, segment, may_hold, &mut outcome);
         Ok(outcome)
+    }
+
+    /// Whether the timestamp of a segment is older than what has been seen.
+    fn is_stale(&self, now: Instant, segment: &Segment) -> bool {
+        let both = self.timestamps.zip(segment.options.timestamps);
+        both.is_some_and(|(own, theirs)| own.is_stale(now, theirs.value))
     }
 
     /// RFC 5961 §3: only an RST at RCV.NXT resets; elsewhere in the window it is challenged, so
@@ -100,7 +111,9 @@ impl Connection {
         self.send.update_window(segment, ack);
         self.path.on_acknowledged(self.send.una());
         let after = self.outstanding();
-        let verdict = self.recovery.on_ack(now, acked, before, after);
+        let both = self.timestamps.zip(segment.options.timestamps);
+        let echoed = both.map(|(own, theirs)| own.age(now, theirs.echo));
+        let verdict = self.recovery.on_ack(now, acked, echoed, before, after);
         if let Some(rtt) = verdict.rtt {
             self.rtt.sample(rtt);
         }
@@ -172,12 +185,19 @@ impl Connection {
         }
     }
 
-    /// The six numbers that TIME-WAIT needs.
+    /// The few numbers that TIME-WAIT needs.
     fn to_time_wait(&self, now: Instant) -> TimeWait {
         let (window, _) = self.receive.offer(true);
         let (send_nxt, receive_nxt) = (self.send.nxt(), self.receive.nxt());
         let owes_ack = self.acks.is_due() || self.acks.deadline().is_some();
-        TimeWait::new(now, self.time_wait, (send_nxt, receive_nxt), window, owes_ack)
+        TimeWait::new(
+            now,
+            self.time_wait,
+            (send_nxt, receive_nxt),
+            window,
+            self.timestamps.map(|timestamps| timestamps.echo()),
+            owes_ack,
+        )
     }
 
     /// The retransmission timer has run out. `was_in_loss`: not for the first time, so that

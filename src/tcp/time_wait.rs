@@ -3,9 +3,11 @@
 use super::ack::ChallengeBudget;
 use super::segment::{Segment, SegmentPlan};
 use super::seq::SeqNumber;
+use super::timestamps::{Echo, is_before};
 use crate::observe::{DropReason, SendReason};
 use crate::time::{Duration, Instant};
 use crate::wire::tcp::TcpFlags;
+use crate::wire::tcp_options::TcpOptions;
 
 /// What is left of a connection whose FINs are both through and that closed first: enough to
 /// acknowledge a FIN that the peer sends again, and to keep old segments from a new connection.
@@ -17,8 +19,10 @@ pub(crate) struct TimeWait {
     receive_nxt: SeqNumber,
     /// The window that acknowledgments carry.
     window: u16,
-    /// 2 MSL.
-    length: Duration,
+    /// TS.Recent and our own clock, where timestamps are agreed.
+    timestamps: Option<Echo>,
+    /// 2 MSL, nanoseconds: a `Duration` takes twice the room.
+    length: u64,
     expires_at: Instant,
     owes_ack: bool,
     /// How often segments without text and FIN may be answered: else two confused peers would
@@ -49,11 +53,13 @@ impl TimeWait {
         length: Duration,
         (send_nxt, receive_nxt): (SeqNumber, SeqNumber),
         window: u16,
+        timestamps: Option<Echo>,
         owes_ack: bool,
     ) -> Self {
         let expires_at = now + length;
+        let length = u64::try_from(length.as_nanos()).unwrap_or(u64::MAX);
         let challenges = ChallengeBudget::default();
-        Self { send_nxt, receive_nxt, window, length, expires_at, owes_ack, challenges }
+        Self { send_nxt, receive_nxt, window, timestamps, length, expires_at, owes_ack, challenges }
     }
 
     /// When the wait is over.
@@ -64,27 +70,58 @@ impl TimeWait {
     /// SEGMENT ARRIVES in TIME-WAIT.
     ///
     /// An RST is ignored: obeying it would end the wait that protects the next connection
-    /// (RFC 1337 §3, fix F1). A SYN past RCV.NXT opens anew, as RFC 9293 §3.10.7.4 permits; all
-    /// else is acknowledged if it occupies sequence space, and a FIN restarts the wait.
+    /// (RFC 1337 §3, fix F1). A SYN that cannot be an old one opens anew, as RFC 9293 §3.10.7.4
+    /// permits; all else is acknowledged if it occupies sequence space, and a FIN restarts the
+    /// wait.
     pub(crate) fn receive(&mut self, now: Instant, segment: &Segment) -> Verdict {
         if segment.rst {
             return Verdict::Drop(DropReason::StrayReset);
         }
-        if segment.syn && segment.ack.is_none() && segment.seq.after(self.receive_nxt) {
+        if segment.syn && segment.ack.is_none() && self.is_new_incarnation(segment) {
             return Verdict::Reopen { floor: self.send_nxt };
         }
         if segment.len() == 0 && segment.seq == self.receive_nxt {
             return Verdict::Drop(DropReason::BelowWindow); // The last ACK, or one like it.
         }
-        if segment.fin && (segment.seq + segment.len()) == self.receive_nxt {
-            self.expires_at = now + self.length;
+        let is_stale = self.take_timestamp(segment);
+        if segment.fin && (segment.seq + segment.len()) == self.receive_nxt && !is_stale {
+            self.expires_at = now + Duration::from_nanos(self.length);
         }
         let is_bare = segment.payload.is_empty() && !segment.fin;
-        if is_bare && !self.challenges.take(now) {
+        if (is_bare || is_stale) && !self.challenges.take(now) {
             return Verdict::Drop(DropReason::RateLimited);
         }
         self.owes_ack = true;
         Verdict::Acknowledge
+    }
+
+    /// Whether a SYN can only be of a new connection: by its timestamp if both have one, else, and
+    /// if that is the same, by its sequence number (RFC 6191 §2; RFC 9293 §3.6.1, SHLD-4).
+    ///
+    /// RFC 6191 would also take any SYN with a timestamp after a connection without, and drops an
+    /// old one in silence. Here as in Linux the first goes by its sequence number, for old segments
+    /// of such a connection are not told apart by PAWS; and the second is acknowledged, so that a
+    /// peer that means it can reset the old connection.
+    fn is_new_incarnation(&self, syn: &Segment) -> bool {
+        let is_past = syn.seq.after(self.receive_nxt);
+        match self.timestamps.zip(syn.options.timestamps) {
+            Some((own, theirs)) if theirs.value != own.recent() => {
+                is_before(own.recent(), theirs.value)
+            }
+            Some(_) | None => is_past,
+        }
+    }
+
+    /// Takes a newer TSval over, and says whether it was an older one.
+    fn take_timestamp(&mut self, segment: &Segment) -> bool {
+        let Some((own, theirs)) = self.timestamps.as_mut().zip(segment.options.timestamps) else {
+            return false;
+        };
+        let is_stale = is_before(theirs.value, own.recent());
+        if !is_stale && segment.seq.at_or_before(self.receive_nxt) {
+            own.set_recent(theirs.value);
+        }
+        is_stale
     }
 
     /// A SYN found nobody to open for: it is acknowledged like any other segment.
@@ -93,10 +130,12 @@ impl TimeWait {
     }
 
     /// The acknowledgment that is owed.
-    pub(crate) fn transmit(&mut self) -> Option<SegmentPlan> {
+    pub(crate) fn transmit(&mut self, now: Instant) -> Option<SegmentPlan> {
         std::mem::take(&mut self.owes_ack).then(|| {
             let (seq, ack) = (self.send_nxt, Some(self.receive_nxt));
-            SegmentPlan::bare(SendReason::Ack, seq, ack, TcpFlags::NONE, self.window)
+            let bare = SegmentPlan::bare(SendReason::Ack, seq, ack, TcpFlags::NONE, self.window);
+            let timestamps = self.timestamps.map(|echo| echo.option(now));
+            SegmentPlan { options: TcpOptions { timestamps, ..TcpOptions::default() }, ..bare }
         })
     }
 }
@@ -104,16 +143,34 @@ impl TimeWait {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tcp::timestamps::{TimestampClock, Timestamping};
     use crate::wire::tcp::TcpHeader;
-    use crate::wire::tcp_options::TcpOptions;
+    use crate::wire::tcp_options::Timestamps;
 
     const LENGTH: Duration = Duration::from_mins(1);
 
-    fn record() -> TimeWait {
-        let mut record =
-            TimeWait::new(Instant::ZERO, LENGTH, (SeqNumber(500), SeqNumber(1000)), 8192, true);
-        assert!(record.transmit().is_some() && record.transmit().is_none());
+    fn record_with(timestamps: Option<Echo>) -> TimeWait {
+        let positions = (SeqNumber(500), SeqNumber(1000));
+        let mut record = TimeWait::new(Instant::ZERO, LENGTH, positions, 8192, timestamps, true);
+        let mut transmit = || record.transmit(Instant::ZERO);
+        assert!(transmit().is_some() && transmit().is_none());
         record
+    }
+
+    fn record() -> TimeWait {
+        record_with(None)
+    }
+
+    /// A record of a connection with timestamps, whose peer was last heard of at `recent`.
+    fn record_at(recent: u32) -> TimeWait {
+        let clock = TimestampClock::new(70);
+        let last = Timestamping::new(Instant::ZERO, clock, recent, SeqNumber(1000));
+        record_with(Some(last.echo()))
+    }
+
+    fn timed(segment: Segment, value: u32) -> Segment {
+        let timestamps = Some(Timestamps { value, echo: 0 });
+        Segment { options: TcpOptions { timestamps, ..TcpOptions::default() }, ..segment }
     }
 
     fn segment(flags: TcpFlags, seq: u32) -> Segment {
@@ -136,7 +193,7 @@ mod tests {
         let fin = segment(TcpFlags::FIN.with(TcpFlags::ACK), 999);
         assert_eq!(record.receive(later, &fin), Verdict::Acknowledge);
         assert_eq!(record.deadline(), later + LENGTH);
-        let ack = record.transmit().unwrap();
+        let ack = record.transmit(later).unwrap();
         assert_eq!((ack.seq, ack.ack), (SeqNumber(500), SeqNumber(1000)));
     }
 
@@ -158,6 +215,55 @@ mod tests {
     }
 
     #[test]
+    fn shld_4_a_syn_with_a_newer_timestamp_opens_a_new_one_whatever_its_sequence_number() {
+        for recent in [0, 9, u32::MAX] {
+            for (seq, step, opens) in [
+                (1, 1, true),
+                (1000, (1 << 31) - 1, true),
+                (1001, 1, true),
+                (1000, 0, false),
+                (1001, 0, true),
+                (1, u32::MAX, false), // One before.
+                (1001, u32::MAX, false),
+            ] {
+                let syn = timed(segment(TcpFlags::SYN, seq), recent.wrapping_add(step));
+                let verdict = record_at(recent).receive(Instant::ZERO, &syn);
+                let has_opened = matches!(verdict, Verdict::Reopen { .. });
+                assert_eq!(has_opened, opens, "{recent} {seq} {step}");
+                assert!(opens || verdict == Verdict::Acknowledge, "{recent} {seq} {step}");
+            }
+        }
+    }
+
+    #[test]
+    fn where_one_of_the_two_has_no_timestamp_the_sequence_number_decides() {
+        let syn = |seq| segment(TcpFlags::SYN, seq);
+        for (mut record, syn, opens) in [
+            (record_at(9), syn(1001), true),
+            (record_at(9), syn(1000), false),
+            (record(), timed(syn(1001), 9), true),
+            (record(), timed(syn(1000), 9), false),
+        ] {
+            let verdict = record.receive(Instant::ZERO, &syn);
+            assert_eq!(matches!(verdict, Verdict::Reopen { .. }), opens, "{syn:?}");
+        }
+    }
+
+    #[test]
+    fn the_acknowledgment_echoes_the_newest_timestamp_and_an_old_fin_restarts_nothing() {
+        let mut record = record_at(9);
+        let fin = segment(TcpFlags::FIN.with(TcpFlags::ACK), 999);
+        let later = Instant::from_millis(1000);
+        assert_eq!(record.receive(later, &timed(fin.clone(), 8)), Verdict::Acknowledge);
+        assert_eq!(record.deadline(), Instant::ZERO + LENGTH);
+        let echo = |record: &mut TimeWait| record.transmit(later).unwrap().options.timestamps;
+        assert_eq!(echo(&mut record), Some(Timestamps { value: 1070, echo: 9 }));
+        assert_eq!(record.receive(later, &timed(fin, 10)), Verdict::Acknowledge);
+        assert_eq!(record.deadline(), later + LENGTH);
+        assert_eq!(echo(&mut record), Some(Timestamps { value: 1070, echo: 10 }));
+    }
+
+    #[test]
     fn stray_acknowledgments_are_answered_twice_a_second_and_a_fin_always() {
         let mut record = record();
         let stray = segment(TcpFlags::ACK, 7);
@@ -173,6 +279,6 @@ mod tests {
         let mut record = record();
         let verdict = record.receive(Instant::ZERO, &segment(TcpFlags::ACK, 1000));
         assert!(matches!(verdict, Verdict::Drop(_)));
-        assert!(record.transmit().is_none());
+        assert!(record.transmit(Instant::ZERO).is_none());
     }
 }

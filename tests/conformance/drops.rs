@@ -51,6 +51,12 @@ const CASES: &[(DropReason, &str, &str)] = &[
     (DropReason::AckTooOld, OPEN, "+0 < . 1:1(0) ack 4294900000\n+0 > . 1:1(0) ack 1"),
     (DropReason::NoAck, OPEN, "+0 < P 1:2(1)"),
     (
+        DropReason::StaleTimestamp,
+        "+0 socket listen 80\n+0 < S 0:0(0) <TS val 7 ecr 0>\n+0 > S. 0:0(0) ack 1 <...>
+         +0 < . 1:1(0) ack 1",
+        "+0 < P. 1:2(1) ack 1 <TS val 6 ecr 0>\n+0 > . 1:1(0) ack 1 <...>",
+    ),
+    (
         DropReason::DataAfterClose,
         OPEN,
         "+0 close\n+0 > F. 1:1(0) ack 1\n+0 < . 1:1(0) ack 2 win 1000\n+0 < P. 1:2(1) ack 2

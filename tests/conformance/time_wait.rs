@@ -178,3 +178,61 @@ fn a_record_keeps_no_listener_from_its_port() {
         closed_first("a")
     ));
 }
+
+/// Closed first, with timestamps: the peer's last one is 1300.
+fn in_time_wait_with_timestamps(rest: &str) {
+    let script = format!(
+        "
+        +0    close
+        +0    > F. 1:1(0) ack 1 <TS val 100 ecr 1100>
+        +0.1  < F. 1:1(0) ack 2 win 512 <TS val 1300 ecr 100>
+        +0    > .  2:2(0) ack 2 <TS val 200 ecr 1300>
+        +0    expect state TIME-WAIT
+        {rest}"
+    );
+    established("ts on").plays(&script);
+}
+
+/// RFC 6191 §2: the timestamp tells a new connection from an old duplicate, where the sequence
+/// number cannot; and ours is past all that the old connection has said.
+#[test]
+fn shld_4_a_syn_with_a_newer_timestamp_reopens_at_once_whatever_its_sequence_number() {
+    in_time_wait_with_timestamps(
+        "
+        +1    incarnation 4294967000
+        +0    < S  0:0(0) win 65535 <mss 1460,TS val 1301 ecr 0>
+        +0    > S. 0:0(0) ack 1 <mss 1460,TS val 0 ecr 1301>
+        +0.1  < .  1:1(0) ack 1 win 65535 <TS val 1401 ecr 0>
+        +0    accept
+        +0    expect state ESTABLISHED
+        ",
+    );
+}
+
+#[test]
+fn a_syn_with_an_older_timestamp_is_acknowledged_only_whatever_its_sequence_number() {
+    in_time_wait_with_timestamps(
+        "
+        +1    < S  1000000:1000000(0) win 65535 <mss 1460,TS val 1299 ecr 0>
+        +0    > .  2:2(0) ack 2 <TS val 1200 ecr 1300>
+        +0.5  < S  1:1(0) win 65535 <mss 1460,TS val 1300 ecr 0>
+        +0    > .  2:2(0) ack 2 <TS val 1700 ecr 1300>
+        +0    expect state TIME-WAIT
+        +0    expect connections 1
+        ",
+    );
+}
+
+/// The acknowledgments of TIME-WAIT have timestamps too (RFC 7323 §3.2), and echo the newest.
+#[test]
+fn a_fin_that_comes_again_is_acknowledged_with_timestamps() {
+    in_time_wait_with_timestamps(
+        "
+        +50   < F. 1:1(0) ack 2 win 512 <TS val 51000 ecr 100>
+        +0    > .  2:2(0) ack 2 <TS val 50200 ecr 51000>
+        +59   expect state TIME-WAIT
+        +1    nothing
+        +0    expect connections 0
+        ",
+    );
+}

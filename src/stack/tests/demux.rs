@@ -23,7 +23,7 @@ fn tuple(remote_port: u16) -> FourTuple {
 /// The smallest flow there is.
 fn entry(tuple: FourTuple) -> FlowEntry {
     let positions = (SeqNumber(1), SeqNumber(2));
-    let record = TimeWait::new(Instant::ZERO, Duration::from_mins(1), positions, 0, false);
+    let record = TimeWait::new(Instant::ZERO, Duration::from_mins(1), positions, 0, None, false);
     FlowEntry {
         tuple,
         flow: Flow::TimeWait(record),

@@ -17,6 +17,9 @@ use crate::time::{Duration, Instant};
 /// Duplicate acknowledgments that tell of a loss rather than of reordering (RFC 5681 §3.2).
 const DUPLICATES_MIN: u32 = 3;
 
+/// By how much the age of an echo may be too large, since timestamps count whole milliseconds.
+const ECHO_GRANULARITY: Duration = Duration::from_millis(1);
+
 /// Where the connection stands in dealing with loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Episode {
@@ -93,6 +96,9 @@ pub(crate) struct Recovery {
     /// Segments that duplicate acknowledgments have reported as arrived.
     duplicates: u32,
     timed: Option<Timed>,
+    /// When a round trip was last measured, or something was sent with nothing in flight: only an
+    /// echo of what has been sent since is a measurement.
+    echo_since: Instant,
     rto: Rto,
     /// Whether the congestion window was what held the last burst back (RFC 7661).
     is_window_limited: bool,
@@ -110,6 +116,7 @@ impl Recovery {
             lost: SeqRange::at(start, 0),
             duplicates: 0,
             timed: None,
+            echo_since: Instant::ZERO,
             rto: Rto::default(),
             is_window_limited: false,
             last_sent: None,
@@ -155,6 +162,9 @@ impl Recovery {
 
     /// `sequence` left for the first time.
     pub(crate) fn on_sent(&mut self, now: Instant, sequence: SeqRange) {
+        if !self.rto.is_running() {
+            self.echo_since = now;
+        }
         self.rto.on_sent(now);
         self.last_sent = Some(now);
         self.timed.get_or_insert(Timed { end: sequence.end, sent_at: now });
@@ -171,11 +181,13 @@ impl Recovery {
         self.timed = None;
     }
 
-    /// An acknowledgment arrived. `before` is as things stood before it, `after` as they stand.
+    /// An acknowledgment arrived. `echoed` is how long ago the segment left whose timestamp it
+    /// brings back; `before` is as things stood before it, `after` as they stand.
     pub(crate) fn on_ack(
         &mut self,
         now: Instant,
         acked: Acked,
+        echoed: Option<Duration>,
         before: Outstanding,
         after: Outstanding,
     ) -> Verdict {
@@ -184,7 +196,7 @@ impl Recovery {
             ..Verdict::default()
         };
         if acked.is_new() {
-            verdict.rtt = self.measure(now, after.una);
+            verdict.rtt = self.measure(now, after.una, echoed);
             self.on_advance(now, before, after, &mut verdict);
         } else if acked.is_duplicate {
             verdict.congestion = self.on_duplicate(after);
@@ -192,12 +204,28 @@ impl Recovery {
         verdict
     }
 
-    /// The round-trip time, if the segment under measurement is covered.
-    fn measure(&mut self, now: Instant, una: SeqNumber) -> Option<Duration> {
-        let timed = self.timed.filter(|timed| timed.end.at_or_before(una))?;
+    /// The round-trip time, if the segment under measurement is covered, or if none is under
+    /// measurement because something was sent again and the echo tells which copy arrived.
+    ///
+    /// RFC 7323 §4.2 warns that a sample with each ACK would let RTTVAR forget too fast. Here there
+    /// is one a round trip, as without timestamps, and by our own clock where it can be, which is
+    /// finer. An echo older than [`Recovery::echo_since`] is none of anything in flight: a peer
+    /// that repeats an old value or invents one spoils no estimate.
+    fn measure(
+        &mut self,
+        now: Instant,
+        una: SeqNumber,
+        echoed: Option<Duration>,
+    ) -> Option<Duration> {
+        let rtt = match self.timed {
+            Some(timed) if timed.end.at_or_before(una) => now - timed.sent_at,
+            Some(_) => return None,
+            None => echoed.filter(|&age| age <= (now - self.echo_since) + ECHO_GRANULARITY)?,
+        };
         self.timed = None;
+        self.echo_since = now;
         self.rto.on_measured();
-        Some(now - timed.sent_at)
+        Some(rtt)
     }
 
     /// SND.UNA moved.

@@ -20,6 +20,11 @@ impl Rto {
         self.running_since.get_or_insert(now);
     }
 
+    /// Whether it runs: something is outstanding.
+    pub(crate) fn is_running(&self) -> bool {
+        self.running_since.is_some()
+    }
+
     /// New octets were acknowledged: it starts anew, or stops when all are (RFC 6298 (5.2),
     /// (5.3)). Only new ones count: duplicates that restarted it would keep it from ever firing.
     pub(crate) fn on_acked(&mut self, now: Instant, is_outstanding: bool) {

@@ -12,12 +12,14 @@ struct Sender {
     una: u32,
     nxt: u32,
     recovery: Recovery,
+    /// How old the echo of the next acknowledgment is.
+    echoed: Option<Duration>,
 }
 
 impl Sender {
     fn new(segments: u32) -> Self {
-        let mut sender =
-            Self { now: Instant::ZERO, una: 0, nxt: 0, recovery: Recovery::new(START) };
+        let recovery = Recovery::new(START);
+        let mut sender = Self { now: Instant::ZERO, una: 0, nxt: 0, recovery, echoed: None };
         sender.send(segments);
         sender
     }
@@ -47,14 +49,14 @@ impl Sender {
         let before = self.out();
         let acked = Acked { octets: to - self.una, fin: false, is_duplicate: false };
         self.una = to;
-        let verdict = self.recovery.on_ack(self.now, acked, before, self.out());
+        let verdict = self.recovery.on_ack(self.now, acked, self.echoed, before, self.out());
         self.check();
         verdict
     }
 
     fn duplicate(&mut self) -> Verdict {
         let acked = Acked { octets: 0, fin: false, is_duplicate: true };
-        let verdict = self.recovery.on_ack(self.now, acked, self.out(), self.out());
+        let verdict = self.recovery.on_ack(self.now, acked, self.echoed, self.out(), self.out());
         self.check();
         verdict
     }
@@ -176,6 +178,49 @@ fn must_18_no_round_trip_is_measured_on_what_was_sent_twice() {
     sender.send(1);
     sender.wait(70);
     assert_eq!(sender.ack(2000).rtt, Some(Duration::from_millis(70)));
+}
+
+/// RFC 7323 §4: the echo tells which of two copies has arrived. What is older than all that is in
+/// flight is nothing that we can have sent, and a value that comes back again measures nothing.
+#[test]
+fn an_echo_measures_what_was_sent_twice_if_it_can_be_one() {
+    for (echoed, rtt) in [
+        (50, Some(50)),     // Of the second copy.
+        (1050, Some(1050)), // Of the first one.
+        (1051, Some(1051)), // Of the first one, but for the tick of the clock.
+        (1052, None),
+        (u64::from(u32::MAX), None),
+    ] {
+        let mut sender = Sender::new(2);
+        sender.wait(1000);
+        sender.recovery.on_timeout(sender.now, RTO, sender.out());
+        sender.send_again();
+        sender.send_again();
+        sender.wait(50);
+        sender.echoed = Some(Duration::from_millis(echoed));
+        assert_eq!(sender.ack(1000).rtt, rtt.map(Duration::from_millis), "{echoed}");
+        let has_measured = sender.recovery.timeout(RTO) == RTO;
+        assert_eq!(has_measured, rtt.is_some(), "{echoed}: the backoff ends");
+        sender.wait(5);
+        sender.echoed = Some(Duration::from_millis(echoed + 5));
+        assert_eq!(sender.ack(2000).rtt, None, "{echoed}");
+    }
+}
+
+/// An echo of what was sent before the line fell idle says nothing of the path as it is now.
+#[test]
+fn no_echo_from_before_an_idle_time_is_a_measurement() {
+    let mut sender = Sender::new(1);
+    sender.wait(10);
+    sender.ack(1000);
+    sender.wait(100_000);
+    sender.send(1);
+    sender.wait(1000);
+    sender.recovery.on_timeout(sender.now, RTO, sender.out());
+    sender.send_again();
+    sender.wait(50);
+    sender.echoed = Some(Duration::from_millis(1052));
+    assert_eq!(sender.ack(2000).rtt, None);
 }
 
 #[test]
