@@ -43,7 +43,7 @@ pub use self::error::SocketError;
 pub use self::observe::{
     Counter, Counters, DropReason, Event, LogObserver, Observer, SendReason, TcpState,
 };
-pub use self::options::SocketOptions;
+pub use self::options::{CongestionAlgorithm, SocketOptions};
 pub use self::packet::{Frame, FramePool, Head, Outgoing, Payload};
 pub use self::rng::Seed;
 #[cfg(feature = "tokio")]

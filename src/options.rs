@@ -15,9 +15,10 @@ const USER_TIMEOUT_MAX: Duration = Duration::from_millis(i32::MAX.cast_unsigned(
 /// Least and largest TCP_MAXSEG, as Linux (`TCP_MIN_MSS`, `MAX_TCP_WINDOW`).
 const MAX_SEGMENTS: (u16, u16) = (88, 32_767);
 
-/// Options of a socket. Each takes effect as far as it still can: the sizes of buffers and the
-/// largest segment count for connections and listeners that are opened from then on, all else at
-/// once. What a listener accepts inherits its options.
+/// Options of a socket. Each takes effect as far as it still can: the largest segment and the
+/// congestion control count for connections that are opened from then on, all else at once. A
+/// receive buffer that has been offered to the peer does not shrink. What a listener accepts
+/// inherits its options.
 ///
 /// The name in capitals is Linux's, and the default stands behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +29,8 @@ pub struct SocketOptions {
     pub nodelay: bool,
     /// IP_TTL: time to live of packets, 1 to 255. 64.
     pub ttl: u8,
-    /// IP_TOS: DSCP in the upper six bits; the lower two are TCP's own. 0.
+    /// IP_TOS: DSCP in the upper six bits, which leave as they are; the lower two are TCP's own. It
+    /// may change at any time (MUST-48, SHLD-21, SHLD-22). 0.
     pub tos: u8,
     /// SO_LINGER: `Some(Duration::ZERO)` makes `close` reset the connection. `None`. With a longer
     /// time `close` does what it does without: it returns at once, and what was written is sent in
@@ -73,9 +75,44 @@ pub struct SocketOptions {
     /// peer's FIN. Zero resets it instead (Linux: a negative value).
     /// [`TcpConfig::fin_wait_2_timeout`](crate::TcpConfig), which is 60 s.
     pub linger2: Duration,
+    /// TCP_CORK: a segment that is not full waits for more to be written, for 200 ms at most; what
+    /// has waited leaves when it is switched off. Off.
+    pub cork: bool,
+    /// TCP_QUICKACK: acknowledgments are not held back. Off. It lasts until it is switched off,
+    /// while Linux's own heuristics may end it.
+    pub quick_ack: bool,
+    /// TCP_NOTSENT_LOWAT: the socket is writable, and `write` takes octets, only while fewer than
+    /// so many wait to be sent for the first time. `None`: as many as the buffer holds.
+    pub notsent_lowat: Option<u32>,
+    /// TCP_CONGESTION: how fast to send. It counts for connections that are opened from then on.
+    /// [`CongestionAlgorithm::Reno`].
+    pub congestion: CongestionAlgorithm,
     /// TCP_MAXSEG: octets of text in the largest segment, 88 to 32,767: lowers the MSS that our
     /// SYN announces and by which we send. `None`: what the interface carries.
     pub max_segment: Option<u16>,
+}
+
+/// The congestion controls that there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CongestionAlgorithm {
+    /// RFC 5681 with the fast recovery of RFC 6582.
+    #[default]
+    Reno,
+}
+
+impl CongestionAlgorithm {
+    /// The one that Linux calls by this name; `None` (Linux: ENOENT) for one that is not built.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Reno].into_iter().find(|known| known.name() == name)
+    }
+
+    /// Its name, as TCP_CONGESTION has it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Reno => "reno",
+        }
+    }
 }
 
 /// What a socket starts from in a stack whose configuration says nothing else.
@@ -99,6 +136,10 @@ impl Default for SocketOptions {
             user_timeout: None,
             syn_count: None,
             linger2: Duration::from_mins(1),
+            cork: false,
+            quick_ack: false,
+            notsent_lowat: None,
+            congestion: CongestionAlgorithm::Reno,
             max_segment: None,
         }
     }

@@ -87,7 +87,7 @@ impl Player {
                 flow.peer = from.unwrap_or(flow.peer);
                 self.accept(label, wanted)
             }
-            Call::Write(len, wanted) => self.write(label, *len, wanted),
+            Call::Write { len, more, wanted } => self.write(label, *len, *more, wanted),
             Call::Read(len, wanted) => self.read(label, *len, wanted),
             Call::Shutdown(how) => {
                 let socket = self.socket(label)?;
@@ -209,10 +209,20 @@ impl Player {
         Ok(())
     }
 
-    fn write(&mut self, label: &str, len: usize, wanted: &Outcome) -> Result<(), String> {
+    fn write(
+        &mut self,
+        label: &str,
+        len: usize,
+        more: bool,
+        wanted: &Outcome,
+    ) -> Result<(), String> {
         let socket = self.socket(label)?;
         let octets = stream(Sender::Stack, self.flow(label).written, len);
-        let result = self.stack.write(self.now, socket, &octets);
+        let result = if more {
+            self.stack.write_more(self.now, socket, &octets)
+        } else {
+            self.stack.write(self.now, socket, &octets)
+        };
         if let Ok(taken) = result {
             self.flow(label).written += u32::try_from(taken).map_err(|error| error.to_string())?;
         }

@@ -26,6 +26,9 @@ pub(super) fn change(options: &mut SocketOptions, name: &str, value: &str) -> Re
         "user_timeout" => options.user_timeout = maybe(value, seconds)?,
         "syn_count" => options.syn_count = maybe(value, read)?,
         "linger2" => options.linger2 = seconds(value)?,
+        "cork" => options.cork = switch(value)?,
+        "quick_ack" => options.quick_ack = switch(value)?,
+        "notsent_lowat" => options.notsent_lowat = maybe(value, read)?,
         "max_segment" => options.max_segment = maybe(value, read)?,
         _ => return Err(format!("`{name}` is no option")),
     }

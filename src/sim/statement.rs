@@ -113,8 +113,8 @@ pub(super) enum Call {
     Connect(Option<SocketAddrV4>, Outcome),
     /// `accept [from ADDRESS:PORT] [error EAGAIN]`
     Accept(Option<SocketAddrV4>, Outcome),
-    /// `write N [takes M | error NAME]`
-    Write(usize, Outcome),
+    /// `write [more] N [takes M | error NAME]`; with `more`, MSG_MORE.
+    Write { len: usize, more: bool, wanted: Outcome },
     /// `read N [gives M | error NAME]`, `read eof`, `read error NAME`
     Read(usize, Outcome),
     /// `shutdown read|write|both`
@@ -355,10 +355,8 @@ fn parse_call(text: &str) -> Result<Action, String> {
         ["connect", rest @ ..] => Call::Connect(None, parse_outcome(rest, Outcome::Done)?),
         ["accept", "from", peer] => Call::Accept(Some(number(Some(peer))?), Outcome::Done),
         ["accept", rest @ ..] => Call::Accept(None, parse_outcome(rest, Outcome::Done)?),
-        ["write", len, rest @ ..] => {
-            let len = number(Some(len))?;
-            Call::Write(len, parse_outcome(rest, Outcome::Octets(len))?)
-        }
+        ["write", "more", len, rest @ ..] => parse_write(len, rest, true)?,
+        ["write", len, rest @ ..] => parse_write(len, rest, false)?,
         ["read", "eof"] => Call::Read(1, Outcome::Octets(0)),
         ["read", "error", name] => Call::Read(1, Outcome::Error((*name).to_owned())),
         ["read", len, rest @ ..] => {
@@ -391,6 +389,11 @@ fn parse_call(text: &str) -> Result<Action, String> {
         _ => return Err(format!("`{text}` is neither a packet nor a call")),
     };
     Ok(Action::Call(call))
+}
+
+fn parse_write(len: &str, rest: &[&str], more: bool) -> Result<Call, String> {
+    let len = number(Some(len))?;
+    Ok(Call::Write { len, more, wanted: parse_outcome(rest, Outcome::Octets(len))? })
 }
 
 fn parse_outcome(words: &[&str], usual: Outcome) -> Result<Outcome, String> {

@@ -303,12 +303,36 @@ impl Stack {
         id: SocketId,
         octets: &[u8],
     ) -> Result<usize, SocketError> {
+        self.write_with(id, octets, false)
+    }
+
+    /// send(2) with MSG_MORE: as [`write`](Self::write), and a segment that is not full waits for
+    /// the next write, for 200 ms at most.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub fn write_more(
+        &mut self,
+        _now: Instant,
+        id: SocketId,
+        octets: &[u8],
+    ) -> Result<usize, SocketError> {
+        self.write_with(id, octets, true)
+    }
+
+    fn write_with(
+        &mut self,
+        id: SocketId,
+        octets: &[u8],
+        more: bool,
+    ) -> Result<usize, SocketError> {
         self.error_or(id, Ok(0))?;
         match self.socket(id)?.kind {
             Kind::Connected(flow) => {
                 let entry = self.flows.get_mut(flow).ok_or(SocketError::BadHandle)?;
                 let open = entry.connection_mut().ok_or(SocketError::BadHandle)?;
-                let written = open.write(octets).ok_or(SocketError::BrokenPipe)?;
+                let written = open.write(octets, more).ok_or(SocketError::BrokenPipe)?;
                 if written == 0 && !octets.is_empty() {
                     return Err(SocketError::WouldBlock);
                 }

@@ -43,7 +43,7 @@ use crate::observe::{DropReason, Event, Observer, TcpState};
 use crate::options::SocketOptions;
 use crate::packet::{Frame, Head, Outgoing};
 use crate::rng::{Rng, Seed};
-use crate::tcp::{End, IsnGenerator, SegmentPlan};
+use crate::tcp::{Connection, End, IsnGenerator, SegmentPlan};
 use crate::time::Instant;
 use crate::udp::{Udp, UdpId};
 use crate::wire::FourTuple;
@@ -248,8 +248,13 @@ impl Stack {
                 entry.is_ready = false;
                 self.ready.finish();
                 self.memory = recharge(self.memory, entry);
+                let wakes = entry.connection().is_some_and(Connection::wakes_by_sending);
+                let owner = entry.owner;
                 if let Some(at) = entry.deadline() {
                     self.deadlines.arm(id, at);
+                }
+                if let (true, Owner::Socket(socket)) = (wakes, owner) {
+                    self.touch_socket(socket);
                 }
                 continue;
             };

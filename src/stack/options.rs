@@ -35,6 +35,7 @@ impl Stack {
                     entry.set_options(&options);
                 }
                 self.touch_flow(flow); // What Nagle held back may leave now.
+                self.touch_socket(id); // There may be more room to write.
                 Ok(())
             }
             Kind::Listening(listener) => {

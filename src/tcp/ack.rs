@@ -23,6 +23,8 @@ pub(crate) struct AckScheduler {
     unacknowledged: u32,
     /// The largest segment seen: what "full-sized" means to this peer.
     largest: u32,
+    /// Whether every segment is acknowledged at once (TCP_QUICKACK).
+    is_quick: bool,
     /// How often refused segments may be answered.
     challenges: ChallengeBudget,
 }
@@ -54,8 +56,20 @@ impl AckScheduler {
             duplicates: 0,
             unacknowledged: 0,
             largest: 0,
+            is_quick: false,
             challenges: ChallengeBudget::default(),
         }
+    }
+
+    /// TCP_QUICKACK: whether acknowledgments are held back no more; one that is held back leaves.
+    pub(crate) fn set_quick(&mut self, is_quick: bool) {
+        self.is_quick = is_quick;
+        self.is_due |= is_quick && self.due_at.is_some();
+    }
+
+    /// Longest time for which an acknowledgment is held back.
+    pub(crate) fn delay_max(&self) -> Duration {
+        if self.is_quick { Duration::ZERO } else { self.delay_max }
     }
 
     /// An acknowledgment is owed at once.
@@ -83,7 +97,7 @@ impl AckScheduler {
         if taken.is_irregular || taken.fin {
             self.is_due = true;
         } else if taken.octets > 0 {
-            if self.unacknowledged >= self.largest.saturating_mul(2) {
+            if self.is_quick || self.unacknowledged >= self.largest.saturating_mul(2) {
                 self.is_due = true;
             }
             self.due_at.get_or_insert(now + self.delay_max);

@@ -21,7 +21,7 @@ use super::state::State;
 use super::time_wait::TimeWait;
 use super::timestamps::Timestamping;
 use crate::observe::{DropReason, SendReason, TcpState};
-use crate::options::SocketOptions;
+use crate::options::{CongestionAlgorithm, SocketOptions};
 use crate::time::{Duration, Instant};
 use crate::wire::tcp::TcpFlags;
 
@@ -143,7 +143,9 @@ impl Connection {
             None => estimator.on_syn_timeout(), // RFC 6298 (5.7): our SYN had to be sent again.
         }
         let mut send = SendSide::new(iss, agreed, window, window_from, options.send_buffer);
-        send.set_nodelay(options.nodelay);
+        send.set_options(options);
+        let mut acks = AckScheduler::new(config.ack_delay);
+        acks.set_quick(options.quick_ack);
         // The socket may have been told of a smaller buffer since the window was offered.
         let receive_buffer = options.receive_buffer.max(offered);
         let mss = send.mss();
@@ -155,10 +157,14 @@ impl Connection {
             send,
             receive: ReceiveSide::new(irs, agreed, offered, receive_buffer),
             timestamps,
-            acks: AckScheduler::new(config.ack_delay),
+            acks,
             rtt: estimator,
             recovery: Recovery::new(iss + 1),
-            congestion: Algorithm::reno(mss, initial_window.saturating_mul(mss)),
+            congestion: match options.congestion {
+                CongestionAlgorithm::Reno => {
+                    Algorithm::reno(mss, initial_window.saturating_mul(mss))
+                }
+            },
             path: PathLimit::new(config, u32::from(agreed.send_mss), iss + 1),
             persist: Persist::default(),
             lifetime: Lifetime::new(now, config),
@@ -173,11 +179,11 @@ impl Connection {
         self.state.into()
     }
 
-    /// SEND: takes as many octets as there is room for; `None` after CLOSE.
-    pub(crate) fn write(&mut self, octets: &[u8]) -> Option<usize> {
-        if !self.state.may_send() {
-            return None;
-        }
+    /// SEND: takes as many octets as there is room for; `None` after CLOSE. `more` will follow.
+    pub(crate) fn write(&mut self, octets: &[u8], more: bool) -> Option<usize> {
+        let room = usize::try_from(self.writable()?).unwrap_or(usize::MAX);
+        let octets = octets.get(..room).unwrap_or(octets);
+        self.send.expect_more(more);
         usize::try_from(self.send.write(octets)).ok()
     }
 
@@ -262,7 +268,12 @@ impl Connection {
 
     /// The socket has been told other options.
     pub(crate) fn set_options(&mut self, options: Arc<SocketOptions>) {
-        self.send.set_nodelay(options.nodelay);
+        self.send.set_options(&options);
+        self.receive.grow_buffer(options.receive_buffer);
+        if self.receive.is_update_due() {
+            self.acks.owe_now();
+        }
+        self.acks.set_quick(options.quick_ack);
         self.options = options;
     }
 
@@ -278,13 +289,32 @@ impl Connection {
 
     /// Octets that `write` would take; `None` after CLOSE.
     pub(crate) fn writable(&self) -> Option<u32> {
-        self.state.may_send().then(|| self.send.room())
+        self.state.may_send().then(|| {
+            let room = self.send.room();
+            match self.options.notsent_lowat {
+                None => room,
+                // At least a segment at a time: a mark of one octet makes no segments of one.
+                Some(mark) if self.send.unsent() < mark => {
+                    room.min((mark - self.send.unsent()).max(self.send.mss()))
+                }
+                Some(_) => 0,
+            }
+        })
     }
 
     /// Whether a writer that waits should be woken: a third of the buffer has room, as Linux. One
-    /// that is woken for each octet acknowledged would do a call for each.
+    /// that is woken for each octet acknowledged would do a call for each. With TCP_NOTSENT_LOWAT
+    /// less than half of what that allows must wait to be sent, also as Linux.
     pub(crate) fn is_write_worthwhile(&self) -> bool {
+        let has_few = |mark| self.send.unsent() <= mark / 2 && self.send.unsent() < mark;
         self.send.room() >= (self.send.buffer_max() / 3).max(1)
+            && self.options.notsent_lowat.is_none_or(has_few)
+    }
+
+    /// Whether a writer may have to be woken because octets have left, and not only because they
+    /// were acknowledged.
+    pub(crate) fn wakes_by_sending(&self) -> bool {
+        self.options.notsent_lowat.is_some() && self.is_write_worthwhile()
     }
 
     /// Octets written and not acknowledged.
@@ -355,7 +385,8 @@ impl Connection {
     pub(super) fn settle(&mut self, now: Instant) {
         let stuck = self.stuck();
         self.persist.update(now, stuck);
-        let is_waiting = stuck.is_some() || self.send.outstanding() > 0;
+        let waits_for_peer = stuck.is_some_and(|why| why != Stuck::Corked);
+        let is_waiting = waits_for_peer || self.send.outstanding() > 0;
         let is_abandoned = self.is_orphan() && self.state == State::FinWait2;
         self.lifetime.update(now, is_waiting, is_abandoned);
     }
@@ -375,13 +406,16 @@ impl Connection {
         }
     }
 
-    /// What waits for window, while nothing is in flight whose timer would run.
+    /// What waits for window, while nothing is in flight whose timer would run; or for the
+    /// application, whatever is in flight.
     fn stuck(&self) -> Option<Stuck> {
-        let is_stuck = self.send.outstanding() == 0
-            && self.send.next_new(self.congestion_room(), false) == Err(Blocked::Window);
-        let why =
-            if self.send.usable_window() == 0 { Stuck::ShutWindow } else { Stuck::SmallWindow };
-        is_stuck.then_some(why)
+        match self.send.next_new(self.congestion_room(), false) {
+            Err(Blocked::Cork) => Some(Stuck::Corked),
+            Err(Blocked::Window) if self.send.outstanding() > 0 => None,
+            Err(Blocked::Window) if self.send.usable_window() == 0 => Some(Stuck::ShutWindow),
+            Err(Blocked::Window) => Some(Stuck::SmallWindow),
+            Err(Blocked::Nothing | Blocked::Congestion | Blocked::Nagle) | Ok(_) => None,
+        }
     }
 
     /// The send sequence space as `recovery` needs to know it.
@@ -414,6 +448,7 @@ impl Connection {
             retransmits: self.lifetime.retransmits(),
             probes: self.persist.probes().max(self.lifetime.probes().into()),
             last_ack_received: self.lifetime.heard_at(),
+            ato: self.acks.delay_max(),
             send_queue: self.send.queued(),
             receive_queue: self.receive.readable(),
         }

@@ -38,6 +38,8 @@ pub struct TcpInfo {
     pub retransmits: u8,
     /// Probes of keep-alive or of a shut window that were not answered (`tcpi_probes`).
     pub probes: u32,
+    /// For how long an acknowledgment is held back at most.
+    pub ato: Duration,
     /// When the peer was last heard of (`tcpi_last_ack_recv` is the time since).
     pub last_ack_received: Instant,
     /// Octets written and not acknowledged.

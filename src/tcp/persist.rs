@@ -9,6 +9,10 @@ const INTERVAL_MAX: Duration = Duration::from_mins(1);
 /// upper bound that RFC 9293 §3.8.6.2.1 sets to the override time-out.
 const OVERRIDE_MAX: Duration = Duration::from_secs(1);
 
+/// Longest time for which TCP_CORK or MSG_MORE holds a segment back that is not full, as tcp(7)
+/// has it.
+const CORK_MAX: Duration = Duration::from_millis(200);
+
 /// Asks the peer for its window when ours is the only side that would ever speak.
 ///
 /// It runs while nothing is in flight, so that no retransmission timer does, and what is written
@@ -35,6 +39,8 @@ pub(crate) enum Stuck {
     ShutWindow,
     /// The window is open, but too small to be worth a segment: after a while it is used.
     SmallWindow,
+    /// The application has said that more follows: after a while what there is leaves.
+    Corked,
 }
 
 impl Persist {
@@ -73,6 +79,7 @@ impl Persist {
         let interval = match wait.why {
             Stuck::ShutWindow => rto.saturating_mul(factor).min(INTERVAL_MAX),
             Stuck::SmallWindow => rto.min(OVERRIDE_MAX),
+            Stuck::Corked => CORK_MAX,
         };
         Some(wait.since + interval)
     }

@@ -84,6 +84,12 @@ impl ReceiveSide {
         self.buffer.len()
     }
 
+    /// SO_RCVBUF of an open connection: the buffer may grow, by as much as the window scale that
+    /// was agreed can say. A smaller one than what was offered would break a promise (SHLD-14).
+    pub(crate) fn grow_buffer(&mut self, buffer_max: u32) {
+        self.buffer_max = self.buffer_max.max(buffer_max);
+    }
+
     /// Octets of memory held.
     pub(crate) fn allocated(&self) -> usize {
         self.buffer.allocated()

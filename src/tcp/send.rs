@@ -6,6 +6,7 @@ use super::send_buffer::SendBuffer;
 use super::seq::{SeqNumber, SeqRange};
 use super::timestamps;
 use crate::observe::DropReason;
+use crate::options::SocketOptions;
 use crate::packet::Payload;
 
 /// The send sequence space and the octets that stand in it.
@@ -40,6 +41,10 @@ pub(crate) struct SendSide {
     fin: Option<SeqNumber>,
     /// Whether Nagle's algorithm is off (RFC 9293 §3.7.4, MUST-17).
     nodelay: bool,
+    /// Whether a segment that is not full waits for more to be written (TCP_CORK).
+    cork: bool,
+    /// Whether the last write said that more follows (MSG_MORE).
+    more: bool,
     /// The octets from SND.UNA on.
     buffer: SendBuffer,
     /// Octets that the buffer may hold.
@@ -87,6 +92,8 @@ pub(crate) enum Blocked {
     Congestion,
     /// A small segment waits for the ones before it (Nagle).
     Nagle,
+    /// A small segment waits for what the application is about to write.
+    Cork,
 }
 
 impl SendSide {
@@ -110,6 +117,8 @@ impl SendSide {
             options: if agreed.timestamps { timestamps::OPTION_LEN } else { 0 },
             fin: None,
             nodelay: false,
+            cork: false,
+            more: false,
             buffer: SendBuffer::default(),
             buffer_max,
         }
@@ -151,6 +160,11 @@ impl SendSide {
         self.buffer.len()
     }
 
+    /// Octets written and not sent.
+    pub(crate) fn unsent(&self) -> u32 {
+        SeqRange { start: self.nxt, end: self.end_of_text() }.len()
+    }
+
     /// Octets that `write` would take.
     pub(crate) fn room(&self) -> u32 {
         self.buffer_max.saturating_sub(self.buffer.len())
@@ -177,9 +191,17 @@ impl SendSide {
         self.fin.is_some_and(|fin| self.nxt.after(fin))
     }
 
-    /// Switches Nagle's algorithm off or on.
-    pub(crate) fn set_nodelay(&mut self, nodelay: bool) {
-        self.nodelay = nodelay;
+    /// When small segments wait, and how many octets `write` takes. A buffer that shrinks below
+    /// what it holds takes nothing until that is acknowledged.
+    pub(crate) fn set_options(&mut self, options: &SocketOptions) {
+        self.nodelay = options.nodelay;
+        self.cork = options.cork;
+        self.buffer_max = options.send_buffer;
+    }
+
+    /// Tells whether the application has said that more follows what it writes now.
+    pub(crate) fn expect_more(&mut self, more: bool) {
+        self.more = more;
     }
 
     /// SEND: takes as many of `octets` as there is room for, and says how many.
@@ -267,7 +289,7 @@ impl SendSide {
     /// The new text, or FIN, that may leave, given `congestion` octets of room in the congestion
     /// window. `is_overdue`: SWS avoidance has held it back long enough (§3.8.6.2.1).
     pub(crate) fn next_new(&self, congestion: u32, is_overdue: bool) -> Result<NewText, Blocked> {
-        let unsent = SeqRange { start: self.nxt, end: self.end_of_text() }.len();
+        let unsent = self.unsent();
         let is_fin_due = self.fin.is_some() && !self.is_fin_sent();
         if unsent == 0 {
             // A FIN alone takes no window: a peer with a shut window must learn of it too.
@@ -306,8 +328,12 @@ impl SendSide {
             Ok(())
         } else if !is_all {
             Err(Blocked::Window)
-        } else if self.nodelay || is_fin_due || self.una == self.nxt {
+        } else if is_fin_due {
             Ok(()) // Nothing comes after a FIN that could fill the segment up.
+        } else if self.cork || self.more {
+            Err(Blocked::Cork)
+        } else if self.nodelay || self.una == self.nxt {
+            Ok(())
         } else {
             Err(Blocked::Nagle)
         }

@@ -19,6 +19,7 @@ mod orphans;
 mod path_mtu;
 mod reset;
 mod retransmission;
+mod socket_options;
 mod time_wait;
 mod timestamps;
 mod transfer;

@@ -68,7 +68,7 @@ fn must_17_without_nagle_a_small_segment_does_not_wait() {
     assert_eq!(send_all(&mut side), [1]);
     side.write(b"b");
     assert!(send_all(&mut side).is_empty());
-    side.set_nodelay(true);
+    side.set_options(&SocketOptions { nodelay: true, ..SocketOptions::default() });
     assert_eq!(send_all(&mut side), [1]);
 }
 

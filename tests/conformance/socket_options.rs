@@ -1,0 +1,245 @@
+//! The options of sockets: what each does, in which range, and what it does to an open connection.
+
+use wharf::sim::{Script, established};
+
+#[test]
+fn a_corked_segment_waits_until_it_is_full_or_the_cork_is_drawn() {
+    established("rtt 100ms, mss 1000").plays(
+        "
+        +0    set cork on
+        +0    write 600
+        +0.1  write 600
+        +0    > .  1:1001(1000) ack 1
+        +0.05 < .  1:1(0) ack 1001 win 512
+        +0.05 set cork off
+        +0    > P. 1001:1201(200) ack 1
+        ",
+    );
+}
+
+#[test]
+fn a_cork_holds_for_200_ms_and_no_longer() {
+    established("rtt 100ms, mss 1000").plays(
+        "
+        +0    set cork on
+        +0    write 10
+        +0.1  write 10
+        +0.1  > P. 1:21(20) ack 1
+        +0.1  write 10                       # What is in flight is no reason to wait longer.
+        +0.1  < .  1:1(0) ack 21 win 512
+        +0.1  > P. 21:31(10) ack 1
+        +0.1  < .  1:1(0) ack 31 win 512
+        +10   nothing
+        ",
+    );
+}
+
+#[test]
+fn a_fin_draws_the_cork() {
+    established("rtt 100ms, mss 1000").plays(
+        "
+        +0    set cork on
+        +0    write 10
+        +0    shutdown write
+        +0    > FP. 1:11(10) ack 1
+        ",
+    );
+}
+
+#[test]
+fn a_write_that_says_more_follows_waits_for_the_next_one() {
+    established("rtt 100ms, mss 1000").plays(
+        "
+        +0    write more 10
+        +0.1  write 10
+        +0    > P. 1:21(20) ack 1
+        +0.1  < .  1:1(0) ack 21 win 512
+        +0    write more 10
+        +0.2  > P. 21:31(10) ack 1           # The next one does not come.
+        +0.1  < .  1:1(0) ack 31 win 512
+        +0    write more 1000
+        +0    > P. 31:1031(1000) ack 1       # It is full.
+        ",
+    );
+}
+
+#[test]
+fn quick_ack_holds_no_acknowledgment_back() {
+    established("rtt 100ms, mss 1000").plays(
+        "
+        +0    < P. 1:11(10) ack 1 win 512
+        +0.01 set quick_ack on
+        +0    > .  1:1(0) ack 11             # The one that waited leaves.
+        +0    < P. 11:21(10) ack 1 win 512
+        +0    > .  1:1(0) ack 21
+        +0    < P. 21:31(10) ack 1 win 512
+        +0    > .  1:1(0) ack 31
+        +0    set quick_ack off
+        +0    < P. 31:41(10) ack 1 win 512
+        +0.04 > .  1:1(0) ack 41
+        ",
+    );
+}
+
+#[test]
+fn the_largest_segment_of_a_listener_is_announced_and_sent() {
+    Script::default().plays(
+        "
+        +0    socket listen 80
+        +0    listener set max_segment 500
+        +0    < S  0:0(0) win 65535 <mss 1460>
+        +0    > S. 0:0(0) ack 1 <mss 500>
+        +0.1  < .  1:1(0) ack 1 win 65535
+        +0    accept
+        +0    expect send_mss 500
+        +0    set nodelay on
+        +0    write 1200
+        +0    > .  1:501(500) ack 1
+        +0    > .  501:1001(500) ack 1
+        +0    > P. 1001:1201(200) ack 1
+        ",
+    );
+}
+
+#[test]
+fn the_largest_segment_of_a_connect_is_announced_and_the_peers_lesser_one_counts() {
+    Script::default().plays(
+        "
+        +0    set max_segment 500
+        +0    connect
+        +0    > S  0:0(0) win 65535 <mss 500,sackOK,TS val 0 ecr 0,nop,wscale 3>
+        +0.1  < S. 0:0(0) ack 1 win 65535 <mss 300>
+        +0    > .  1:1(0) ack 1
+        +0    expect send_mss 300
+        ",
+    );
+}
+
+/// The mark bounds what has not been sent at all; what is in flight does not count.
+#[test]
+fn a_writer_waits_while_too_much_has_not_been_sent() {
+    established("rtt 100ms, mss 1000, wscale off, win 2000").plays(
+        "
+        +0    set notsent_lowat 1000
+        +0    write 4000 takes 1000
+        +0    > P. 1:1001(1000) ack 1
+        +0    write 4000 takes 1000
+        +0    > P. 1001:2001(1000) ack 1
+        +0    expect writable
+        +0    write 4000 takes 1000
+        +0    expect not writable
+        +0    write 1 error EAGAIN
+        +0.1  < .  1:1(0) ack 2001 win 1000
+        +0    > P. 2001:3001(1000) ack 1
+        +0    expect writable
+        ",
+    );
+}
+
+#[test]
+fn a_send_buffer_that_grows_lets_a_writer_go_on_and_one_that_shrinks_loses_nothing() {
+    established("rtt 100ms, mss 1000, wscale off, win 0").plays(
+        "
+        +0    set send_buffer 4096
+        +0    write 9000 takes 4096
+        +0    expect not writable
+        +0    set send_buffer 9000
+        +0    expect writable
+        +0    write 9000 takes 4904
+        +0    set send_buffer 2048
+        +0    write 1 error EAGAIN
+        +0.1  < .  1:1(0) ack 1 win 9000
+        +0    > .  1:1001(1000) ack 1
+        +0    > .  1001:2001(1000) ack 1
+        +0    > .  2001:3001(1000) ack 1
+        +0    > .  3001:4001(1000) ack 1
+        +0    > .  4001:5001(1000) ack 1
+        +0    > .  5001:6001(1000) ack 1
+        +0    > .  6001:7001(1000) ack 1
+        +0    > .  7001:8001(1000) ack 1
+        +0    > P. 8001:9001(1000) ack 1
+        +0.1  < .  1:1(0) ack 9001 win 9000
+        +0    expect writable
+        +0    write 9000 takes 2048
+        +0    > .  9001:10001(1000) ack 1
+        +0    > .  10001:11001(1000) ack 1
+        ",
+    );
+}
+
+#[test]
+fn a_receive_buffer_that_grows_opens_the_window_and_one_that_shrinks_breaks_no_promise() {
+    Script::default().plays(
+        "
+        +0    socket listen 80
+        +0    listener set receive_buffer 4000
+        +0    < S  0:0(0) win 65535 <mss 1000>
+        +0    > S. 0:0(0) ack 1 win 4000 <...>
+        +0.1  < .  1:1(0) ack 1 win 65535
+        +0    accept
+        +0    < P. 1:2001(2000) ack 1 win 65535
+        +0.04 > .  1:1(0) ack 2001 win 2000
+        +0    < P. 2001:4001(2000) ack 1 win 65535
+        +0.04 > .  1:1(0) ack 4001 win 0
+        +0    set receive_buffer 12000
+        +0    > .  1:1(0) ack 4001 win 8000
+        +0    set receive_buffer 2048
+        +0    < P. 4001:6001(2000) ack 1 win 65535
+        +0.04 > .  1:1(0) ack 6001 win 6000
+        ",
+    );
+}
+
+#[test]
+fn must_48_shld_21_and_22_the_dscp_of_an_open_connection_changes_and_leaves_as_it_was_set() {
+    established("rtt 100ms").plays(
+        "
+        +0    set tos 184
+        +0    write 10
+        +0    > P. 1:11(10) ack 1 tos 184
+        +0    set tos 43                     # The two ECN bits are TCP's own.
+        +0.3  > P. 1:11(10) ack 1 tos 40
+        +0    set tos 0
+        +0    set ttl 7
+        +0    shutdown write
+        +0    > F. 11:11(0) ack 1 tos 0 ttl 7
+        ",
+    );
+}
+
+#[test]
+fn a_value_out_of_its_range_is_refused_and_changes_nothing() {
+    for (option, refused) in [
+        ("ttl", &["0"][..]),
+        ("receive_buffer", &["0", "2047", "1073741825"]),
+        ("send_buffer", &["0", "2047", "1073741825"]),
+        ("keepalive_idle", &["0", "0.999", "32768"]),
+        ("keepalive_interval", &["0", "0.999", "32768"]),
+        ("keepalive_count", &["0", "128", "255"]),
+        ("user_timeout", &["0", "0.0009", "2147483.648"]),
+        ("syn_count", &["0", "128", "255"]),
+        ("max_segment", &["0", "87", "32768", "65535"]),
+    ] {
+        for value in refused {
+            Script::default().plays(&format!("+0 set {option} {value} error EINVAL"));
+        }
+    }
+    for (option, taken) in [
+        ("ttl", &["1", "255"][..]),
+        ("tos", &["0", "255"]),
+        ("receive_buffer", &["2048", "1073741824"]),
+        ("send_buffer", &["2048", "1073741824"]),
+        ("keepalive_idle", &["1", "32767"]),
+        ("keepalive_interval", &["1", "32767"]),
+        ("keepalive_count", &["1", "127"]),
+        ("user_timeout", &["off", "0.001", "2147483.647"]),
+        ("syn_count", &["off", "1", "127"]),
+        ("linger2", &["0", "120"]),
+        ("max_segment", &["off", "88", "32767"]),
+        ("notsent_lowat", &["off", "0", "4294967295"]),
+    ] {
+        for value in taken {
+            Script::default().plays(&format!("+0 set {option} {value}"));
+        }
+    }
+}
