@@ -11,7 +11,6 @@ use super::{Cast, Datagram, Echo, Ipv4, Verdict};
 use crate::error::SocketError;
 use crate::observe::DropReason;
 use crate::packet::{Head, Outgoing};
-use crate::rng::Rng;
 use crate::time::{Duration, Instant};
 use crate::wire::icmpv4::{Icmpv4Message, TimeExceeded, Unreachable};
 use crate::wire::ipv4::{Ipv4Header, PROTOCOL_ICMP};
@@ -23,12 +22,13 @@ const TTL: u8 = 64;
 /// Type of service of ICMP errors: internetwork control, which RFC 1812 §4.3.2.5 recommends.
 const ERROR_TOS: u8 = 0xc0;
 
-/// ICMP errors that may leave at once. 50, as Linux (`icmp_msgs_burst`).
-const ERROR_BURST: i32 = 50;
+/// ICMP errors that may leave at once for one destination. 6, as Linux (`XRLIM_BURST_FACTOR`).
+pub(super) const ERROR_BURST: u32 = 6;
 
-/// Time in which the allowance of errors grows by one: 1,000 a second, as Linux
-/// (`icmp_msgs_per_sec`).
-const ERROR_INTERVAL: Duration = Duration::from_millis(1);
+/// Time in which a destination's allowance of errors grows by one: 1 s, as Linux
+/// (`icmp_ratelimit`). Linux has a limit for all destinations too; we have none that anybody could
+/// read.
+pub(super) const ERROR_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Something went wrong with a packet that we sent.
 ///
@@ -255,7 +255,7 @@ impl Ipv4 {
         about: &Datagram,
         code: Unreachable,
     ) -> Result<Outgoing, DropReason> {
-        if !self.errors.take(now) {
+        if !self.errors.take(now, about.source) {
             return Err(DropReason::RateLimited);
         }
         let quote = about.quote.as_slice();
@@ -312,46 +312,4 @@ fn icmp_packet(source: Ipv4Addr, destination: Ipv4Addr, tos: u8, ttl: u8) -> Pac
 fn may_complain_about(datagram: &Datagram) -> bool {
     debug_assert_ne!(datagram.protocol, PROTOCOL_ICMP);
     datagram.cast == Cast::Unicast && datagram.is_ours
-}
-
-/// How many ICMP errors may still leave: a token bucket (RFC 1812 §4.3.2.8).
-///
-/// A bucket that all peers share can be read by any of them, who then learns how many errors
-/// others were sent; that is how closed ports were told from open ones to poison DNS caches
-/// (CVE-2020-25705). So an error costs 0, 1 or 2 at random, on average 1, as on Linux.
-#[derive(Debug)]
-pub(super) struct ErrorBudget {
-    /// From -1, if the last one was overpaid, to [`ERROR_BURST`].
-    tokens: i32,
-    /// Up to when `tokens` has grown.
-    grown_at: Instant,
-    rng: Rng,
-}
-
-impl ErrorBudget {
-    /// A full bucket.
-    pub(super) fn new(rng: &mut Rng) -> Self {
-        Self { tokens: ERROR_BURST, grown_at: Instant::ZERO, rng: Rng::new(&rng.seed()) }
-    }
-
-    /// Whether one more may leave at `now`; if so it is paid for.
-    fn take(&mut self, now: Instant) -> bool {
-        let intervals = (now - self.grown_at).as_nanos() / ERROR_INTERVAL.as_nanos();
-        let missing = (ERROR_BURST - self.tokens).unsigned_abs();
-        match u32::try_from(intervals) {
-            Ok(grown) if grown < missing => {
-                self.tokens += grown.cast_signed(); // Less than ERROR_BURST + 1.
-                self.grown_at += ERROR_INTERVAL * grown; // The rest of an interval is kept.
-            }
-            _ => {
-                self.tokens = ERROR_BURST;
-                self.grown_at = now;
-            }
-        }
-        if self.tokens <= 0 {
-            return false;
-        }
-        self.tokens -= i32::try_from(self.rng.below(3)).expect("0, 1 or 2");
-        true
-    }
 }

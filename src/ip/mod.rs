@@ -13,6 +13,7 @@
 //! any other; `stack` brings it back in by a door of its own, for on the wire nobody else may have
 //! our address.
 
+mod allowance;
 mod icmp;
 mod ident;
 mod input;
@@ -27,10 +28,10 @@ use std::net::Ipv4Addr;
 use arrayvec::ArrayVec;
 use bytes::Bytes;
 
-use self::icmp::ErrorBudget;
+pub(crate) use self::allowance::Allowances;
 pub(crate) use self::icmp::{IcmpError, IcmpErrorKind};
 use self::ident::Idents;
-pub(crate) use self::output::Packet;
+pub(crate) use self::output::{Packet, destination_of};
 pub(crate) use self::path_mtu::PathMtu;
 use self::path_mtu::PathMtus;
 use crate::config::InterfaceConfig;
@@ -53,7 +54,8 @@ pub(crate) struct Ipv4 {
     mtu: usize,
     any_destination: bool,
     idents: Idents,
-    errors: ErrorBudget,
+    /// How many ICMP errors may still leave.
+    errors: Allowances,
     paths: PathMtus,
 }
 
@@ -140,7 +142,7 @@ impl Ipv4 {
             mtu: usize::try_from(config.mtu).expect("an MTU has 16 bits"),
             any_destination: config.any_destination,
             idents: Idents::new(rng),
-            errors: ErrorBudget::new(rng),
+            errors: Allowances::new(rng, icmp::ERROR_INTERVAL, icmp::ERROR_BURST),
             paths: PathMtus::new(path_mtu_min),
         }
     }

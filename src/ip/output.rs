@@ -91,7 +91,12 @@ impl Ipv4 {
     /// Whether a packet that begins with `head`, which [`Ipv4::output`] has made, is for one of our
     /// own addresses.
     pub(crate) fn is_to_ourselves(&self, head: &Head) -> bool {
-        let destination = head.get(DESTINATION).and_then(|octets| octets.first_chunk::<4>());
-        destination.is_some_and(|&octets| self.is_ours(octets.into()))
+        destination_of(head).is_some_and(|addr| self.is_ours(addr))
     }
+}
+
+/// Where a packet that begins with `head` goes; `None` if that is no IP header.
+pub(crate) fn destination_of(head: &Head) -> Option<Ipv4Addr> {
+    let octets = head.get(DESTINATION)?.first_chunk::<4>()?;
+    Some(Ipv4Addr::from(*octets))
 }

@@ -31,7 +31,7 @@ use self::flow::{Flow, FlowEntry, Owner};
 use self::listeners::Listeners;
 use self::lists::{FlowList, Links};
 use self::loopback::Loopback;
-use self::outbox::{OUTBOX_CAPACITY, Outbox};
+use self::outbox::Outbox;
 use self::ports::EphemeralPorts;
 use self::ready::Ready;
 use self::socket::Socket;
@@ -94,7 +94,7 @@ pub struct Stack {
     deadlines: Deadlines<FlowId>,
     /// Flows that may have something to send.
     ready: Ready,
-    /// Answers that nobody owns, limited in number and rate.
+    /// Answers that nobody owns, limited in number and, for each destination, in rate.
     outbox: Outbox,
     /// Packets of our own making that no flow sends any more: RSTs of flows that are gone, and
     /// datagrams. Each is the consequence of one call or of one flow's end.
@@ -140,7 +140,7 @@ impl Stack {
             udp_sockets: SecondaryMap::new(),
             deadlines: Deadlines::default(),
             ready: Ready::default(),
-            outbox: Outbox::new(OUTBOX_CAPACITY),
+            outbox: Outbox::new(&mut rng),
             departures: VecDeque::new(),
             loopback: Loopback::default(),
             dirty: OnceQueue::default(),

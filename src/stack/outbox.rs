@@ -2,18 +2,20 @@
 
 use std::collections::VecDeque;
 
+use crate::ip::{Allowances, destination_of};
 use crate::observe::DropReason;
 use crate::packet::Outgoing;
+use crate::rng::Rng;
 use crate::time::{Duration, Instant};
 
-/// Packets that may wait to leave. The outbox is emptied after each burst that is received, so
-/// that more than this would have come of one burst.
-pub(crate) const OUTBOX_CAPACITY: usize = 1_024;
+/// Packets that may wait to leave. The outbox is emptied after each burst that is received; so
+/// many that this would be full, and tell those in it of each other, the runtime never takes in.
+const CAPACITY: usize = 1_024;
 
-/// What one answer costs of the budget: 10,000 answers a second in the long run.
+/// What one answer costs of its destination's allowance: 10,000 a second in the long run.
 ///
-/// Linux sets RSTs no limit. We set one high enough that no scan or restart of an honest network
-/// notices it, so that a flood from forged sources makes us send no flood of our own.
+/// Linux sets RSTs no limit. We set one high enough that no scan or restart of an honest host
+/// notices it, so that a flood in the name of one makes us send it no flood of our own.
 const ANSWER_INTERVAL: Duration = Duration::from_micros(100);
 
 /// Answers that may leave at once after a silence: a peer that has lost a thousand connections and
@@ -21,28 +23,26 @@ const ANSWER_INTERVAL: Duration = Duration::from_micros(100);
 const ANSWER_BURST: u32 = 1_000;
 
 /// Complete packets that wait to leave, in the order in which they were made; bounded in number
-/// and, by a token bucket, in rate.
+/// and, for each destination, in rate.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     queue: VecDeque<Outgoing>,
-    capacity: usize,
-    /// When the bucket is full again. The nearer, the more answers may leave.
-    full_at: Instant,
+    allowances: Allowances,
 }
 
 impl Outbox {
-    /// An outbox for at most `capacity` packets, with a full budget.
-    pub(crate) fn new(capacity: usize) -> Self {
-        Self { queue: VecDeque::new(), capacity, full_at: Instant::ZERO }
+    /// An empty outbox; all allowances are full.
+    pub(crate) fn new(rng: &mut Rng) -> Self {
+        let allowances = Allowances::new(rng, ANSWER_INTERVAL, ANSWER_BURST);
+        Self { queue: VecDeque::new(), allowances }
     }
 
-    /// Queues an answer, unless too many wait or have left lately.
+    /// Queues an answer, unless too many wait or have left for its destination lately.
     pub(crate) fn push(&mut self, now: Instant, packet: Outgoing) -> Result<(), DropReason> {
-        let missing = self.full_at.saturating_since(now) + ANSWER_INTERVAL;
-        if self.queue.len() >= self.capacity || missing > ANSWER_INTERVAL * ANSWER_BURST {
+        let destination = destination_of(&packet.head).ok_or(DropReason::Truncated)?;
+        if self.queue.len() >= CAPACITY || !self.allowances.take(now, destination) {
             return Err(DropReason::RateLimited);
         }
-        self.full_at = now + missing;
         self.queue.push_back(packet);
         Ok(())
     }
@@ -56,68 +56,67 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rng::Seed;
 
-    fn packet(number: u32) -> Outgoing {
+    fn outbox() -> Outbox {
+        Outbox::new(&mut Rng::new(&Seed::from_number(1)))
+    }
+
+    /// A packet to 10.0.x.y, where x and y are the octets of `to`, that bears a number.
+    fn packet(to: u16, number: u32) -> Outgoing {
         let mut packet = Outgoing::default();
+        packet.head.extend([0; 16]);
+        packet.head.extend([10, 0]);
+        packet.head.extend(to.to_be_bytes());
         packet.head.extend(number.to_be_bytes());
         packet
     }
 
-    /// How many of `count` answers an outbox takes at `now`; all of them leave.
-    fn taken(outbox: &mut Outbox, now: Instant, count: u32) -> u32 {
-        (0..count)
-            .map(|number| {
-                let outcome = outbox.push(now, packet(number));
-                assert_eq!(outbox.pop().is_some(), outcome.is_ok());
-                u32::from(outcome.is_ok())
-            })
-            .sum()
-    }
-
     #[test]
     fn answers_leave_in_the_order_in_which_they_came() {
-        let mut outbox = Outbox::new(8);
+        let mut outbox = outbox();
         for number in 0..3 {
-            assert_eq!(outbox.push(Instant::ZERO, packet(number)), Ok(()));
+            assert_eq!(outbox.push(Instant::ZERO, packet(1, number)), Ok(()));
         }
         for number in 0..3 {
-            assert_eq!(outbox.pop().unwrap().head[..], packet(number).head[..]);
+            assert_eq!(outbox.pop().unwrap().head[..], packet(1, number).head[..]);
         }
         assert!(outbox.pop().is_none());
     }
 
     #[test]
     fn a_full_outbox_refuses_and_keeps_what_it_has() {
-        let mut outbox = Outbox::new(2);
-        let refused = Err(DropReason::RateLimited);
-        let outcomes = [0, 1, 2].map(|number| outbox.push(Instant::ZERO, packet(number)));
-        assert_eq!(outcomes, [Ok(()), Ok(()), refused]);
-        assert_eq!(outbox.pop().unwrap().head[..], packet(0).head[..]);
-        assert_eq!(outbox.push(Instant::ZERO, packet(3)), Ok(()));
-    }
-
-    #[test]
-    fn a_burst_of_a_thousand_leaves_and_then_ten_thousand_a_second() {
-        for start in [0, 1_000_000] {
-            let mut outbox = Outbox::new(OUTBOX_CAPACITY);
-            let mut now = Instant::from_millis(start);
-            assert_eq!(taken(&mut outbox, now, 5000), 1000);
-            assert_eq!(taken(&mut outbox, now + Duration::from_micros(99), 10), 0);
-            assert_eq!(taken(&mut outbox, now + Duration::from_micros(100), 10), 1);
-            let mut total = 0;
-            for _ in 0..1000 {
-                now += Duration::from_millis(1);
-                total += taken(&mut outbox, now, 100);
-            }
-            assert_eq!(total, 10_000 - 1);
+        let mut outbox = outbox();
+        let mut taken = 0;
+        for to in 0..2000 {
+            taken += usize::from(outbox.push(Instant::ZERO, packet(to, 0)).is_ok());
         }
+        assert_eq!((taken, outbox.queue.len()), (CAPACITY, CAPACITY));
+        assert_eq!(outbox.pop().unwrap().head[..], packet(0, 0).head[..]);
+        assert_eq!(outbox.push(Instant::ZERO, packet(3000, 0)), Ok(()));
     }
 
     #[test]
-    fn a_silence_brings_the_whole_burst_back_and_no_more() {
-        let mut outbox = Outbox::new(OUTBOX_CAPACITY);
-        taken(&mut outbox, Instant::ZERO, 1000);
-        let later = Instant::from_millis(1_000_000);
-        assert_eq!(taken(&mut outbox, later, 5000), 1000);
+    fn a_burst_of_a_thousand_leaves_for_one_destination_and_then_ten_thousand_a_second() {
+        let mut outbox = outbox();
+        let mut taken = |now, count: u32| {
+            (0..count)
+                .map(|number| {
+                    let outcome = outbox.push(now, packet(1, number));
+                    assert_eq!(outbox.pop().is_some(), outcome.is_ok());
+                    u32::from(outcome.is_ok())
+                })
+                .sum::<u32>()
+        };
+        assert_eq!(taken(Instant::ZERO, 5000), 1000);
+        assert_eq!(taken(Instant::from_micros(99), 10), 0);
+        assert_eq!(taken(Instant::from_micros(100), 10), 1);
+        let total: u32 = (1..=900).map(|ms| taken(Instant::from_millis(ms), 100)).sum();
+        assert_eq!(total, 9_000 - 1);
+    }
+
+    #[test]
+    fn what_is_no_packet_is_not_taken() {
+        assert_eq!(outbox().push(Instant::ZERO, Outgoing::default()), Err(DropReason::Truncated));
     }
 }

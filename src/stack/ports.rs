@@ -4,8 +4,10 @@ use crate::rng::Rng;
 
 /// Chooses the local port of a connection whose socket asked for none.
 ///
-/// Algorithm 1 of RFC 6056 §3.3.1: it starts at a random port and walks the range until one is
-/// free, so that nobody off the path can guess the port, and none is overlooked.
+/// Algorithm 1 of RFC 6056 §3.3.1, but for its steps: it starts at a random port, so that nobody
+/// off the path can guess it, and goes on until one is free. It goes in strides of the golden
+/// section, which come to each port once and are never long in a run of ports in use: if a tenth of
+/// the range is free, it asks for about ten, wherever they are.
 #[derive(Debug)]
 pub(crate) struct EphemeralPorts {
     first: u16,
@@ -23,10 +25,30 @@ impl EphemeralPorts {
 
     /// A port that `is_free`; `None` if none of the range is. Each port is asked for once at most.
     pub(crate) fn choose(&mut self, mut is_free: impl FnMut(u16) -> bool) -> Option<u16> {
-        let count = u64::from(self.last.checked_sub(self.first)?) + 1;
-        let start = u16::try_from(self.rng.below(count)).ok()?.checked_add(self.first)?;
-        (start..=self.last).chain(self.first..start).find(|&port| is_free(port))
+        let count = u32::from(self.last.checked_sub(self.first)?) + 1;
+        let mut offset = u32::try_from(self.rng.below(count.into())).ok()?;
+        let stride = stride_through(count);
+        (0..count)
+            .filter_map(|_| {
+                let port = self.first.checked_add(u16::try_from(offset).ok()?);
+                offset = (offset + stride) % count;
+                port
+            })
+            .find(|&port| is_free(port))
     }
+}
+
+/// The first number from the golden section of `count` on that has no divisor in common with it.
+fn stride_through(count: u32) -> u32 {
+    let golden = count * 618 / 1000; // At most 65,535 times 618.
+    (golden.max(1)..count).find(|&stride| are_coprime(stride, count)).unwrap_or(1)
+}
+
+fn are_coprime(mut a: u32, mut b: u32) -> bool {
+    while b > 0 {
+        (a, b) = (b, a % b);
+    }
+    a == 1
 }
 
 #[cfg(test)]
@@ -49,8 +71,23 @@ mod tests {
     }
 
     #[test]
+    fn a_range_that_is_nearly_full_is_not_walked_through() {
+        let mut ports = ports((32_768, 60_999), 1);
+        let mut asked = 0;
+        for _ in 0..1000 {
+            // All in use but the last tenth, which a walk would find last.
+            let found = ports.choose(|port| {
+                asked += 1;
+                port >= 58_176
+            });
+            assert!(found.is_some());
+        }
+        assert!(asked < 1000 * 15, "{asked} for a thousand");
+    }
+
+    #[test]
     fn an_exhausted_range_is_asked_once_for_each_port_and_gives_none() {
-        for range in [(1, u16::MAX), (1000, 1020), (7, 7), (u16::MAX, u16::MAX)] {
+        for range in [(1, u16::MAX), (1000, 1020), (7, 7), (8, 9), (u16::MAX, u16::MAX)] {
             let mut asked = Vec::new();
             let chosen = ports(range, 1).choose(|port| {
                 asked.push(port);

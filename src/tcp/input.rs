@@ -82,15 +82,15 @@ impl Connection {
     }
 
     /// A segment outside of the window is answered by an acknowledgment, so that a peer that
-    /// lost our last one learns where we stand; one without text not too often, or two confused
-    /// peers would answer each other for ever.
+    /// lost our last one learns where we stand; one without text, or with a SYN (RFC 5961 §4), not
+    /// too often, or two confused peers would answer each other for ever.
     ///
     /// A probe of our window stands one octet left of it, or at the edge of a shut one. Its ACK
     /// counts all the same, or two probing peers wait for each other (MUST-66). So does the ACK of
     /// a peer that has filled our window: until a hole in it is filled all its bare ACKs stand at
     /// the right edge (as Linux; RFC 9293 §3.10.7.4, Table 6, would drop them).
     fn on_refused(&mut self, now: Instant, segment: &Segment) -> Option<Outcome> {
-        if segment.payload.is_empty() && !segment.fin {
+        if segment.syn || (segment.payload.is_empty() && !segment.fin) {
             self.acks.challenge(now);
         } else {
             self.acks.owe_now();

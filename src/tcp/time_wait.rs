@@ -88,7 +88,7 @@ impl TimeWait {
             self.expires_at = now + Duration::from_nanos(self.length);
         }
         let is_bare = segment.payload.is_empty() && !segment.fin;
-        if (is_bare || is_stale) && !self.challenges.take(now) {
+        if (is_bare || segment.syn || is_stale) && !self.challenges.take(now) {
             return Verdict::Drop(DropReason::RateLimited);
         }
         self.owes_ack = true;

@@ -1,5 +1,7 @@
 //! ICMP: RFC 792, RFC 1122 §3.2.2, and what errors mean to TCP (RFC 9293 §3.9.2.2, RFC 5927).
 
+use std::fmt::Write as _;
+
 use wharf::DropReason;
 use wharf::sim::{Script, established};
 
@@ -396,4 +398,48 @@ fn shld_20_reports_of_errors_are_off_and_come_at_once_when_they_are_asked_for() 
         +0.04 > .  11:11(0) ack 11
         ",
     );
+}
+
+/// RFC 1122 §3.2.2: what no ICMP error is ever about. The last line shows that one is about
+/// anything else.
+#[test]
+fn no_error_is_sent_about_an_error_a_broadcast_a_fragment_or_a_source_that_is_no_host() {
+    let mut script = String::new();
+    for silent in [
+        // Errors, of each type; and one of a type that there is not.
+        "icmp unreachable port quoting_octets 0",
+        "icmp unreachable protocol quoting_octets 0",
+        "icmp time_exceeded 0 quoting_octets 0",
+        "icmp time_exceeded 1 quoting_octets 0",
+        "icmp parameter_problem 0 quoting_octets 0",
+        "icmp source_quench quoting_octets 0",
+        "icmp parameter_problem 0 quoting_octets 0 poke 20 63 bad_checksum",
+        // To several hosts.
+        "udp 5000>999 (9) to 10.7.0.255:999",
+        "udp 5000>999 (9) to 255.255.255.255:999",
+        "udp 5000>999 (9) to 224.0.0.1:999",
+        "udp 5000>999 (9) to 239.255.255.250:999",
+        "udp 5000>999 (9) to 10.7.0.255:999 poke 9 84",
+        // A first fragment, a middle one, the last.
+        "udp 5000>999 (9) poke 6 2000",
+        "udp 5000>999 (9) poke 6 2001",
+        "udp 5000>999 (9) poke 6 0001",
+        // From no single host: any, loopback, broadcasts, a group, class E.
+        "udp 5000>999 (9) from 0.0.0.0:5000",
+        "udp 5000>999 (9) from 0.1.2.3:5000",
+        "udp 5000>999 (9) from 127.0.0.1:5000",
+        "udp 5000>999 (9) from 10.7.0.255:5000",
+        "udp 5000>999 (9) from 255.255.255.255:5000",
+        "udp 5000>999 (9) from 224.0.0.1:5000",
+        "udp 5000>999 (9) from 240.0.0.1:5000",
+        // What is damaged, and what is not for us.
+        "udp 5000>999 (9) bad_checksum",
+        "udp 5000>999 (9) poke 10 0000",
+        "udp 5000>999 (9) to 10.7.0.3:999",
+    ] {
+        writeln!(script, "+0 < {silent}\n+0.1 nothing").unwrap();
+    }
+    script.push_str("+0 < udp 5000>999 (9)\n+0 > icmp unreachable port\n");
+    script.push_str("+0 < udp 5000>999 (9) poke 9 84\n+0 > icmp unreachable protocol\n");
+    play(&script);
 }
