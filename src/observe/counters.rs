@@ -34,6 +34,8 @@ pub struct Counters {
     opened: u64,
     closed: u64,
     evicted: u64,
+    cookies_sent: u64,
+    cookies_taken: u64,
     dropped: Vec<u64>,
 }
 
@@ -55,6 +57,8 @@ impl Default for Counters {
             opened: 0,
             closed: 0,
             evicted: 0,
+            cookies_sent: 0,
+            cookies_taken: 0,
             dropped: vec![0; DropReason::ALL.len()],
         }
     }
@@ -89,6 +93,8 @@ impl Observer for Counters {
                 self.opened += u64::from(to == TcpState::Established);
                 self.closed += u64::from(to == TcpState::Closed && from != TcpState::SynSent);
             }
+            Event::SynCookieSent { .. } => self.cookies_sent += 1,
+            Event::SynCookieTaken { .. } => self.cookies_taken += 1,
             Event::Evicted { .. } => self.evicted += 1,
             Event::RetransmissionTimeout { .. } => self.timeouts += 1,
             Event::PeerSilent { .. } => self.silent_peers += 1,
@@ -99,7 +105,7 @@ impl Observer for Counters {
 
 impl Counters {
     /// The counters but for the drops, in a fixed order.
-    pub fn list(&self) -> [Counter; 15] {
+    pub fn list(&self) -> [Counter; 17] {
         let counter = |name, help, value| Counter { name, help, value };
         [
             counter("packets_received_total", "IP packets received.", self.packets_received),
@@ -132,6 +138,12 @@ impl Counters {
                 "tcp_evicted_total",
                 "Orphans and records in TIME-WAIT that made room for newer ones.",
                 self.evicted,
+            ),
+            counter("tcp_syn_cookies_sent_total", "SYNs answered by cookies.", self.cookies_sent),
+            counter(
+                "tcp_syn_cookies_taken_total",
+                "Connections made of cookies that came back.",
+                self.cookies_taken,
             ),
         ]
     }

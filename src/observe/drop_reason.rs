@@ -75,6 +75,9 @@ drop_reasons! {
     BacklogFull = "backlog_full",
     /// The queue of connections that wait for `accept` is full.
     AcceptQueueFull = "accept_queue_full",
+    /// An ACK that brought no cookie back, or a forged one or one too late, while SYNs are answered
+    /// by cookies.
+    BadCookie = "bad_cookie",
     /// A limit on the number of connections has been reached.
     TooManyConnections = "too_many_connections",
     /// All of it lies left of RCV.NXT: an old duplicate.

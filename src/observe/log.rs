@@ -20,6 +20,8 @@ impl Observer for LogObserver {
             | Event::SegmentSent { .. } => log::Level::Trace,
             Event::PacketDropped { .. }
             | Event::StateChanged { .. }
+            | Event::SynCookieSent { .. }
+            | Event::SynCookieTaken { .. }
             | Event::Evicted { .. }
             | Event::RetransmissionTimeout { .. }
             | Event::PeerSilent { .. }

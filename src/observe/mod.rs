@@ -69,6 +69,17 @@ pub enum Event {
         /// The state after.
         to: TcpState,
     },
+    /// A SYN was answered by a cookie: nothing was kept of it.
+    SynCookieSent {
+        /// Between whom.
+        flow: crate::wire::FourTuple,
+    },
+    /// An ACK brought a cookie back, and a connection was made of it. One that brought none while
+    /// cookies were awaited was dropped as [`DropReason::BadCookie`].
+    SynCookieTaken {
+        /// Between whom.
+        flow: crate::wire::FourTuple,
+    },
     /// An orphan or a record in TIME-WAIT made room for a newer one.
     Evicted {
         /// Which connection.

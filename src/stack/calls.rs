@@ -124,7 +124,7 @@ impl Stack {
         let local = socket.bound.ok_or(SocketError::InvalidArgument)?;
         let entry = ListenerEntry {
             socket: id,
-            listener: Listener::new(backlog),
+            listener: Listener::new(backlog, self.config.tcp.syn_cookies),
             children: FlowList::default(),
             options: Arc::clone(&socket.options),
         };

@@ -4,6 +4,7 @@ mod calls;
 #[cfg(any(test, feature = "sim"))]
 mod check;
 mod connections;
+mod cookies;
 mod datagrams;
 mod deadlines;
 mod demux;
@@ -43,7 +44,7 @@ use crate::observe::{DropReason, Event, Observer, TcpState};
 use crate::options::SocketOptions;
 use crate::packet::{Frame, Head, Outgoing};
 use crate::rng::{Rng, Seed};
-use crate::tcp::{Connection, End, IsnGenerator, SegmentPlan};
+use crate::tcp::{Connection, Cookies, End, IsnGenerator, SegmentPlan};
 use crate::time::Instant;
 use crate::udp::{Udp, UdpId};
 use crate::wire::FourTuple;
@@ -77,6 +78,7 @@ pub struct Stack {
     udp: Udp,
     echo: EchoSockets,
     isn: IsnGenerator,
+    cookies: Cookies,
     ports: EphemeralPorts,
     /// Everything that has a four-tuple.
     flows: Flows,
@@ -132,6 +134,7 @@ impl Stack {
             isn: IsnGenerator::new(&mut rng),
             ports: EphemeralPorts::new(config.tcp.ephemeral_ports, &mut rng),
             flows: Flows::new(&mut rng),
+            cookies: Cookies::new(&mut rng),
             listeners: Listeners::default(),
             orphans: FlowList::default(),
             time_waits: FlowList::default(),

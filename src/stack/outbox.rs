@@ -47,6 +47,16 @@ impl Outbox {
         Ok(())
     }
 
+    /// Queues a SYN-ACK with a cookie, unless too many packets wait: it is the answer to a
+    /// question, no longer than that, and a limit of its rate would be what the flood is after.
+    pub(crate) fn push_cookie(&mut self, packet: Outgoing) -> Result<(), DropReason> {
+        if self.queue.len() >= CAPACITY {
+            return Err(DropReason::RateLimited);
+        }
+        self.queue.push_back(packet);
+        Ok(())
+    }
+
     /// Takes the packet that has waited longest.
     pub(crate) fn pop(&mut self) -> Option<Outgoing> {
         self.queue.pop_front()
@@ -94,6 +104,17 @@ mod tests {
         assert_eq!((taken, outbox.queue.len()), (CAPACITY, CAPACITY));
         assert_eq!(outbox.pop().unwrap().head[..], packet(0, 0).head[..]);
         assert_eq!(outbox.push(Instant::ZERO, packet(3000, 0)), Ok(()));
+    }
+
+    #[test]
+    fn cookies_are_limited_in_number_and_not_in_rate() {
+        let mut outbox = outbox();
+        for number in 0..5_000 {
+            assert_eq!(outbox.push_cookie(packet(1, number)), Ok(()));
+            assert!(outbox.pop().is_some());
+        }
+        let taken = (0..2000).filter(|&number| outbox.push_cookie(packet(1, number)).is_ok());
+        assert_eq!(taken.count(), CAPACITY);
     }
 
     #[test]

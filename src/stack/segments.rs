@@ -3,7 +3,7 @@
 use super::demux::FlowId;
 use super::flow::{Flow, Owner};
 use super::listeners::{Child, ListenerId};
-use super::{DropReason, Event, Instant, Observer, Stack, report_state};
+use super::{DropReason, Event, Instant, Observer, SocketOptions, Stack, report_state};
 use crate::ip::{Cast, Datagram};
 use crate::tcp::{
     Connection, HalfOpen, HalfOpenVerdict, ListenerVerdict, Offer, Opened, Outcome, Segment,
@@ -25,7 +25,7 @@ impl Stack {
         if let Some(id) = self.flows.find(&tuple) {
             return self.receive_for_flow(now, id, segment, observer);
         }
-        self.receive_for_listener(now, tuple, &segment, datagram.is_ours, None)
+        self.receive_for_listener(now, tuple, segment, datagram.is_ours, None, observer)
     }
 
     /// A segment of a flow that is known.
@@ -71,14 +71,17 @@ impl Stack {
                     let is_ours = tuple.local.ipv4().is_some_and(|addr| self.ip.is_ours(addr));
                     let listener = self.listeners.find(tuple.local, is_ours);
                     let listener = listener.and_then(|id| self.listeners.get(id));
-                    match listener.map(|entry| entry.listener.judge(&segment)) {
-                        Some(ListenerVerdict::Open) => {
+                    match listener.map(|entry| entry.listener.judge(now, &segment)) {
+                        // As Linux: a cookie could not be past `floor`; the record that makes
+                        // room bounds the half-open ones.
+                        Some(ListenerVerdict::Open | ListenerVerdict::SendCookie) => {
                             self.remove_flow(now, id, observer);
-                            self.receive_for_listener(now, tuple, &segment, is_ours, Some(floor))
+                            let floor = Some(floor);
+                            self.receive_for_listener(now, tuple, segment, is_ours, floor, observer)
                         }
                         // The record outlives a SYN that the listener has no room for.
                         Some(ListenerVerdict::Drop(reason)) => Err(reason),
-                        Some(ListenerVerdict::Answer(_)) | None => {
+                        Some(ListenerVerdict::Answer(_) | ListenerVerdict::TakeCookie) | None => {
                             time_wait.owe_ack();
                             self.touch_flow(id);
                             Err(DropReason::NoTcpSocket)
@@ -96,21 +99,28 @@ impl Stack {
         &mut self,
         now: Instant,
         tuple: FourTuple,
-        segment: &Segment,
+        segment: Segment,
         is_ours: bool,
         floor: Option<SeqNumber>,
+        observer: &mut dyn Observer,
     ) -> Result<(), DropReason> {
         let Some(id) = self.listeners.find(tuple.local, is_ours) else {
             if !is_ours {
                 return Err(DropReason::NotOurs);
             }
-            let reset = reset_for(segment).ok_or(DropReason::StrayReset)?;
+            let reset = reset_for(&segment).ok_or(DropReason::StrayReset)?;
             self.answer(now, tuple, reset)?;
             return Err(DropReason::NoTcpSocket);
         };
         let entry = self.listeners.get(id).ok_or(DropReason::NoTcpSocket)?;
-        match entry.listener.judge(segment) {
-            ListenerVerdict::Open => self.open_half(now, id, tuple, segment, floor),
+        match entry.listener.judge(now, &segment) {
+            ListenerVerdict::SendCookie if floor.is_none() => {
+                self.send_cookie(now, id, tuple, &segment, observer)
+            }
+            ListenerVerdict::Open | ListenerVerdict::SendCookie => {
+                self.open_half(now, id, tuple, &segment, floor)
+            }
+            ListenerVerdict::TakeCookie => self.take_cookie(now, id, tuple, segment, observer),
             ListenerVerdict::Answer(reset) => {
                 self.answer(now, tuple, reset)?;
                 Err(DropReason::NotForListener)
@@ -134,15 +144,42 @@ impl Stack {
         let isn = self.isn.isn(now, &tuple);
         // As Linux: past all that the old connection can have in the network.
         let iss = floor.map_or(isn, |floor| SeqNumber::max_of(isn, floor + 65_537));
-        let entry = self.listeners.get_mut(id).ok_or(DropReason::NoTcpSocket)?;
-        let options = &entry.options;
-        let (mtu, clock) = (self.config.interface.mtu, self.isn.timestamp_clock(&tuple));
-        let offer = Offer::new(&self.config.tcp, mtu, options, clock);
-        let retries = self.config.tcp.syn_ack_retries;
-        let half_open = HalfOpen::new(now, syn, iss, offer, options.receive_buffer, retries);
-        let (ttl, tos) = (options.ttl, options.dscp());
-        self.insert_flow(tuple, Flow::HalfOpen(half_open), Owner::Listener(id), ttl, tos);
+        let half_open = self.half_open(now, id, &tuple, syn, iss)?;
+        self.insert_half_open(id, tuple, half_open)?;
         Ok(())
+    }
+
+    /// The record of a SYN that is answered with `iss`.
+    pub(super) fn half_open(
+        &self,
+        now: Instant,
+        id: ListenerId,
+        tuple: &FourTuple,
+        syn: &Segment,
+        iss: SeqNumber,
+    ) -> Result<HalfOpen, DropReason> {
+        let options = &self.listeners.get(id).ok_or(DropReason::NoTcpSocket)?.options;
+        let offer = self.offer(options, tuple);
+        let retries = self.config.tcp.syn_ack_retries;
+        Ok(HalfOpen::new(now, syn, iss, offer, options.receive_buffer, retries))
+    }
+
+    /// What we offer the peer of a listener with these options.
+    pub(super) fn offer(&self, options: &SocketOptions, tuple: &FourTuple) -> Offer {
+        let (mtu, clock) = (self.config.interface.mtu, self.isn.timestamp_clock(tuple));
+        Offer::new(&self.config.tcp, mtu, options, clock)
+    }
+
+    /// Adds a half-open connection of a listener.
+    pub(super) fn insert_half_open(
+        &mut self,
+        id: ListenerId,
+        tuple: FourTuple,
+        half_open: HalfOpen,
+    ) -> Result<FlowId, DropReason> {
+        let options = &self.listeners.get(id).ok_or(DropReason::NoTcpSocket)?.options;
+        let (ttl, tos) = (options.ttl, options.dscp());
+        Ok(self.insert_flow(tuple, Flow::HalfOpen(half_open), Owner::Listener(id), ttl, tos))
     }
 
     fn continue_half_open(

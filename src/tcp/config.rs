@@ -55,8 +55,28 @@ pub struct TcpConfig {
     /// (`min_pmtu`): whoever can guess a connection's numbers could else make it send hardly
     /// anything in each packet (RFC 5927 §7). 68 at least (RFC 791 §3.1).
     pub path_mtu_min: u16,
+    /// When a listener answers SYNs by cookies (RFC 4987 §3.6). Under pressure, as Linux
+    /// (`tcp_syncookies` = 1).
+    pub syn_cookies: SynCookies,
     /// First and last ephemeral port. 32768 to 60999, as Linux (`ip_local_port_range`).
     pub ephemeral_ports: (u16, u16),
+}
+
+/// When a listener answers SYNs by cookies: it then keeps nothing of them, so that a flood of SYNs
+/// from forged addresses costs it nothing and keeps nobody out.
+///
+/// A cookie brings back MSS, window scale and SACK of the SYN in eight bits: the MSS is rounded
+/// down to one of eight values, and the window scale, without timestamps, to one of six. A SYN-ACK
+/// with a cookie is not sent again by a timer: a peer that misses it sends its SYN again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SynCookies {
+    /// When there are as many half-open connections as the backlog says.
+    #[default]
+    UnderPressure,
+    /// Each SYN is: for tests, and for those who hold no state on principle.
+    Always,
+    /// None is: SYNs that find no room are dropped.
+    Off,
 }
 
 /// Least octets of a buffer: below it no window holds a common segment.
@@ -91,6 +111,7 @@ impl Default for TcpConfig {
             backlog_max: 4096,
             abort_on_overflow: false,
             path_mtu_min: 552,
+            syn_cookies: SynCookies::UnderPressure,
             ephemeral_ports: (32_768, 60_999),
         }
     }

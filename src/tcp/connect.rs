@@ -281,6 +281,7 @@ impl Connecting {
             offered: u32::from(self.window),
             timestamps: self.timestamps(now, irs, options),
             rtt: (self.retries == 0).then(|| now - self.first_sent_at),
+            was_sent_again: self.retries > 0,
         }
     }
 

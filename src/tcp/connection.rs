@@ -89,8 +89,10 @@ pub(crate) struct Opened {
     pub(crate) offered: u32,
     /// What the timestamps start from, where they are agreed.
     pub(crate) timestamps: Option<Timestamping>,
-    /// The round trip of our SYN if it was sent once.
+    /// The round trip of our SYN if it was sent once and we know when.
     pub(crate) rtt: Option<Duration>,
+    /// Whether our SYN had to be sent again.
+    pub(crate) was_sent_again: bool,
 }
 
 /// How a connection ended.
@@ -136,11 +138,12 @@ impl Connection {
         options: &Arc<SocketOptions>,
         opened: &Opened,
     ) -> Self {
-        let Opened { iss, irs, agreed, window, window_from, offered, timestamps, rtt } = *opened;
+        let Opened { iss, irs, agreed, window, window_from, offered, timestamps, .. } = *opened;
         let mut estimator = RttEstimator::default();
-        match rtt {
-            Some(rtt) => estimator.sample(rtt),
-            None => estimator.on_syn_timeout(), // RFC 6298 (5.7): our SYN had to be sent again.
+        if let Some(rtt) = opened.rtt {
+            estimator.sample(rtt);
+        } else if opened.was_sent_again {
+            estimator.on_syn_timeout(); // RFC 6298 (5.7).
         }
         let mut send = SendSide::new(iss, agreed, window, window_from, options.send_buffer);
         send.set_options(options);
@@ -150,7 +153,7 @@ impl Connection {
         let receive_buffer = options.receive_buffer.max(offered);
         let mss = send.mss();
         // RFC 5681 §3.1: after the loss of a SYN the initial window is one segment.
-        let initial_window = if rtt.is_some() { config.initial_window } else { 1 };
+        let initial_window = if opened.was_sent_again { 1 } else { config.initial_window };
         Self {
             state: State::Established,
             agreed,

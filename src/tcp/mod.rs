@@ -28,7 +28,8 @@
 //! ```
 //!
 //! RFCs: 9293; 1122 §4.2; 5681 and 6582 (congestion control, NewReno), 3042 (limited transmit);
-//! 6298 (RTO); 5961 (blind attacks); 6528 (ISN); 7323 §2 (window scale); 1337 (TIME-WAIT).
+//! 6298 (RTO); 5961 (blind attacks); 6528 (ISN); 4987 §3.6 (SYN cookies); 7323 §2 (window scale);
+//! 1337 (TIME-WAIT).
 
 mod ack;
 mod assembler;
@@ -62,11 +63,12 @@ mod tests;
 mod time_wait;
 mod timestamps;
 
-pub use self::config::TcpConfig;
+pub use self::config::{SynCookies, TcpConfig};
 pub(crate) use self::connect::{Connecting, Verdict as ConnectingVerdict};
 pub(crate) use self::connection::{Connection, End, Opened, Outcome};
 pub use self::info::TcpInfo;
 pub(crate) use self::isn::IsnGenerator;
+pub(crate) use self::listener::cookies::{Cookies, Recalled};
 pub(crate) use self::listener::half_open::{HalfOpen, Verdict as HalfOpenVerdict};
 pub(crate) use self::listener::{Listener, Ticket, Verdict as ListenerVerdict};
 pub(crate) use self::negotiated::Offer;

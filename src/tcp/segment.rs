@@ -53,6 +53,19 @@ impl Segment {
         self
     }
 
+    /// The SYN, with these options, of which this is the next segment.
+    pub(crate) fn syn_of(&self, options: TcpOptions) -> Self {
+        Self {
+            seq: self.seq - 1,
+            ack: None,
+            syn: true,
+            fin: false,
+            options,
+            payload: Bytes::new(),
+            ..*self
+        }
+    }
+
     /// Octets of text.
     pub(crate) fn text_len(&self) -> u32 {
         u32::try_from(self.payload.len()).unwrap_or(u32::MAX)

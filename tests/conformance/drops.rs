@@ -3,7 +3,7 @@
 
 use wharf::sim::Script;
 use wharf::sim::craft::{Content, Packet, UdpDatagram};
-use wharf::{DropReason, Instant, Seed, Stack, StackConfig};
+use wharf::{DropReason, Instant, Seed, Stack, StackConfig, SynCookies};
 
 /// Opens the connection that many a case needs.
 const OPEN: &str = "
@@ -73,9 +73,10 @@ const CASES: &[(DropReason, &str, &str)] = &[
         "+0 < icmp unreachable port quoting 9",
     ),
     (
-        DropReason::BacklogFull,
-        "+0 socket listen 80 backlog 1\n+0 a: < S 0:0(0)\n+0 a: > S. 0:0(0) ack 1 <...>",
-        "+0 b: < S 0:0(0)",
+        DropReason::BadCookie,
+        "+0 socket listen 80 backlog 1\n+0 a: < S 0:0(0)\n+0 a: > S. 0:0(0) ack 1 <...>
+         +0 b: < S 0:0(0)\n+0 b: > S. 0:0(0) ack 1 <...>",
+        "+0 b: < . 1:1(0) ack 7",
     ),
     (
         DropReason::AcceptQueueFull,
@@ -92,6 +93,7 @@ const ELSEWHERE: &[DropReason] = &[
     DropReason::UnknownProtocol,
     DropReason::UdpQueueFull,
     DropReason::TooManyConnections,
+    DropReason::BacklogFull,
     DropReason::RateLimited,
     DropReason::AnswerTooLong,
     DropReason::MemoryPressure,
@@ -155,6 +157,19 @@ fn a_limit_on_connections_drops_the_syn() {
         +0    b: < S  0:0(0) win 65535 <mss 1460>
         +0.5  expect dropped too_many_connections 1
         +0    c: connect error ENOBUFS
+        ",
+    );
+}
+
+#[test]
+fn a_full_backlog_without_cookies_drops_the_syn() {
+    config(|config| config.tcp.syn_cookies = SynCookies::Off).plays(
+        "
+        +0    socket listen 80 backlog 1
+        +0    a: < S  0:0(0) win 65535 <mss 1460>
+        +0    a: > S. 0:0(0) ack 1 <...>
+        +0    b: < S  0:0(0) win 65535 <mss 1460>
+        +0.5  expect dropped backlog_full 1
         ",
     );
 }

@@ -1,5 +1,6 @@
 //! LISTEN: backlog, accept queue, what a listener ignores (RFC 9293 §3.10.7.2, §3.9.1.1).
 
+use wharf::SynCookies;
 use wharf::sim::Script;
 
 use super::config;
@@ -61,10 +62,11 @@ fn connections_are_accepted_in_the_order_in_which_they_opened() {
     );
 }
 
-/// A SYN that finds the queue of half-open connections full is dropped: the peer tries again.
+/// Without cookies a SYN that finds the queue of half-open connections full is dropped: the peer
+/// tries again.
 #[test]
 fn a_full_backlog_drops_syns_and_takes_them_when_there_is_room() {
-    play(
+    config(|config| config.tcp.syn_cookies = SynCookies::Off).plays(
         "
         +0    socket listen 80 backlog 1
         +0    a: < S 0:0(0) win 65535 <mss 1460>

@@ -6,6 +6,7 @@
 mod addresses;
 mod blind_attacks;
 mod close;
+mod cookies;
 mod datagrams;
 mod demux;
 mod drops;

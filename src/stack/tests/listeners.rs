@@ -22,7 +22,7 @@ fn sockets<const N: usize>() -> [SocketId; N] {
 
 fn entry(socket: SocketId, any_destination: bool) -> ListenerEntry {
     let options = Arc::new(SocketOptions { any_destination, ..SocketOptions::default() });
-    let listener = Listener::new(8);
+    let listener = Listener::new(8, crate::tcp::SynCookies::Off);
     let children = FlowList::default();
     ListenerEntry { socket, listener, children, options }
 }

@@ -103,6 +103,16 @@ impl HalfOpen {
         seq == self.iss || seq == self.iss + 1
     }
 
+    /// As if the record of a SYN had been kept that was answered by a cookie: nothing is owed, and
+    /// the ACK that has brought the cookie back opens. `rtt`: the round trip, where it is known.
+    pub(crate) fn recalled(mut self, now: Instant, rtt: Option<Duration>) -> Self {
+        self.owed = Owed::Nothing;
+        self.sent = u8::from(rtt.is_some());
+        let nanos = rtt.and_then(|rtt| u64::try_from(rtt.as_nanos()).ok()).unwrap_or(0);
+        self.sent_at = Instant::from_nanos(now.as_nanos().saturating_sub(nanos));
+        self
+    }
+
     /// When the SYN-ACK is due again, or the record is given up.
     pub(crate) fn deadline(&self) -> Instant {
         self.next_at
@@ -193,6 +203,7 @@ impl HalfOpen {
                 .timestamps
                 .then(|| Timestamping::new(now, self.clock, self.recent, self.irs + 1)),
             rtt: (self.sent == 1).then(|| now - self.sent_at),
+            was_sent_again: self.sent > 1,
         }
     }
 

@@ -1,12 +1,16 @@
 //! LISTEN: the backlog, and the connections that wait for `accept` (RFC 9293 §3.10.7.2).
 
+pub(crate) mod cookies;
 pub(crate) mod half_open;
 
 use std::collections::VecDeque;
 
+use self::cookies::LIFETIME;
+use super::config::SynCookies;
 use super::reset::reset_for;
 use super::segment::{Segment, SegmentPlan};
 use crate::observe::DropReason;
+use crate::time::Instant;
 
 /// A passive open. `C` is what its owner knows of a connection that waits.
 #[derive(Debug)]
@@ -19,6 +23,10 @@ pub(crate) struct Listener<C> {
     ready: VecDeque<C>,
     /// The ticket of the first of them.
     first: Ticket,
+    /// When SYNs are answered by cookies.
+    cookies: SynCookies,
+    /// Until when cookies that were sent may come back.
+    cookies_until: Option<Instant>,
 }
 
 /// A place in the queue of connections that wait for `accept`.
@@ -30,6 +38,11 @@ pub(crate) struct Ticket(u32);
 pub(crate) enum Verdict {
     /// A SYN that is to be answered: a half-open connection is to be made.
     Open,
+    /// A SYN that is to be answered by a cookie: nothing is kept of it.
+    SendCookie,
+    /// An ACK that may bring a cookie back. If it does not it is dropped in silence: a flood of
+    /// forged ones is to cause no flood of resets.
+    TakeCookie,
     /// An ACK of something that is not here.
     Answer(SegmentPlan),
     /// Nothing happens.
@@ -38,9 +51,15 @@ pub(crate) enum Verdict {
 
 impl<C> Listener<C> {
     /// Listens, with room for `backlog` connections that wait.
-    pub(crate) fn new(backlog: usize) -> Self {
-        let first = Ticket::default();
-        Self { backlog: backlog.max(1), half_open: 0, ready: VecDeque::new(), first }
+    pub(crate) fn new(backlog: usize, cookies: SynCookies) -> Self {
+        Self {
+            backlog: backlog.max(1),
+            half_open: 0,
+            ready: VecDeque::new(),
+            first: Ticket::default(),
+            cookies,
+            cookies_until: None,
+        }
     }
 
     /// Another `listen` on the same socket changes the backlog, as on Linux.
@@ -51,27 +70,37 @@ impl<C> Listener<C> {
     /// SEGMENT ARRIVES in LISTEN (RFC 9293 §3.10.7.2): first RST, second ACK, third SYN; all
     /// else cannot be meant for us. A SYN with a FIN is dropped: nobody sends one in good faith.
     ///
-    /// A full backlog drops the SYN, and does not reset: the peer tries again, and by then there
-    /// may be room (as Linux).
-    pub(crate) fn judge(&self, segment: &Segment) -> Verdict {
+    /// A full accept queue drops the SYN, and does not reset: the peer tries again, and by then
+    /// there may be room (as Linux). A full queue of half-open connections is what cookies are for.
+    pub(crate) fn judge(&self, now: Instant, segment: &Segment) -> Verdict {
         if segment.rst {
             return Verdict::Drop(DropReason::StrayReset);
         }
         if segment.ack.is_some() {
+            if !segment.syn && self.cookies_until.is_some_and(|until| now <= until) {
+                return Verdict::TakeCookie;
+            }
             return match reset_for(segment) {
                 Some(reset) => Verdict::Answer(reset),
                 None => Verdict::Drop(DropReason::NotForListener),
             };
         }
         if !segment.syn || segment.fin {
-            Verdict::Drop(DropReason::NotForListener)
-        } else if !self.has_room() {
-            Verdict::Drop(DropReason::AcceptQueueFull)
-        } else if self.half_open >= self.backlog {
-            Verdict::Drop(DropReason::BacklogFull)
-        } else {
-            Verdict::Open
+            return Verdict::Drop(DropReason::NotForListener);
         }
+        if !self.has_room() {
+            return Verdict::Drop(DropReason::AcceptQueueFull);
+        }
+        match (self.cookies, self.half_open < self.backlog) {
+            (SynCookies::UnderPressure | SynCookies::Off, true) => Verdict::Open,
+            (SynCookies::Always, _) | (SynCookies::UnderPressure, false) => Verdict::SendCookie,
+            (SynCookies::Off, false) => Verdict::Drop(DropReason::BacklogFull),
+        }
+    }
+
+    /// A cookie is sent.
+    pub(crate) fn on_cookie(&mut self, now: Instant) {
+        self.cookies_until = Some(now + LIFETIME);
     }
 
     /// A half-open connection was made.
@@ -149,49 +178,80 @@ mod tests {
         Segment::new(&header, TcpOptions::default(), bytes::Bytes::new())
     }
 
+    fn listener(backlog: usize, cookies: SynCookies) -> Listener<u32> {
+        Listener::new(backlog, cookies)
+    }
+
+    fn judge(listener: &Listener<u32>, flags: TcpFlags) -> Verdict {
+        listener.judge(Instant::ZERO, &segment(flags))
+    }
+
     #[test]
     fn rst_is_ignored_ack_is_reset_syn_is_answered_and_the_rest_dropped() {
-        let listener = Listener::<u32>::new(1);
+        let listener = listener(1, SynCookies::UnderPressure);
         let (syn, ack, fin, rst) = (TcpFlags::SYN, TcpFlags::ACK, TcpFlags::FIN, TcpFlags::RST);
-        assert!(matches!(listener.judge(&segment(syn)), Verdict::Open));
+        assert!(matches!(judge(&listener, syn), Verdict::Open));
         for flags in [ack, syn.with(ack), fin.with(ack)] {
-            assert!(matches!(listener.judge(&segment(flags)), Verdict::Answer(_)), "{flags:?}");
+            assert!(matches!(judge(&listener, flags), Verdict::Answer(_)), "{flags:?}");
         }
         for flags in [rst, rst.with(ack), TcpFlags::NONE, fin, syn.with(fin), syn.with(rst)] {
-            assert!(matches!(listener.judge(&segment(flags)), Verdict::Drop(_)), "{flags:?}");
+            assert!(matches!(judge(&listener, flags), Verdict::Drop(_)), "{flags:?}");
         }
     }
 
     #[test]
-    fn a_full_backlog_drops_and_has_room_again_later() {
-        let mut listener = Listener::<u32>::new(2);
-        listener.on_half_open();
-        listener.on_half_open();
-        let verdict = listener.judge(&segment(TcpFlags::SYN));
-        assert!(matches!(verdict, Verdict::Drop(DropReason::BacklogFull)));
-        listener.on_forgotten();
-        assert!(matches!(listener.judge(&segment(TcpFlags::SYN)), Verdict::Open));
+    fn a_full_backlog_drops_or_sends_cookies_and_has_room_again_later() {
+        for cookies in [SynCookies::Off, SynCookies::UnderPressure] {
+            let mut listener = listener(2, cookies);
+            listener.on_half_open();
+            listener.on_half_open();
+            match judge(&listener, TcpFlags::SYN) {
+                Verdict::Drop(reason) => {
+                    assert_eq!((cookies, reason), (SynCookies::Off, DropReason::BacklogFull));
+                }
+                Verdict::SendCookie => assert_eq!(cookies, SynCookies::UnderPressure),
+                verdict => panic!("{cookies:?}: {verdict:?}"),
+            }
+            listener.on_forgotten();
+            assert!(matches!(judge(&listener, TcpFlags::SYN), Verdict::Open));
+        }
+        let listener = listener(2, SynCookies::Always);
+        assert!(matches!(judge(&listener, TcpFlags::SYN), Verdict::SendCookie));
+    }
+
+    #[test]
+    fn acks_are_looked_at_for_cookies_two_minutes_after_the_last_was_sent_and_else_reset() {
+        let mut listener = listener(1, SynCookies::UnderPressure);
+        assert!(matches!(judge(&listener, TcpFlags::ACK), Verdict::Answer(_)));
+        listener.on_cookie(Instant::ZERO);
+        let (ack, syn_ack) = (TcpFlags::ACK, TcpFlags::SYN.with(TcpFlags::ACK));
+        for (seconds, is_taken) in [(0, true), (120, true), (121, false)] {
+            let now = Instant::from_millis(seconds * 1000);
+            let verdict = listener.judge(now, &segment(ack));
+            assert_eq!(matches!(verdict, Verdict::TakeCookie), is_taken, "{seconds}");
+            assert!(matches!(listener.judge(now, &segment(syn_ack)), Verdict::Answer(_)));
+        }
     }
 
     #[test]
     fn one_more_than_the_backlog_waits_for_accept_and_then_syns_are_dropped() {
-        let mut listener = Listener::<u32>::new(2);
+        let mut listener = listener(2, SynCookies::Off);
         for connection in [1, 2, 3] {
             assert!(listener.has_room());
-            assert!(matches!(listener.judge(&segment(TcpFlags::SYN)), Verdict::Open));
+            assert!(matches!(judge(&listener, TcpFlags::SYN), Verdict::Open));
             listener.enqueue(connection);
         }
         assert!(!listener.has_room());
-        let verdict = listener.judge(&segment(TcpFlags::SYN));
+        let verdict = judge(&listener, TcpFlags::SYN);
         assert!(matches!(verdict, Verdict::Drop(DropReason::AcceptQueueFull)));
         assert_eq!(listener.accept(), Some(1));
         assert!(listener.has_room());
-        assert!(matches!(listener.judge(&segment(TcpFlags::SYN)), Verdict::Open));
+        assert!(matches!(judge(&listener, TcpFlags::SYN), Verdict::Open));
     }
 
     #[test]
     fn a_ticket_finds_its_connection_whoever_was_accepted_before() {
-        let mut listener = Listener::<u32>::new(9);
+        let mut listener = listener(9, SynCookies::Off);
         listener.first = Ticket(u32::MAX - 1); // Tickets wrap.
         let tickets = [1, 2, 3, 4].map(|connection| listener.enqueue(connection));
         assert_eq!(listener.accept(), Some(1));

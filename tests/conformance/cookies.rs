@@ -1,0 +1,233 @@
+//! SYN cookies: RFC 4987 §3.6.
+
+use wharf::StackConfig;
+use wharf::sim::Script;
+use wharf::{DropReason, SynCookies};
+
+use super::config;
+
+fn always(config: &mut StackConfig) {
+    config.tcp.syn_cookies = SynCookies::Always;
+}
+
+/// Linux's shift of 7 and SACK stand in the low bits of TSval, and no bit of them is lost.
+#[test]
+fn a_cookie_with_timestamps_opens_what_its_syn_asked_for() {
+    let played = config(always).plays(
+        "
+        +0    socket listen 80
+        +1    < S  0:0(0) win 65535 <mss 1460,sackOK,TS val 4000 ecr 0,nop,wscale 7>
+        +0    > S. 0:0(0) ack 1 win 65535 <mss 1460,sackOK,TS val 0 ecr 4000,nop,wscale 3>
+        +0    expect connections 0
+        +0.1  < .  1:1(0) ack 1 win 512 <TS val 4100 ecr 0>
+        +0    expect connections 1
+        +0    accept
+        +0    expect state ESTABLISHED
+        +0    expect send_mss 1448
+        +0    expect send_window 65536
+        +0    < P. 1461:2921(1460) ack 1 win 512 <TS val 4100 ecr 0>
+        +0    > .  1:1(0) ack 1 <...>
+        +0    < P. 1:1461(1460) ack 1 win 512 <TS val 4100 ecr 0>
+        +0    > .  1:1(0) ack 2921 <...>
+        +0    read 2920
+        ",
+    );
+    let counts =
+        ["sent", "taken"].map(|what| played.count(&format!("tcp_syn_cookies_{what}_total")));
+    assert_eq!(counts, [1, 1]);
+    played.stack.check();
+}
+
+#[test]
+fn a_cookie_without_timestamps_keeps_mss_and_window_scale_and_sack_rounded_down() {
+    config(always).plays(
+        "
+        +0    socket listen 80
+        +0    < S  0:0(0) win 65535 <mss 1452,nop,nop,sackOK,nop,wscale 8>
+        +0    > S. 0:0(0) ack 1 win 65535 <mss 1460,nop,nop,sackOK,nop,wscale 3>
+        +0.1  < .  1:1(0) ack 1 win 256
+        +0    accept
+        +0    expect send_mss 1440
+        +0    expect send_window 65536
+        ",
+    );
+    config(always).plays(
+        "
+        +0    socket listen 80
+        +0    < S  0:0(0) win 65535
+        +0    > S. 0:0(0) ack 1 win 65535 <mss 1460>
+        +0.1  < .  1:1(0) ack 1 win 256
+        +0    accept
+        +0    expect send_mss 536
+        +0    expect send_window 256
+        ",
+    );
+}
+
+/// The round trip from the SYN-ACK's TSval; without one there is none, and the first timeout is
+/// RFC 6298's second.
+#[test]
+fn the_round_trip_is_measured_by_the_timestamp() {
+    for (options, stamp, least, most) in [
+        ("<mss 1460,sackOK,TS val 4000 ecr 0,nop,wscale 7>", "<TS val 4100 ecr 0>", 100, 164),
+        ("<mss 1460>", "", 0, 0),
+    ] {
+        let played = config(always).run(&format!(
+            "
+            +0    socket listen 80
+            +1    < S  0:0(0) win 65535 {options}
+            +0    > S. 0:0(0) ack 1 <...>
+            +0.1  < .  1:1(0) ack 1 win 512 {stamp}
+            +0    accept
+            "
+        ));
+        let all = played.unwrap().stack.connections();
+        let info = all[0].info.as_ref().expect("it is open");
+        let srtt = info.srtt.map_or(0, |srtt| srtt.as_millis());
+        assert!((least..=most).contains(&srtt), "{srtt} ms");
+        assert_eq!(info.cwnd, 10 * info.send_mss, "no SYN was lost as far as anybody knows");
+    }
+}
+
+/// The third ACK is lost or dropped: the data carries the cookie too.
+#[test]
+fn text_and_fin_in_the_segment_that_brings_the_cookie_are_not_lost() {
+    config(always).plays(
+        "
+        +0    socket listen 80
+        +0    < S  0:0(0) win 65535 <mss 1460>
+        +0    > S. 0:0(0) ack 1 <...>
+        +0.1  < FP. 1:11(10) ack 1 win 256
+        +0    > .  1:1(0) ack 12
+        +0    accept
+        +0    read 10
+        +0    read eof
+        +0    expect state CLOSE-WAIT
+        ",
+    );
+}
+
+#[test]
+fn the_same_syn_again_gets_a_cookie_again_and_either_opens() {
+    config(always).plays(
+        "
+        +0    socket listen 80
+        +59   < S  0:0(0) win 65535 <mss 1460>
+        +0    > S. 0:0(0) ack 1 <...>
+        +0.5  < S  0:0(0) win 65535 <mss 1460>
+        +0    > S. 0:0(0) ack 1 <...>
+        +60   < .  1:1(0) ack 1 win 256
+        +0    accept
+        ",
+    );
+}
+
+/// Until two minutes after the last cookie left, an ACK that brings none is not answered: a flood
+/// of them must not make a flood of resets. Then it is, as ever.
+#[test]
+fn a_forged_cookie_is_dropped_in_silence_and_a_late_one_is_reset() {
+    let played = config(always).plays(
+        "
+        +0    socket listen 80
+        +0    a: < S  0:0(0) win 65535 <mss 1460>
+        +0    a: > S. 0:0(0) ack 1 <...>
+        +0    a: < .  1:1(0) ack 2 win 256
+        +0    a: < .  2:2(0) ack 1 win 256
+        +0    b: < .  1:1(0) ack 1 win 256
+        +0    expect dropped bad_cookie 3
+        +0    expect connections 0
+        +120  a: < .  1:1(0) ack 1 win 256
+        +0    expect dropped bad_cookie 4
+        +1    a: < .  1:1(0) ack 1 win 256
+        +0    a: > R  1:1(0)
+        ",
+    );
+    assert_eq!(played.dropped(DropReason::BadCookie), 4);
+}
+
+/// Cookies begin where the queue of half-open connections ends, and end when it has room again.
+#[test]
+fn under_pressure_cookies_are_sent_and_afterwards_records_are_kept_again() {
+    Script::default().plays(
+        "
+        +0    socket listen 80 backlog 1
+        +0    a: < S  0:0(0) win 65535 <mss 1460>
+        +0    a: > S. 0:0(0) ack 1 <...>
+        +0    b: < S  0:0(0) win 65535 <mss 1460>
+        +0    b: > S. 0:0(0) ack 1 <...>
+        +0    expect connections 1
+        +0.1  b: < .  1:1(0) ack 1 win 256
+        +0    b: accept
+        +0    a: < R  1:1(0)
+        +0    c: < S  0:0(0) win 65535 <mss 1460>
+        +0    c: > S. 0:0(0) ack 1 <...>
+        +0    c: expect state SYN-RECEIVED
+        +0    expect connections 2
+        +0    c: < R  1:1(0)
+        ",
+    );
+}
+
+#[test]
+fn a_cookie_that_finds_the_accept_queue_full_is_dropped_and_can_come_again() {
+    let fill = |label: &str| {
+        format!(
+            "
+            +0    {label}: < S  0:0(0) win 65535 <mss 1460>
+            +0    {label}: > S. 0:0(0) ack 1 <...>
+            "
+        )
+    };
+    let script = |last: &str| {
+        let [a, b, c] = ["a", "b", "c"].map(fill);
+        format!(
+            "
+            +0    socket listen 80 backlog 1
+            {a}{b}{c}
+            +0    a: < .  1:1(0) ack 1 win 256
+            +0    b: < .  1:1(0) ack 1 win 256
+            +0    c: < P. 1:11(10) ack 1 win 256
+            {last}
+            "
+        )
+    };
+    config(always).plays(&script(
+        "
+            +0    expect dropped accept_queue_full 1
+            +0    a: accept
+            +0.3  c: < P. 1:11(10) ack 1 win 256
+            +0    b: accept
+            +0    c: accept
+            +0    c: read 10
+            +0.04 c: > .  1:1(0) ack 11
+        ",
+    ));
+    let abort = |config: &mut StackConfig| {
+        always(config);
+        config.tcp.abort_on_overflow = true;
+    };
+    config(abort).plays(&script("+0 c: > R 1:1(0)\n+0 expect dropped accept_queue_full 1"));
+}
+
+/// As Linux: the number that continues the old connection's is no cookie's.
+#[test]
+fn a_syn_that_reopens_a_time_wait_gets_no_cookie() {
+    config(always).plays(
+        "
+        +0    socket listen 80
+        +0    < S  0:0(0) win 65535 <mss 1460>
+        +0    > S. 0:0(0) ack 1 <...>
+        +0    < .  1:1(0) ack 1 win 512
+        +0    accept
+        +0    close
+        +0    > F. 1:1(0) ack 1
+        +0    < F. 1:1(0) ack 2 win 512
+        +0    > .  2:2(0) ack 2
+        +0    incarnation 1000000
+        +0    < S  0:0(0) win 65535 <mss 1460>
+        +0    > S. 0:0(0) ack 1 <...>
+        +0    expect state SYN-RECEIVED
+        +0    < R  1:1(0)
+        ",
+    );
+}
