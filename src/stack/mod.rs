@@ -8,6 +8,7 @@ mod cookies;
 mod datagrams;
 mod deadlines;
 mod demux;
+mod disconnect;
 mod flow;
 mod icmp_errors;
 mod listeners;

@@ -5,6 +5,7 @@ use super::socket::Kind;
 use super::{SocketId, Stack, TcpState};
 use crate::error::SocketError;
 use crate::tcp::{Connection, TcpInfo};
+use crate::wire::FourTuple;
 
 impl Stack {
     /// The state of a TCP socket (the field `tcpi_state` of TCP_INFO), by its name in RFC 9293
@@ -65,6 +66,37 @@ impl Stack {
             Kind::Fresh | Kind::Connecting(_) => Ok(0),
             Kind::Listening(_) => Err(SocketError::InvalidArgument),
             Kind::Udp(_) | Kind::Echo(_) => Err(SocketError::NotSupported),
+        }
+    }
+
+    /// Whether the socket's connection lives on as a record in TIME-WAIT, which
+    /// [`state`](Self::state) does not tell.
+    ///
+    /// # Errors
+    ///
+    /// `BadHandle`.
+    pub fn is_in_time_wait(&self, id: SocketId) -> Result<bool, SocketError> {
+        let Kind::Ended(ended) = &self.socket(id)?.kind else { return Ok(false) };
+        let tuple = FourTuple { local: ended.local, remote: ended.remote };
+        let entry = self.flows.find(&tuple).and_then(|flow| self.flows.get(flow));
+        Ok(entry.is_some_and(|entry| entry.tcp_state() == TcpState::TimeWait))
+    }
+
+    /// SIOCINQ of a UDP socket: octets of the datagram that has waited longest, `None` if none
+    /// waits. It may have no octets.
+    ///
+    /// # Errors
+    ///
+    /// `BadHandle`; `NotSupported`: it is no UDP socket.
+    pub fn next_datagram(&self, id: SocketId) -> Result<Option<usize>, SocketError> {
+        match self.socket(id)?.kind {
+            Kind::Udp(udp) => self.udp.next_len(udp),
+            Kind::Fresh
+            | Kind::Listening(_)
+            | Kind::Connecting(_)
+            | Kind::Connected(_)
+            | Kind::Ended(_)
+            | Kind::Echo(_) => Err(SocketError::NotSupported),
         }
     }
 

@@ -117,6 +117,14 @@ impl Udp {
         Ok(())
     }
 
+    /// Gives the peer up: the socket hears of everybody again. It stays bound where it is.
+    pub(crate) fn disconnect(&mut self, id: UdpId) -> Result<(), SocketError> {
+        let socket = self.socket_mut(id)?;
+        socket.peer = None;
+        socket.peer_is_broadcast = false;
+        Ok(())
+    }
+
     /// Where a socket is bound; 0.0.0.0:0 if it is not.
     pub(crate) fn local_addr(&self, id: UdpId) -> Result<SocketAddr, SocketError> {
         let unbound = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);

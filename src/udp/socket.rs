@@ -130,6 +130,12 @@ impl Udp {
         socket.is_some_and(|socket| !socket.queue.datagrams.is_empty())
     }
 
+    /// Octets of the datagram that has waited longest; `None` if none waits.
+    pub(crate) fn next_len(&self, id: UdpId) -> Result<Option<usize>, SocketError> {
+        let front = self.socket(id)?.queue.datagrams.front();
+        Ok(front.map(|waiting| waiting.payload.len()))
+    }
+
     /// Whether an error waits; not in a socket that is closed.
     pub(crate) fn has_error(&self, id: UdpId) -> bool {
         let socket = self.sockets.get(id);

@@ -1,0 +1,43 @@
+//! Sockets that give up what they have and can be used anew.
+
+use super::socket::Kind;
+use super::{Instant, SocketId, Stack};
+use crate::error::SocketError;
+
+impl Stack {
+    /// connect(2) to AF_UNSPEC: the socket gives up its peer, connection or listener and is as
+    /// new, but for its options and what `bind` was told. A connection is reset, which leaves
+    /// `Reset` to be taken; so does an open that was under way, of which the peer hears nothing
+    /// more.
+    ///
+    /// # Errors
+    ///
+    /// `BadHandle`; `NotSupported`: it is an echo socket.
+    pub fn disconnect(&mut self, now: Instant, id: SocketId) -> Result<(), SocketError> {
+        let error = match &self.socket(id)?.kind {
+            Kind::Fresh | Kind::Ended(_) => None,
+            Kind::Listening(listener) => {
+                let listener = *listener;
+                self.close_listener(now, listener);
+                None
+            }
+            Kind::Connecting(flow) | Kind::Connected(flow) => {
+                let flow = *flow;
+                self.abort_flow(now, flow);
+                Some(SocketError::Reset)
+            }
+            Kind::Udp(udp) => {
+                let udp = *udp;
+                return self.udp.disconnect(udp);
+            }
+            Kind::Echo(_) => return Err(SocketError::NotSupported),
+        };
+        let socket = self.socket_mut(id)?;
+        socket.kind = Kind::Fresh;
+        socket.is_read_shut = false;
+        socket.soft_error = None;
+        socket.error = error.or(socket.error);
+        self.touch_socket(id);
+        Ok(())
+    }
+}
