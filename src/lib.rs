@@ -11,6 +11,8 @@
 
 #[cfg(feature = "cli")]
 pub mod app;
+#[cfg(feature = "capi")]
+mod capi;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;

@@ -20,7 +20,8 @@ const LAYERS: &[&[&str]] = &[
 /// Groups whose members may name each other.
 const FRIENDS: &[&str] = &["time", "packet", "socket"];
 
-/// Layers that the order alone would get wrong: who, and all that it may name besides itself.
+/// Layers that the order alone would get wrong: who, and all that it may name besides itself:
+/// these, and what lies below them; but an app sees sockets alone.
 const ALLOWED_ONLY: &[(&str, &[&str])] =
     &[("sim", &["stack", "device"]), ("capi", &["stack"]), ("app", &["socket", "net", "tokio"])];
 
@@ -73,7 +74,7 @@ fn may_name(layer: &str, named: &str) -> bool {
         return matches!(layer, "app" | "cli");
     }
     if let Some((_, tops)) = ALLOWED_ONLY.iter().find(|(name, _)| *name == layer) {
-        let reach = |top: &&str| named == *top || (layer == "sim" && may_name(top, named));
+        let reach = |top: &&str| named == *top || (layer != "app" && may_name(top, named));
         return tops.iter().any(reach);
     }
     match (rank(layer), rank(named)) {
@@ -145,6 +146,11 @@ fn a_layer_may_name_what_lies_below_and_nothing_else() {
         ("device", "wire", true),
         ("sim", "wire", true),
         ("sim", "runtime", false),
+        ("capi", "stack", true),
+        ("capi", "tcp", true),
+        ("capi", "device", false),
+        ("capi", "runtime", false),
+        ("capi", "socket", false),
         ("app", "socket", true),
         ("app", "stack", false),
         ("app", "Net", true),
