@@ -32,7 +32,7 @@ check documentation env RUSTDOCFLAGS="-D warnings" \
     cargo doc --quiet --locked --no-deps --document-private-items
 # The core, devices and blocking sockets stand alone; every feature only adds to them.
 check no_features cargo clippy --quiet --locked --no-default-features -- -D warnings
-for feature in tokio axum hyper sim cli; do
+for feature in tokio axum hyper sim capi cli; do
     check "feature_$feature" \
         cargo clippy --quiet --locked --no-default-features --features "$feature" -- -D warnings
 done
