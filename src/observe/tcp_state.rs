@@ -3,9 +3,10 @@
 use std::fmt;
 
 /// The state of a TCP connection, by its name in RFC 9293 §3.3.2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the RFC defines each name")]
 pub enum TcpState {
+    #[default]
     Closed,
     Listen,
     SynSent,

@@ -16,6 +16,7 @@ pub mod probe;
 mod random;
 pub mod script;
 mod script_calls;
+mod script_info;
 mod script_options;
 mod statement;
 pub mod workload;

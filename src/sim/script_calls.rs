@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use super::notation::{Bases, Sender, stream};
 use super::player::Player;
-use super::script_options;
 use super::statement::{Call, Expectation, Outcome};
+use super::{script_info, script_options};
 use crate::error::SocketError;
 use crate::observe::{DropReason, TcpState};
 use crate::options::SocketOptions;
@@ -314,24 +314,11 @@ impl Player {
                 let known = found.ok_or_else(|| format!("`{reason}` is no reason to drop"))?;
                 is_equal(count, &self.counters.dropped(*known))
             }
-            Expectation::Info { what, value } => {
-                let socket = self.socket(label)?;
+            Expectation::Info { is_listener, what, value } => {
+                let listener = self.listener.filter(|_| *is_listener);
+                let socket = listener.map_or_else(|| self.socket(label), Ok)?;
                 let info = must("info", self.stack.info(socket))?;
-                let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-                let got = match what.as_str() {
-                    "cwnd" => info.cwnd.into(),
-                    "ssthresh" => info.ssthresh.into(),
-                    "in_flight" => info.in_flight.into(),
-                    "send_mss" => info.send_mss.into(),
-                    "send_window" => info.send_window.into(),
-                    "send_queue" => info.send_queue.into(),
-                    "retransmissions" => info.retransmissions,
-                    "retransmits" => info.retransmits.into(),
-                    "probes" => info.probes.into(),
-                    "rto_ms" => millis(info.rto),
-                    "srtt_ms" => info.srtt.map_or(0, millis),
-                    _ => return Err(format!("`{what}` is nothing that `info` tells")),
-                };
+                let got = script_info::field(&info, what)?;
                 is_equal(value, &got)
             }
         }

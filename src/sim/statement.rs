@@ -150,8 +150,8 @@ pub(super) enum Expectation {
     Pending(String),
     /// `expect soft NAME`: what may pass; `none` for nothing.
     Soft(String),
-    /// `expect NAME N`: a field of `TcpInfo`, times in milliseconds with `_ms` behind the name.
-    Info { what: String, value: u64 },
+    /// `[listener] expect NAME N`: a field of `TcpInfo` (see `script_info`).
+    Info { is_listener: bool, what: String, value: u64 },
     /// `expect dropped REASON N`: by the label of a `DropReason`.
     Dropped { reason: String, count: u64 },
 }
@@ -333,6 +333,9 @@ fn parse_call(text: &str) -> Result<Action, String> {
     let words: Vec<_> = text.split_whitespace().collect();
     let call = match words.as_slice() {
         ["nothing"] => return Ok(Action::Nothing),
+        ["listener", "expect", what, value] => {
+            return Ok(Action::Expect(parse_info(what, value, true)?));
+        }
         ["expect", rest @ ..] => return Ok(Action::Expect(parse_expectation(rest)?)),
         ["socket", "listen", port, rest @ ..] => {
             let (backlog, takes_any) = match rest {
@@ -391,6 +394,10 @@ fn parse_call(text: &str) -> Result<Action, String> {
     Ok(Action::Call(call))
 }
 
+fn parse_info(what: &str, value: &str, is_listener: bool) -> Result<Expectation, String> {
+    Ok(Expectation::Info { is_listener, what: what.to_owned(), value: number(Some(value))? })
+}
+
 fn parse_write(len: &str, rest: &[&str], more: bool) -> Result<Call, String> {
     let len = number(Some(len))?;
     Ok(Call::Write { len, more, wanted: parse_outcome(rest, Outcome::Octets(len))? })
@@ -416,9 +423,7 @@ fn parse_expectation(words: &[&str]) -> Result<Expectation, String> {
         ["dropped", reason, count] => {
             Expectation::Dropped { reason: (*reason).to_owned(), count: number(Some(count))? }
         }
-        [what, value] => {
-            Expectation::Info { what: (*what).to_owned(), value: number(Some(value))? }
-        }
+        [what, value] => parse_info(what, value, false)?,
         _ => return Err(format!("`{}` cannot be expected", words.join(" "))),
     })
 }

@@ -6,7 +6,7 @@ use super::listeners::{Child, ListenerId};
 use super::socket::{Ended, Kind};
 use super::{ConnectionInfo, End, FlowEntry, Instant, Observer, SocketId, Stack, TcpState};
 use crate::error::SocketError;
-use crate::tcp::Connection;
+use crate::tcp::{Connection, TcpInfo};
 
 impl Stack {
     /// A connection is over, or is a record in TIME-WAIT from now on.
@@ -70,6 +70,7 @@ impl Stack {
             local: entry.tuple.local,
             remote: entry.tuple.remote,
             is_finished: connection.is_finished(),
+            info: TcpInfo { state: TcpState::Closed, ..connection.info() },
             unread: connection.into_unread(),
         };
         let held = ended.unread.allocated();

@@ -7,7 +7,7 @@ use super::lists::Links;
 use super::socket::SocketId;
 use crate::observe::TcpState;
 use crate::options::SocketOptions;
-use crate::tcp::{Connecting, Connection, HalfOpen, SegmentPlan, Ticket, TimeWait};
+use crate::tcp::{Connecting, Connection, HalfOpen, SegmentPlan, TcpInfo, Ticket, TimeWait};
 use crate::time::Instant;
 use crate::wire::FourTuple;
 
@@ -69,6 +69,15 @@ impl FlowEntry {
             Flow::HalfOpen(_) => TcpState::SynReceived,
             Flow::Open(connection) => connection.tcp_state(),
             Flow::TimeWait(_) => TcpState::TimeWait,
+        }
+    }
+
+    /// What is known of it.
+    pub(super) fn info(&self) -> TcpInfo {
+        match &self.flow {
+            Flow::Connecting(connecting) => connecting.info(),
+            Flow::Open(connection) => connection.info(),
+            Flow::HalfOpen(_) | Flow::TimeWait(_) => TcpInfo::of_state(self.tcp_state()),
         }
     }
 

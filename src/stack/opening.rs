@@ -98,7 +98,7 @@ impl Stack {
         let mut connection = Connection::new(now, &self.config.tcp, &socket.options, opened);
         if segment.syn {
             // Our ACK ends the handshake; after a plain ACK of the peer's it is already over.
-            connection.owe_ack();
+            connection.owe_ack(now);
         }
         entry.flow = Flow::Open(Box::new(connection));
         report_state(now, entry, observer); // It may be over before anything is transmitted.

@@ -141,6 +141,8 @@ pub(super) struct Ended {
     pub(super) local: Endpoint,
     /// The peer's end.
     pub(super) remote: Endpoint,
+    /// What was known of the connection at its end.
+    pub(super) info: TcpInfo,
     /// Octets that came before the end and have not been read.
     pub(super) unread: ReceiveBuffer,
     /// Whether the peer's FIN had been reached: then no error is the reader's.

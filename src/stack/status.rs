@@ -120,16 +120,25 @@ impl Stack {
         }
     }
 
-    /// STATUS (RFC 9293 §3.10.6): what is known of the socket's connection.
+    /// STATUS (RFC 9293 §3.10.6), TCP_INFO: what is known of a TCP socket in whatever state; of one
+    /// whose connection is over, what was known at its end.
     ///
     /// # Errors
     ///
-    /// `NotConnected`: it has none that is through the handshake.
+    /// `BadHandle`; `NotSupported`: it is no TCP socket.
     pub fn info(&self, id: SocketId) -> Result<TcpInfo, SocketError> {
-        let Kind::Connected(flow) = self.socket(id)?.kind else {
-            return Err(SocketError::NotConnected);
-        };
-        let open = self.flows.get(flow).and_then(|entry| entry.connection());
-        Ok(open.ok_or(SocketError::NotConnected)?.info())
+        match &self.socket(id)?.kind {
+            Kind::Fresh => Ok(TcpInfo::of_state(TcpState::Closed)),
+            Kind::Listening(listener) => {
+                let entry = self.listeners.get(*listener).ok_or(SocketError::BadHandle)?;
+                let waiting = entry.listener.waiting().count();
+                Ok(TcpInfo::of_listener(waiting, entry.listener.backlog()))
+            }
+            Kind::Connecting(flow) | Kind::Connected(flow) => {
+                Ok(self.flows.get(*flow).ok_or(SocketError::BadHandle)?.info())
+            }
+            Kind::Ended(ended) => Ok(ended.info.clone()),
+            Kind::Udp(_) | Kind::Echo(_) => Err(SocketError::NotSupported),
+        }
     }
 }

@@ -67,6 +67,11 @@ impl AckScheduler {
         self.is_due |= is_quick && self.due_at.is_some();
     }
 
+    /// The largest segment seen, octets of text.
+    pub(crate) fn largest(&self) -> u32 {
+        self.largest
+    }
+
     /// Longest time for which an acknowledgment is held back.
     pub(crate) fn delay_max(&self) -> Duration {
         if self.is_quick { Duration::ZERO } else { self.delay_max }

@@ -123,6 +123,21 @@ impl Connecting {
         seq == self.iss
     }
 
+    /// How often the SYN has been sent again.
+    pub(crate) fn retries(&self) -> u32 {
+        self.retries
+    }
+
+    /// How long the SYN that left last waits for its answer.
+    pub(crate) fn timeout(&self) -> Duration {
+        RTO_INITIAL.saturating_mul(1 << self.retries.min(16)).min(RTO_MAX)
+    }
+
+    /// The MSS that our SYN announces.
+    pub(crate) fn announced_mss(&self) -> u32 {
+        self.offer.mss.into()
+    }
+
     /// When the SYN is due again, or the open is given up.
     pub(crate) fn deadline(&self) -> Instant {
         self.next_at.min(self.gives_up_at)
@@ -137,8 +152,7 @@ impl Connecting {
         if self.next_at <= now {
             self.retries = self.retries.saturating_add(1);
             self.owed = Owed::Syn;
-            let wait = RTO_INITIAL.saturating_mul(1 << self.retries.min(16)).min(RTO_MAX);
-            self.next_at = now + wait;
+            self.next_at = now + self.timeout();
         }
         true
     }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::ack::AckScheduler;
 use super::config::TcpConfig;
 use super::congestion::{Algorithm, CongestionControl as _};
-use super::info::TcpInfo;
 use super::lifetime::{Expired, Lifetime, R1};
 use super::negotiated::Negotiated;
 use super::persist::{Persist, Stuck};
@@ -18,6 +17,7 @@ use super::segment::SegmentPlan;
 use super::send::{Blocked, SendSide};
 use super::seq::SeqNumber;
 use super::state::State;
+use super::statistics::Statistics;
 use super::time_wait::TimeWait;
 use super::timestamps::Timestamping;
 use crate::observe::{DropReason, SendReason, TcpState};
@@ -55,6 +55,8 @@ pub(crate) struct Connection {
     pub(super) persist: Persist,
     /// When to ask for a sign of life, and when to give up.
     pub(super) lifetime: Lifetime,
+    /// What it has counted.
+    pub(super) statistics: Statistics,
     /// What the socket has been told; shared with it.
     pub(super) options: Arc<SocketOptions>,
     /// Whether a socket can still read what arrives.
@@ -171,6 +173,7 @@ impl Connection {
             path: PathLimit::new(config, u32::from(agreed.send_mss), iss + 1),
             persist: Persist::default(),
             lifetime: Lifetime::new(now, config),
+            statistics: Statistics::default(),
             options: Arc::clone(options),
             reader: Reader::Socket,
             time_wait: config.time_wait,
@@ -264,8 +267,11 @@ impl Connection {
         }
     }
 
-    /// An acknowledgment is owed at once: the one that ends the handshake.
-    pub(crate) fn owe_ack(&mut self) {
+    /// An acknowledgment is owed at once: the one that ends the handshake of an active open, which
+    /// has cost a segment each way so far.
+    pub(crate) fn owe_ack(&mut self, now: Instant) {
+        self.statistics.on_sent(0, false);
+        self.statistics.on_arrived(now, 0);
         self.acks.owe_now();
     }
 
@@ -430,30 +436,5 @@ impl Connection {
     pub(super) fn congestion_room(&self) -> u32 {
         let in_flight = self.recovery.in_flight(self.outstanding());
         self.congestion.window().saturating_sub(in_flight)
-    }
-
-    /// STATUS (RFC 9293 §3.10.6).
-    pub(crate) fn info(&self) -> TcpInfo {
-        TcpInfo {
-            state: self.tcp_state(),
-            srtt: self.rtt.srtt(),
-            rttvar: self.rtt.rttvar(),
-            rto: self.recovery.timeout(self.rtt.rto()),
-            cwnd: self.congestion.window(),
-            ssthresh: self.congestion.ssthresh(),
-            send_mss: self.send.mss(),
-            send_window: self.send.wnd(),
-            receive_window: self.receive.wnd(),
-            send_window_shift: self.agreed.send_shift,
-            receive_window_shift: self.agreed.receive_shift,
-            in_flight: self.recovery.in_flight(self.outstanding()),
-            retransmissions: self.recovery.retransmissions(),
-            retransmits: self.lifetime.retransmits(),
-            probes: self.persist.probes().max(self.lifetime.probes().into()),
-            last_ack_received: self.lifetime.heard_at(),
-            ato: self.acks.delay_max(),
-            send_queue: self.send.queued(),
-            receive_queue: self.receive.readable(),
-        }
     }
 }

@@ -20,6 +20,7 @@ impl Connection {
         segment: &Segment,
         may_hold: bool,
     ) -> Result<Outcome, DropReason> {
+        self.statistics.on_arrived(now, segment.text_len());
         // Second, before first: an RST is judged by its own place in the window, even a shut
         // one (MUST-66), and is never answered when it lies outside.
         if segment.rst {
@@ -114,7 +115,9 @@ impl Connection {
         let both = self.timestamps.zip(segment.options.timestamps);
         let echoed = both.map(|(own, theirs)| own.age(now, theirs.echo));
         let verdict = self.recovery.on_ack(now, acked, echoed, before, after);
+        self.statistics.on_acknowledged(acked.octets, before.mss);
         if let Some(rtt) = verdict.rtt {
+            self.statistics.on_rtt(rtt, self.rtt.srtt());
             self.rtt.sample(rtt);
         }
         if let Some(cause) = verdict.congestion {
@@ -164,7 +167,10 @@ impl Connection {
             outcome.dropped = Some(DropReason::DataAfterClose);
             return;
         }
+        let is_early = segment.seq.after(self.receive.nxt());
         let taken = self.receive.take(segment, may_hold);
+        let came_early = is_early && segment.text_len() > 0 && !taken.is_refused;
+        self.statistics.on_taken(taken.octets, came_early);
         outcome.dropped = taken.is_refused.then_some(DropReason::MemoryPressure);
         self.acks.on_taken(now, taken, segment.text_len());
         outcome.readable = taken.octets > 0 || taken.fin;

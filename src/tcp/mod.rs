@@ -58,6 +58,7 @@ mod send;
 mod send_buffer;
 mod seq;
 mod state;
+mod statistics;
 #[cfg(test)]
 mod tests;
 mod time_wait;
@@ -66,7 +67,7 @@ mod timestamps;
 pub use self::config::{SynCookies, TcpConfig};
 pub(crate) use self::connect::{Connecting, Verdict as ConnectingVerdict};
 pub(crate) use self::connection::{Connection, End, Opened, Outcome};
-pub use self::info::TcpInfo;
+pub use self::info::{RecoveryState, TcpInfo};
 pub(crate) use self::isn::IsnGenerator;
 pub(crate) use self::listener::cookies::{Cookies, Recalled};
 pub(crate) use self::listener::half_open::{HalfOpen, Verdict as HalfOpenVerdict};

@@ -109,6 +109,7 @@ impl Connection {
             Choice::Again(text) => {
                 let payload = self.send.text(text.range);
                 self.recovery.on_sent_again(now, sequence_of(&text));
+                self.statistics.on_sent(text.range.len(), true);
                 plan_text(SendReason::Retransmission, &text, payload, stamp)
             }
             Choice::New(text) => {
@@ -118,24 +119,30 @@ impl Connection {
                     self.congestion.on_idle(idle, self.rtt.rto());
                 }
                 self.recovery.on_sent(now, sequence_of(&text));
+                self.statistics.on_sent(text.range.len(), false);
                 self.path.on_sent(sequence_of(&text), text.range.len());
                 self.persist.update(now, None); // It has an answer to wait for now.
                 self.send.on_sent(&text);
                 plan_text(reason, &text, payload, stamp)
             }
             Choice::Probe => {
+                self.statistics.on_sent(0, false);
                 self.persist.on_probed(now);
                 // An octet that the peer has already: it must answer, and nothing hangs on what
                 // it does with it. Linux asks in the same way.
                 plan_bare(SendReason::WindowProbe, self.send.una() - 1, stamp)
             }
             Choice::KeepAlive => {
+                self.statistics.on_sent(0, false);
                 self.lifetime.on_probed(now);
                 // No data, and a number left of the window, so that the peer must answer even if
                 // it has lost nothing (RFC 9293 §3.8.4, SHLD-12).
                 plan_bare(SendReason::KeepAlive, self.send.nxt() - 1, stamp)
             }
-            Choice::Ack => plan_bare(SendReason::Ack, self.send.nxt(), stamp),
+            Choice::Ack => {
+                self.statistics.on_sent(0, false);
+                plan_bare(SendReason::Ack, self.send.nxt(), stamp)
+            }
         }
     }
 }

@@ -58,6 +58,11 @@ impl PathLimit {
         self.ends.min(self.path)
     }
 
+    /// Octets of the largest packet that the path is believed to carry.
+    pub(crate) fn mtu(&self) -> u32 {
+        self.path + HEADERS
+    }
+
     /// Whether there may be news of the path since the last.
     pub(crate) fn is_stale(&self, now: Instant, generation: u32) -> bool {
         self.generation != generation || self.until.is_some_and(|until| until <= now)

@@ -84,6 +84,11 @@ impl ReceiveSide {
         self.buffer.len()
     }
 
+    /// Octets that the buffer may hold.
+    pub(crate) fn buffer_max(&self) -> u32 {
+        self.buffer_max
+    }
+
     /// SO_RCVBUF of an open connection: the buffer may grow, by as much as the window scale that
     /// was agreed can say. A smaller one than what was offered would break a promise (SHLD-14).
     pub(crate) fn grow_buffer(&mut self, buffer_max: u32) {

@@ -22,6 +22,7 @@ mod path_mtu;
 mod reset;
 mod retransmission;
 mod socket_options;
+mod tcp_info;
 mod time_wait;
 mod timestamps;
 mod transfer;

@@ -67,6 +67,11 @@ impl<C> Listener<C> {
         self.backlog = backlog.max(1);
     }
 
+    /// How many may wait.
+    pub(crate) fn backlog(&self) -> usize {
+        self.backlog
+    }
+
     /// SEGMENT ARRIVES in LISTEN (RFC 9293 §3.10.7.2): first RST, second ACK, third SYN; all
     /// else cannot be meant for us. A SYN with a FIN is dropped: nobody sends one in good faith.
     ///

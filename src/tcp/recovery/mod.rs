@@ -10,6 +10,7 @@ pub(crate) mod rto;
 
 use self::rto::Rto;
 use super::congestion::Congestion;
+use super::info::RecoveryState;
 use super::send::Acked;
 use super::seq::{SeqNumber, SeqRange};
 use crate::time::{Duration, Instant};
@@ -138,6 +139,43 @@ impl Recovery {
     /// Segments sent again, ever.
     pub(crate) fn retransmissions(&self) -> u64 {
         self.retransmissions
+    }
+
+    /// What is being done about losses.
+    pub(crate) fn state(&self) -> RecoveryState {
+        match self.episode {
+            Episode::FastRecovery { .. } => RecoveryState::Recovery,
+            Episode::Loss { .. } => RecoveryState::Loss,
+            Episode::Open | Episode::AfterLoss { .. } if self.duplicates > 0 => {
+                RecoveryState::Disorder
+            }
+            Episode::Open | Episode::AfterLoss { .. } => RecoveryState::Open,
+        }
+    }
+
+    /// Octets that count as lost and have not left again.
+    pub(crate) fn lost(&self) -> u32 {
+        self.lost.len()
+    }
+
+    /// Octets that have left again in the episode and are not acknowledged.
+    pub(crate) fn retransmitted(&self, out: Outstanding) -> u32 {
+        match self.episode {
+            Episode::Open | Episode::AfterLoss { .. } => 0,
+            Episode::FastRecovery { .. } | Episode::Loss { .. } => {
+                SeqRange { start: out.una, end: self.lost.start }.len()
+            }
+        }
+    }
+
+    /// When text or a FIN last left.
+    pub(crate) fn last_sent(&self) -> Option<Instant> {
+        self.last_sent
+    }
+
+    /// How often the time-out has doubled.
+    pub(crate) fn backoffs(&self) -> u32 {
+        self.rto.backoffs()
     }
 
     /// The retransmission timeout with its backoff.

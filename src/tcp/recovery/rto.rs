@@ -37,6 +37,11 @@ impl Rto {
         self.backoffs = 0;
     }
 
+    /// How often it has doubled.
+    pub(crate) fn backoffs(&self) -> u32 {
+        self.backoffs
+    }
+
     /// The timeout as it stands, with its backoff.
     pub(crate) fn timeout(&self, rto: Duration) -> Duration {
         let factor = 1u32.checked_shl(self.backoffs).unwrap_or(u32::MAX);
