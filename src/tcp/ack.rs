@@ -87,9 +87,9 @@ impl AckScheduler {
     /// At least every second full-sized segment is acknowledged (SHLD-19), counted across bursts;
     /// but since nothing is sent while a burst is taken in, a burst costs one acknowledgment
     /// however long it is (MUST-58, MUST-59 come before SHLD-19). Segments that come early are the
-    /// exception: a peer without SACK counts an acknowledgment for each of them before it sends
-    /// the missing one again (RFC 5681 §3.2), and would wait for its timeout if a burst of them
-    /// had but one.
+    /// exception: a peer that does not recover by SACK counts an acknowledgment for each of them
+    /// before it sends the missing one again (RFC 5681 §3.2), and would wait for its timeout if a
+    /// burst of them had but one. Whether it is such a one SACK-permitted does not say.
     pub(crate) fn on_taken(&mut self, now: Instant, taken: Taken, text_len: u32) {
         self.largest = self.largest.max(text_len);
         self.unacknowledged = self.unacknowledged.saturating_add(taken.octets);

@@ -28,6 +28,7 @@ impl Connection {
         }
         // RFC 7323 §5.3, R1: PAWS.
         if self.is_stale(now, segment) {
+            self.receive.note_duplicate(segment);
             self.acks.challenge(now);
             return Err(DropReason::StaleTimestamp);
         }
@@ -94,6 +95,7 @@ impl Connection {
         if segment.syn || (segment.payload.is_empty() && !segment.fin) {
             self.acks.challenge(now);
         } else {
+            self.receive.note_duplicate(segment);
             self.acks.owe_now();
         }
         let is_probe = segment.seq + 1 == self.receive.nxt() && segment.len() <= 1;

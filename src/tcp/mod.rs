@@ -28,8 +28,8 @@
 //! ```
 //!
 //! RFCs: 9293; 1122 §4.2; 5681 and 6582 (congestion control, NewReno), 3042 (limited transmit);
-//! 6298 (RTO); 5961 (blind attacks); 6528 (ISN); 4987 §3.6 (SYN cookies); 7323 §2 (window scale);
-//! 1337 (TIME-WAIT).
+//! 6298 (RTO); 5961 (blind attacks); 6528 (ISN); 4987 §3.6 (SYN cookies); 7323 (window scale,
+//! timestamps, PAWS); 2018, 2883 (SACK and D-SACK, sent); 1337, 6191 (TIME-WAIT).
 
 mod ack;
 mod assembler;

@@ -5,11 +5,25 @@ use super::connection::Connection;
 use super::segment::SegmentPlan;
 use super::send::{Blocked, NewText};
 use super::seq::{SeqNumber, SeqRange};
+use super::timestamps;
 use crate::observe::SendReason;
 use crate::packet::Payload;
 use crate::time::Instant;
 use crate::wire::tcp::TcpFlags;
 use crate::wire::tcp_options::TcpOptions;
+
+/// Octets of options that a header has room for.
+const OPTIONS_MAX: u32 = 40;
+
+/// Octets of the SACK option before its first block, with two NOPs (RFC 2018 §3).
+const SACK_HEAD: u32 = 4;
+
+/// Octets of a SACK block.
+const SACK_BLOCK: u32 = 8;
+
+/// Octets of text that a segment keeps room for beside SACK blocks: as many as the least MSS of 48
+/// has beside a full header.
+const TEXT_MIN: u32 = 8;
 
 /// The first thing that there is a reason to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,9 +54,11 @@ impl Connection {
     ///
     /// `may_grow`: whether there is memory for a larger receive window.
     pub(crate) fn transmit(&mut self, now: Instant, may_grow: bool) -> Option<SegmentPlan> {
+        let options = self.options(now);
+        self.send.set_next_options(u8::try_from(options.len()).unwrap_or(0));
         match self.choose() {
             Ok(choice) => {
-                let stamp = self.stamp(now, may_grow);
+                let stamp = self.stamp(options, may_grow);
                 Some(self.commit(now, choice, stamp))
             }
             Err(blocked) => {
@@ -91,17 +107,36 @@ impl Connection {
     }
 
     /// Acknowledgment, window and options: each segment carries the newest.
-    fn stamp(&self, now: Instant, may_grow: bool) -> Stamp {
+    fn stamp(&self, options: TcpOptions, may_grow: bool) -> Stamp {
         let (window, edge) = self.receive.offer(may_grow);
-        let timestamps = self.timestamps.map(|timestamps| timestamps.option(now));
-        let options = TcpOptions { timestamps, ..TcpOptions::default() };
         Stamp { ack: self.receive.nxt(), window, edge, options }
+    }
+
+    /// The options of the next segment: timestamps where they are agreed, and while there is a
+    /// hole, or a duplicate to tell of, SACK blocks (RFC 2018 §4), on text as on a bare
+    /// acknowledgment.
+    fn options(&self, now: Instant) -> TcpOptions {
+        let timestamps = self.timestamps.map(|timestamps| timestamps.option(now));
+        let sack = self.receive.sack_blocks(self.sack_room());
+        TcpOptions { timestamps, sack, ..TcpOptions::default() }
+    }
+
+    /// How many SACK blocks a segment has room for: three beside timestamps and four without
+    /// (RFC 2018 §3), fewer only where the path carries next to nothing.
+    fn sack_room(&self) -> usize {
+        let fixed = if self.timestamps.is_some() { timestamps::OPTION_LEN } else { 0 };
+        let in_header = OPTIONS_MAX.saturating_sub(SACK_HEAD + u32::from(fixed));
+        let in_segment = self.send.mss().saturating_sub(TEXT_MIN + SACK_HEAD);
+        usize::try_from(in_header.min(in_segment) / SACK_BLOCK).unwrap_or(0)
     }
 
     /// The only step that changes anything: what is returned has been sent.
     fn commit(&mut self, now: Instant, choice: Choice, stamp: Stamp) -> SegmentPlan {
         self.receive.on_offered(stamp.edge);
         self.acks.on_sent();
+        if self.receive.on_sack_sent(&stamp.options.sack) {
+            self.acks.owe_now(); // Else the peer would take for lost what it is not told of.
+        }
         if let Some(timestamps) = &mut self.timestamps {
             timestamps.on_sent(stamp.ack);
         }

@@ -1,11 +1,14 @@
 //! The receiving half: RCV.* of RFC 9293 §3.3.1, what is acceptable, and the windows we offer.
 
-use super::assembler::Assembler;
+use arrayvec::ArrayVec;
+
+use super::assembler::{Assembler, BLOCKS_MAX, Range};
 use super::negotiated::Negotiated;
 use super::receive_buffer::ReceiveBuffer;
 use super::segment::Segment;
 use super::seq::{SeqNumber, SeqRange};
 use crate::observe::DropReason;
+use crate::wire::tcp_options::SackBlock;
 
 /// The receive sequence space and the octets that stand in it.
 ///
@@ -35,6 +38,10 @@ pub(crate) struct ReceiveSide {
     buffer_max: u32,
     /// Which octets right of RCV.NXT are present.
     assembler: Assembler,
+    /// Whether the peer takes SACK options.
+    sack: bool,
+    /// What has come although it was here, of which the peer is told once (RFC 2883).
+    duplicate: Option<SeqRange>,
 }
 
 /// What a segment's text brought.
@@ -66,6 +73,8 @@ impl ReceiveSide {
             buffer: ReceiveBuffer::default(),
             buffer_max,
             assembler: Assembler::default(),
+            sack: agreed.sack,
+            duplicate: None,
         }
     }
 
@@ -97,7 +106,7 @@ impl ReceiveSide {
 
     /// Octets of memory held.
     pub(crate) fn allocated(&self) -> usize {
-        self.buffer.allocated()
+        self.buffer.allocated() + self.assembler.allocated()
     }
 
     /// Whether the peer's FIN has been reached.
@@ -134,7 +143,8 @@ impl ReceiveSide {
         if segment.fin && text_end.at_or_after(self.nxt) && text_end.at_or_before(self.edge) {
             self.fin.get_or_insert(text_end); // A second one somewhere else is ignored.
         }
-        let had_gap = !self.assembler.is_empty();
+        let had_gap = self.assembler.has_gap();
+        self.note_duplicate(segment);
         let is_early = segment.seq.after(self.nxt);
         let is_old = segment.seq.before(self.nxt);
         let is_refused = if is_early && !may_hold {
@@ -186,6 +196,62 @@ impl ReceiveSide {
             self.buffer.write_at(offset, text);
         }
         is_taken
+    }
+
+    /// Notes what of a segment is here already: one run of octets, the leftmost, as RFC 2883 §4
+    /// counts them. Runs that touch before the peer is told of them become one.
+    pub(crate) fn note_duplicate(&mut self, segment: &Segment) {
+        if !self.sack || segment.syn || segment.len() == 0 {
+            return;
+        }
+        let (start, end) = (segment.seq, segment.seq + segment.len());
+        let run = if start.before(self.nxt) {
+            SeqRange { start, end: if end.after(self.nxt) { self.nxt } else { end } }
+        } else {
+            let offset = SeqRange { start: self.nxt, end: start }.len();
+            let arrived = Range { start: offset, end: offset + segment.len() };
+            let Some(overlap) = self.assembler.overlap(arrived) else { return };
+            SeqRange { start: self.nxt + overlap.start, end: self.nxt + overlap.end }
+        };
+        self.duplicate = Some(match self.duplicate {
+            Some(old) if old.touches(run) => old.joined(run),
+            Some(_) | None => run,
+        });
+    }
+
+    /// The SACK blocks of the next segment, `max` at most: a duplicate first, and then the range
+    /// that holds it (RFC 2883 §4); else the range that has changed last first (RFC 2018 §4).
+    pub(crate) fn sack_blocks(&self, max: usize) -> ArrayVec<SackBlock, BLOCKS_MAX> {
+        let mut blocks = ArrayVec::new();
+        if !self.sack || max == 0 {
+            return blocks;
+        }
+        let mut holder = None;
+        if let Some(SeqRange { start, end }) = self.duplicate {
+            blocks.push(SackBlock { left: start.0, right: end.0 });
+            holder = u32::try_from(start - self.nxt).ok();
+        }
+        let ranges = self.assembler.blocks(holder, max - blocks.len());
+        blocks.extend(ranges.into_iter().map(|Range { start, end }| SackBlock {
+            left: (self.nxt + start).0,
+            right: (self.nxt + end).0,
+        }));
+        blocks
+    }
+
+    /// A segment with these blocks has left. Says whether there is more to tell than it had room
+    /// for: in a burst more may change than one segment can say.
+    pub(crate) fn on_sack_sent(&mut self, blocks: &[SackBlock]) -> bool {
+        if blocks.is_empty() {
+            return false;
+        }
+        let duplicates = usize::from(self.duplicate.take().is_some());
+        for block in blocks.iter().skip(duplicates) {
+            if let Ok(start) = u32::try_from(SeqNumber(block.left) - self.nxt) {
+                self.assembler.on_reported(start);
+            }
+        }
+        self.assembler.has_unreported()
     }
 
     /// RECEIVE: copies octets out and frees their room.

@@ -36,7 +36,9 @@ pub(crate) struct SendSide {
     /// Largest segment that peer and path take, octets of text and options.
     mss: u32,
     /// Octets of options that every segment carries.
-    options: u32,
+    options: u8,
+    /// Octets of options that the next segment carries: SACK blocks come and go.
+    next_options: u8,
     /// Where our FIN stands: behind the last octet, once the user has said CLOSE.
     fin: Option<SeqNumber>,
     /// Whether Nagle's algorithm is off (RFC 9293 §3.7.4, MUST-17).
@@ -105,6 +107,7 @@ impl SendSide {
         (wl1, wl2): (SeqNumber, SeqNumber),
         buffer_max: u32,
     ) -> Self {
+        let options = if agreed.timestamps { timestamps::OPTION_LEN } else { 0 };
         Self {
             una: iss + 1,
             nxt: iss + 1,
@@ -114,7 +117,8 @@ impl SendSide {
             max_wnd: window,
             shift: agreed.send_shift,
             mss: u32::from(agreed.send_mss),
-            options: if agreed.timestamps { timestamps::OPTION_LEN } else { 0 },
+            options,
+            next_options: options,
             fin: None,
             nodelay: false,
             cork: false,
@@ -139,10 +143,20 @@ impl SendSide {
         self.wnd
     }
 
+    /// The next segment carries so many octets of options.
+    pub(crate) fn set_next_options(&mut self, octets: u8) {
+        self.next_options = octets;
+    }
+
+    /// Octets of text that the next segment has room for; SACK blocks in it take some of it.
+    fn text_max(&self) -> u32 {
+        self.mss.saturating_sub(self.next_options.into()).max(1)
+    }
+
     /// Octets of text in a full segment: what peer and path take, less the options that every
     /// segment carries (RFC 9293 §3.7.1, MUST-16; RFC 6691).
     pub(crate) fn mss(&self) -> u32 {
-        self.mss.saturating_sub(self.options).max(1)
+        self.mss.saturating_sub(self.options.into()).max(1)
     }
 
     /// Peer and path take segments of so many octets of text and options from now on.
@@ -301,10 +315,10 @@ impl SendSide {
         if usable == 0 {
             return Err(Blocked::Window);
         }
-        if congestion < unsent.min(self.mss()) && congestion < usable {
+        if congestion < unsent.min(self.text_max()) && congestion < usable {
             return Err(Blocked::Congestion); // Part of a segment is not worth the window.
         }
-        let len = unsent.min(usable).min(self.mss());
+        let len = unsent.min(usable).min(self.text_max());
         self.is_worth_sending(len, unsent, is_fin_due, is_overdue)?;
         let range = SeqRange::at(self.nxt, len);
         let is_last = len == unsent;
@@ -320,7 +334,7 @@ impl SendSide {
         is_fin_due: bool,
         is_overdue: bool,
     ) -> Result<(), Blocked> {
-        let is_full = len == self.mss();
+        let is_full = len == self.text_max();
         // There is no PUSH call: what has been written is pushed (MUST-60), and may first be
         // collected (MAY-16).
         let is_all = len == unsent;
@@ -351,7 +365,7 @@ impl SendSide {
     pub(crate) fn next_again(&self, lost: SeqRange) -> Option<NewText> {
         let fin = self.fin.filter(|&fin| self.is_fin_sent() && lost.end.after(fin));
         let text_end = fin.unwrap_or(lost.end);
-        let len = SeqRange { start: lost.start, end: text_end }.len().min(self.mss());
+        let len = SeqRange { start: lost.start, end: text_end }.len().min(self.text_max());
         let range = SeqRange::at(lost.start, len);
         let is_inside = range.end.at_or_before(self.una + self.wnd);
         if lost.is_empty() || !(is_inside || lost.start == self.una) {

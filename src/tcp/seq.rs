@@ -108,6 +108,18 @@ impl SeqRange {
     pub(crate) fn contains(self, seq: SeqNumber) -> bool {
         seq.at_or_after(self.start) && seq.before(self.end)
     }
+
+    /// Whether the two have an octet in common, or no gap between them.
+    pub(crate) fn touches(self, other: Self) -> bool {
+        self.start.at_or_before(other.end) && other.start.at_or_before(self.end)
+    }
+
+    /// From the earlier start to the later end.
+    pub(crate) fn joined(self, other: Self) -> Self {
+        let is_first = self.start.before(other.start);
+        let start = if is_first { self.start } else { other.start };
+        Self { start, end: SeqNumber::max_of(self.end, other.end) }
+    }
 }
 
 /// `start..end`.

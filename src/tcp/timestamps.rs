@@ -5,7 +5,7 @@ use crate::time::{Duration, Instant};
 use crate::wire::tcp_options::Timestamps;
 
 /// Octets that the option takes in each segment, with the two NOPs before it (RFC 7323, app. A).
-pub(crate) const OPTION_LEN: u32 = 12;
+pub(crate) const OPTION_LEN: u8 = 12;
 
 /// How long TS.Recent holds without being set: the 24 days of RFC 7323 §5.5, less than the 24.8 in
 /// which a clock of a millisecond moves by half of its values.

@@ -21,6 +21,7 @@ mod orphans;
 mod path_mtu;
 mod reset;
 mod retransmission;
+mod sack;
 mod socket_options;
 mod tcp_info;
 mod time_wait;
