@@ -46,6 +46,7 @@ fn set(tcp: &mut TcpConfig, flag: &str) -> Option<()> {
         // Not built: they are off, and cannot be switched on.
         "ecn" | "pacing" if !switch(value)? => {}
         "iw" => tcp.initial_window = number(value)?,
+        "min_rto_ms" => tcp.min_rto = milliseconds(value)?,
         "delack_ms" => tcp.ack_delay = milliseconds(value)?,
         _ => return None,
     }
@@ -101,6 +102,7 @@ mod tests {
             "wscale=0",
             "wscale=1",
             "iw=1",
+            "min_rto_ms=1",
             "delack_ms=499",
             "wscale=0,iw=3,delack_ms=10",
         ] {
@@ -135,12 +137,12 @@ mod tests {
 
     #[test]
     fn what_a_flag_says_is_what_tcp_is_told() {
-        let told = tcp("wscale=0,iw=3,delack_ms=7,sack=0,timestamps=1").unwrap();
+        let told = tcp("wscale=0,iw=3,delack_ms=7,min_rto_ms=9,sack=0,timestamps=1").unwrap();
         assert_eq!(
             (told.window_scale, told.initial_window, told.ack_delay),
             (false, 3, Duration::from_millis(7))
         );
-        assert_eq!((told.sack, told.timestamps), (false, true));
+        assert_eq!((told.sack, told.timestamps, told.min_rto), (false, true, Duration::from_millis(9)));
     }
 
     #[test]

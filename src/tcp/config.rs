@@ -16,6 +16,9 @@ pub struct TcpConfig {
     /// Longest time an acknowledgment is held back. 40 ms, as Linux; 500 ms is the limit
     /// (RFC 9293 §3.8.6.3, MUST-40).
     pub ack_delay: Duration,
+    /// Least allowance above the smoothed round-trip time before a segment is sent again: what
+    /// 4·RTTVAR counts as at least. 200 ms, as Linux (`TCP_RTO_MIN`).
+    pub min_rto: Duration,
     /// Whether small segments wait for the ones before them (Nagle, RFC 9293 §3.7.4). On.
     pub nagle: bool,
     /// Whether the window scale option is offered and accepted (RFC 7323 §2). On.
@@ -97,6 +100,7 @@ impl Default for TcpConfig {
             receive_buffer: 256 << 10,
             send_buffer: 256 << 10,
             ack_delay: Duration::from_millis(40),
+            min_rto: Duration::from_millis(200),
             nagle: true,
             window_scale: true,
             sack: true,
@@ -130,6 +134,7 @@ impl TcpConfig {
         }
         let waits = [
             self.ack_delay,
+            self.min_rto,
             self.time_wait,
             self.give_up_after,
             self.connect_timeout,
@@ -205,6 +210,7 @@ mod tests {
     #[test]
     fn no_time_out_is_zero() {
         let bad = Err(ConfigError::BadTimeout);
+        assert_eq!(verdict(|config| config.min_rto = Duration::ZERO), bad);
         assert_eq!(verdict(|config| config.time_wait = Duration::ZERO), bad);
         assert_eq!(verdict(|config| config.give_up_after = Duration::ZERO), bad);
         assert_eq!(verdict(|config| config.connect_timeout = Duration::ZERO), bad);

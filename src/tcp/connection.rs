@@ -141,7 +141,7 @@ impl Connection {
         opened: &Opened,
     ) -> Self {
         let Opened { iss, irs, agreed, window, window_from, offered, timestamps, .. } = *opened;
-        let mut estimator = RttEstimator::default();
+        let mut estimator = RttEstimator::new(config.min_rto);
         if let Some(rtt) = opened.rtt {
             estimator.sample(rtt);
         } else if opened.was_sent_again {

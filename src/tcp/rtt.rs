@@ -2,13 +2,6 @@
 
 use crate::time::Duration;
 
-/// Least allowance above SRTT before a retransmission.
-///
-/// RFC 6298 (2.4) asks for an RTO of at least 1 s (SHOULD). Like Linux (`TCP_RTO_MIN`) we bound
-/// the 4·RTTVAR term instead, by 200 ms: a bound on the sum would fire early on a steady 190 ms
-/// path whose peer delays its ACKs. The clock granularity G of (2.3) is far below this.
-pub(crate) const RTO_SLACK_MIN: Duration = Duration::from_millis(200);
-
 /// Upper bound of the timeout: RFC 6298 (2.5) allows one, no lower than 60 s.
 pub(crate) const RTO_MAX: Duration = Duration::from_mins(2);
 
@@ -20,12 +13,18 @@ pub(crate) const RTO_INITIAL: Duration = Duration::from_secs(1);
 pub(crate) const RTO_AFTER_SYN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Smoothed round-trip time of one path.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct RttEstimator {
     /// `None` until the first sample: there is no "zero means unset".
     smoothed: Option<Smoothed>,
     /// Whether a SYN of this connection timed out; matters until the first sample.
     has_syn_timed_out: bool,
+    /// Least allowance above SRTT before a retransmission.
+    ///
+    /// RFC 6298 (2.4) asks for an RTO of at least 1 s (SHOULD). Like Linux (`TCP_RTO_MIN`) we
+    /// bound the 4·RTTVAR term instead, by 200 ms: a bound on the sum would fire early on a steady
+    /// 190 ms path whose peer delays its ACKs. The clock granularity G of (2.3) is far below this.
+    slack_min_micros: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +34,13 @@ struct Smoothed {
 }
 
 impl RttEstimator {
+    /// Nothing is measured yet; `slack_min` is the least allowance above SRTT
+    /// ([`TcpConfig::min_rto`](super::config::TcpConfig)).
+    pub(crate) fn new(slack_min: Duration) -> Self {
+        let slack_min_micros = u32::try_from(slack_min.as_micros()).unwrap_or(u32::MAX);
+        Self { smoothed: None, has_syn_timed_out: false, slack_min_micros }
+    }
+
     /// Takes in one measurement. Karn's algorithm is the caller's: a sample must come from a
     /// timestamp or from a segment sent once (RFC 6298 §3; RFC 9293 §3.8.1, MUST-18).
     pub(crate) fn sample(&mut self, rtt: Duration) {
@@ -64,7 +70,8 @@ impl RttEstimator {
             None if self.has_syn_timed_out => RTO_AFTER_SYN_TIMEOUT,
             None => RTO_INITIAL,
             Some(Smoothed { srtt, rttvar }) => {
-                (srtt + (rttvar * 4).max(RTO_SLACK_MIN)).min(RTO_MAX)
+                let slack_min = Duration::from_micros(self.slack_min_micros.into());
+                (srtt + (rttvar * 4).max(slack_min)).min(RTO_MAX)
             }
         }
     }
@@ -90,7 +97,7 @@ mod tests {
 
     /// An estimator that has taken in these samples, in milliseconds.
     fn after(samples: &[u64]) -> RttEstimator {
-        let mut estimator = RttEstimator::default();
+        let mut estimator = RttEstimator::new(ms(200));
         for &sample in samples {
             estimator.sample(ms(sample));
         }
@@ -124,6 +131,16 @@ mod tests {
         let estimator = after(&[190; 100]);
         assert!(estimator.rto() >= ms(390), "{:?}", estimator.rto());
         assert_eq!(after(&[0; 100]).rto(), ms(200));
+    }
+
+    #[test]
+    fn the_least_allowance_is_what_it_was_told() {
+        let mut estimator = RttEstimator::new(ms(50));
+        assert_eq!(estimator.rto(), ms(1000));
+        for _ in 0..100 {
+            estimator.sample(ms(10));
+        }
+        assert_eq!(estimator.rto().as_millis(), 60);
     }
 
     #[test]

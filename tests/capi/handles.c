@@ -109,6 +109,8 @@ static void what_cannot_be_is_refused(void)
 	CHECK(stack(1, "colour=red") == NULL);
 	CHECK(stack(1, "congestion=quick") == NULL);
 	CHECK(stack(1, "iw=0") == NULL);
+	CHECK(stack(1, "min_rto_ms=0") == NULL);
+	CHECK(stack(1, "delack_ms=500") == NULL);
 	CHECK(stack(0, "iw=10,") == NULL);
 	CHECK(stack_with(1, NULL, 1, 0) == NULL);
 }
