@@ -142,7 +142,10 @@ mod tests {
             (told.window_scale, told.initial_window, told.ack_delay),
             (false, 3, Duration::from_millis(7))
         );
-        assert_eq!((told.sack, told.timestamps, told.min_rto), (false, true, Duration::from_millis(9)));
+        assert_eq!(
+            (told.sack, told.timestamps, told.min_rto),
+            (false, true, Duration::from_millis(9))
+        );
     }
 
     #[test]

@@ -41,6 +41,11 @@ impl Host {
         self.now
     }
 
+    /// The time that the last call brought.
+    pub(super) fn now(&self) -> Instant {
+        self.now
+    }
+
     /// Runs every timer that is due.
     pub(super) fn poll(&mut self, micros: u64) {
         let now = self.at(micros);
@@ -57,7 +62,7 @@ impl Host {
         while let Some(packet) = self.stack.transmit(now, &mut ()) {
             self.departed.push_back(packet);
         }
-        let due = self.stack.next_timeout()?.max(now);
+        let due = self.stack.next_timeout_exact()?.max(now);
         Some(due.as_nanos().div_ceil(NANOS))
     }
 

@@ -83,9 +83,9 @@ impl Host {
                     .user_timeout
                     .map_or(0, |time| c_int::try_from(time.as_millis()).unwrap_or(c_int::MAX)),
             ),
-            Opt::MaxSegment => Value::Int(match self.stack.info(entry.id) {
-                Ok(info) => c_int::try_from(info.send_mss).unwrap_or(c_int::MAX),
-                Err(_) => options.max_segment.unwrap_or(MSS_DEFAULT).into(),
+            Opt::MaxSegment => Value::Int(match self.stack.info(entry.id)?.send_mss {
+                0 => options.max_segment.unwrap_or(MSS_DEFAULT).into(),
+                mss => c_int::try_from(mss).unwrap_or(c_int::MAX),
             }),
             Opt::Congestion => {
                 let mut name = options.congestion.name().as_bytes().to_vec();

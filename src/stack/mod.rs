@@ -300,6 +300,23 @@ impl Stack {
         self.loopback.due().or_else(|| self.deadlines.next())
     }
 
+    /// As [`next_timeout`](Self::next_timeout), but no deadline that has been put off or given up
+    /// is named: it is looked up now what would else be found out when that time has come.
+    pub fn next_timeout_exact(&mut self) -> Option<Instant> {
+        loop {
+            let at = self.next_timeout()?;
+            if self.loopback.due().is_some() {
+                return Some(at);
+            }
+            let Some(id) = self.deadlines.expire(at) else { continue };
+            let Some(due) = self.flows.get(id).and_then(FlowEntry::deadline) else { continue };
+            self.deadlines.arm(id, due);
+            if due <= at {
+                return Some(at);
+            }
+        }
+    }
+
     /// Runs what is due at `now`.
     pub fn on_timeout(&mut self, now: Instant, observer: &mut dyn Observer) {
         while let Some(id) = self.deadlines.expire(now) {

@@ -94,6 +94,8 @@ struct segment {
 	const char *text;
 	/* Of segments that were sent: */
 	char octets[2000];
+	unsigned char options[40];
+	int options_len;
 };
 
 /* The stack 10.0.0.1 at `port`, and the peer 10.0.0.2 at port 80. */
@@ -114,6 +116,9 @@ void give_segment(struct peer *, const struct segment *);
 /* A stack whose SYN has left, and one that is connected. */
 void peer_connecting(struct peer *);
 void peer_connected(struct peer *);
+void peer_connected_with(struct peer *, const char *flags);
+/* Whether the segment has an option of this kind. */
+int has_option(const struct segment *, int kind);
 void peer_close(struct peer *);
 
 #endif

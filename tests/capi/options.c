@@ -352,6 +352,14 @@ static void tcp_info_has_linux_s_layout(void)
 	EQUAL(info.tcpi_snd_ssthresh, 0x7fffffff);
 	CHECK(info.tcpi_rto >= 200000 && info.tcpi_rto <= 1000000);
 	CHECK(info.tcpi_snd_wscale > 0 && info.tcpi_rcv_wscale > 0);
+	EQUAL(info.tcpi_options, TCPI_OPT_TIMESTAMPS | TCPI_OPT_SACK | TCPI_OPT_WSCALE);
+	EQUAL(info.tcpi_advmss, 1460);
+	EQUAL(info.tcpi_pmtu, 1500);
+	EQUAL(info.tcpi_bytes_sent, 64);
+	EQUAL(info.tcpi_bytes_acked, 0);
+	EQUAL(info.tcpi_data_segs_out, 1);
+	EQUAL(info.tcpi_notsent_bytes, 0);
+	EQUAL(info.tcpi_last_ack_recv, 100); /* connect_pair lets so many milliseconds pass. */
 	/* So much as there is room for, and not an octet more. */
 	memset(guard, 0x55, sizeof guard);
 	len = 9;
@@ -367,6 +375,13 @@ static void tcp_info_has_linux_s_layout(void)
 	EQUAL(wharf_getopt(p.a, a, WHARF_TCP_INFO, &info, &len), 0);
 	EQUAL(info.tcpi_unacked, 0);
 	CHECK(info.tcpi_total_retrans >= 2);
+	EQUAL(info.tcpi_bytes_acked, 64);
+	EQUAL(info.tcpi_bytes_retrans, info.tcpi_bytes_sent - 64);
+	EQUAL(info.tcpi_lost, 0);
+	EQUAL(wharf_getopt(p.b, b, WHARF_TCP_INFO, &info, &len), 0);
+	EQUAL(info.tcpi_bytes_received, 64);
+	EQUAL(info.tcpi_rcv_mss, 64);
+	EQUAL(info.tcpi_data_segs_out, 0);
 	pair_close(&p);
 }
 
@@ -382,6 +397,8 @@ static void tcp_info_is_there_without_a_connection(void)
 	h = listener(w, 1, 80, 5);
 	EQUAL(wharf_getopt(w, h, WHARF_TCP_INFO, &info, &len), 0);
 	EQUAL(info.tcpi_state, 10);
+	EQUAL(info.tcpi_unacked, 0);
+	EQUAL(info.tcpi_sacked, 5);
 	wharf_free(w);
 }
 

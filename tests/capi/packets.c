@@ -99,6 +99,51 @@ static void time_ends_without_a_wrap(void)
 	wharf_free(w);
 }
 
+static void flags_reach_the_wire(void)
+{
+	static const struct { const char *flags; int scale, sack, timestamps; } cases[] = {
+		{ NULL, 1, 1, 1 },
+		{ "", 1, 1, 1 },
+		{ "wscale=0", 0, 1, 1 },
+		{ "sack=0,timestamps=1", 1, 0, 1 },
+		{ "timestamps=0,ecn=0,pacing=0", 1, 1, 0 },
+		{ "wscale=0,sack=0,timestamps=0", 0, 0, 0 },
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct peer p = { .w = stack(1, cases[i].flags) };
+		struct wharf_addr to = address(2, 80);
+		struct segment s;
+
+		p.handle = wharf_socket(p.w, 4, WHARF_TCP);
+		EQUAL(wharf_connect(p.w, 0, p.handle, &to), -EINPROGRESS);
+		CHECK(next_segment(&p, &s));
+		CHECK(has_option(&s, 2));
+		EQUAL(has_option(&s, 3), cases[i].scale);
+		EQUAL(has_option(&s, 4), cases[i].sack);
+		EQUAL(has_option(&s, 8), cases[i].timestamps);
+		peer_close(&p);
+	}
+}
+
+static void times_and_the_initial_window_are_what_the_flags_say(void)
+{
+	static char octets[20000];
+	struct peer p;
+
+	peer_connected_with(&p, "min_rto_ms=50,iw=3,delack_ms=7");
+	give(&p, ACK | PSH, p.theirs, p.ours, 65535, "ab");
+	EQUAL(drain(&p), 0);
+	EQUAL(wharf_deadline(p.w, p.now), p.now + 7 * MS);
+	CHECK(wharf_send(p.w, p.now, p.handle, octets, sizeof octets, 0, NULL) > 0);
+	EQUAL(drain(&p), 3);
+	EQUAL(wharf_deadline(p.w, p.now), p.now + 50 * MS);
+	p.now += 50 * MS;
+	wharf_poll(p.w, p.now);
+	EQUAL(drain(&p), 1);
+	peer_close(&p);
+}
+
 static void nonsense_from_the_wire_is_dropped(void)
 {
 	struct peer p;
@@ -184,6 +229,8 @@ const struct test packet_tests[] = {
 	TEST(a_deadline_is_kept_to_the_microsecond),
 	TEST(a_clock_that_goes_back_is_held),
 	TEST(time_ends_without_a_wrap),
+	TEST(flags_reach_the_wire),
+	TEST(times_and_the_initial_window_are_what_the_flags_say),
 	TEST(nonsense_from_the_wire_is_dropped),
 	TEST(equal_inputs_give_equal_packets_and_another_seed_gives_others),
 	{ NULL, NULL },

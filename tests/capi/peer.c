@@ -94,6 +94,8 @@ int next_segment(struct peer *p, struct segment *s)
 	s->window = (int)get16(tcp + 14);
 	s->urgent = (int)get16(tcp + 18);
 	s->len = (int)len - 20 - offset;
+	s->options_len = offset - 20;
+	memcpy(s->options, tcp + 20, (size_t)s->options_len);
 	memcpy(s->octets, tcp + offset, (size_t)s->len);
 	return 1;
 }
@@ -108,13 +110,13 @@ int drain(struct peer *p)
 	return count;
 }
 
-void peer_connecting(struct peer *p)
+static void connecting_with(struct peer *p, const char *flags)
 {
 	struct wharf_addr to = address(2, 80);
 	struct segment syn;
 
 	memset(p, 0, sizeof *p);
-	p->w = stack(1, "wscale=0,timestamps=0,sack=0");
+	p->w = stack(1, flags);
 	p->now = SECOND;
 	p->handle = wharf_socket(p->w, 4, WHARF_TCP);
 	if (wharf_connect(p->w, p->now, p->handle, &to) != -EINPROGRESS)
@@ -126,13 +128,33 @@ void peer_connecting(struct peer *p)
 	p->theirs = 0xfffffff0u; /* The peer's numbers wrap soon. */
 }
 
-void peer_connected(struct peer *p)
+void peer_connecting(struct peer *p)
 {
-	peer_connecting(p);
+	connecting_with(p, "wscale=0,timestamps=0,sack=0");
+}
+
+void peer_connected_with(struct peer *p, const char *flags)
+{
+	connecting_with(p, flags);
 	give(p, SYN | ACK, p->theirs, p->ours, 20000, NULL);
 	p->theirs++;
 	if (drain(p) != 1)
 		abort();
+}
+
+void peer_connected(struct peer *p)
+{
+	peer_connected_with(p, "wscale=0,timestamps=0,sack=0");
+}
+
+int has_option(const struct segment *s, int kind)
+{
+	for (int at = 0; at < s->options_len && s->options[at];) {
+		if (s->options[at] == kind)
+			return 1;
+		at += s->options[at] == 1 ? 1 : s->options[at + 1];
+	}
+	return 0;
 }
 
 void peer_close(struct peer *p)

@@ -147,7 +147,6 @@ impl<C> Listener<C> {
     }
 
     /// Those that wait, the oldest first.
-    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn waiting(&self) -> impl Iterator<Item = &C> {
         self.ready.iter()
     }
