@@ -47,6 +47,10 @@ pub struct SocketOptions {
     /// A listener takes connections to addresses that are not ours; needs
     /// [`InterfaceConfig::any_destination`](crate::InterfaceConfig). Off.
     pub any_destination: bool,
+    /// SO_OOBINLINE: urgent octets are read like all others, as RFC 6093 §6 recommends; else
+    /// [`Stack::read_urgent`](crate::Stack::read_urgent) reads the one before the urgent pointer.
+    /// On, unlike Linux.
+    pub oob_inline: bool,
     /// IP_RECVERR: what routers say of an open connection is a pending error at once, although the
     /// connection goes on (RFC 9293 §3.9.1.8, SHLD-20). Off.
     pub receive_errors: bool,
@@ -128,6 +132,7 @@ impl Default for SocketOptions {
             reuse_address: false,
             broadcast: false,
             any_destination: false,
+            oob_inline: true,
             receive_errors: false,
             keepalive: false,
             keepalive_idle: Duration::from_hours(2),

@@ -21,8 +21,18 @@ impl Interest {
     pub(crate) const WRITE: Self =
         Self(Readiness::WRITABLE.with(Readiness::WRITE_CLOSED).with(Readiness::ERROR));
     /// Whatever comes first.
-    #[cfg(any(test, feature = "tokio"))]
+    #[cfg(test)]
     pub(crate) const BOTH: Self = Self(Self::READ.0.with(Self::WRITE.0));
+    /// Urgent data, or no use in waiting for any.
+    #[cfg(feature = "tokio")]
+    pub(crate) const PRIORITY: Self =
+        Self(Readiness::PRIORITY.with(Readiness::READ_CLOSED).with(Readiness::ERROR));
+
+    /// Whatever comes first of both.
+    #[cfg(feature = "tokio")]
+    pub(crate) const fn or(self, other: Self) -> Self {
+        Self(self.0.with(other.0))
+    }
 
     /// Whether `readiness` ends this wait.
     pub(crate) const fn is_met(self, readiness: Readiness) -> bool {

@@ -35,9 +35,20 @@ pub(super) struct Flow {
     /// Octets that the application has written and read.
     pub(super) written: u32,
     pub(super) read: u32,
+    /// Positions of octets that were read out of the stream, before `read` has come there.
+    pub(super) taken_out: Vec<u32>,
     /// The last packet of each side, for ICMP errors to quote.
     last_arrived: Vec<u8>,
     last_left: Vec<u8>,
+}
+
+impl Flow {
+    /// Both ends have new initial sequence numbers; the peer's is `iss`.
+    pub(super) fn begin_again(&mut self, iss: u32) {
+        self.bases = Bases { ours: 0, peers: iss, our_clock: 0 };
+        (self.is_base_known, self.written, self.read) = (false, 0, 0);
+        self.taken_out.clear();
+    }
 }
 
 /// A packet that has left.
@@ -136,6 +147,7 @@ impl Player {
             socket: None,
             written: 0,
             read: 0,
+            taken_out: Vec::new(),
             last_arrived: Vec::new(),
             last_left: Vec::new(),
         })

@@ -2,15 +2,15 @@
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
-use super::notation::{Bases, Sender, stream};
+use super::notation::{Sender, stream};
 use super::player::Player;
 use super::statement::{Call, Expectation, Outcome};
 use super::{script_info, script_options};
 use crate::error::SocketError;
 use crate::observe::{DropReason, TcpState};
 use crate::options::SocketOptions;
-use crate::stack::{Readiness, SocketId};
-use crate::time::Duration;
+use crate::stack::{Readiness, SocketId, Stack};
+use crate::time::{Duration, Instant};
 
 /// The Linux name of an error.
 pub fn error_name(error: SocketError) -> &'static str {
@@ -87,7 +87,12 @@ impl Player {
                 flow.peer = from.unwrap_or(flow.peer);
                 self.accept(label, wanted)
             }
-            Call::Write { len, more, wanted } => self.write(label, *len, *more, wanted),
+            Call::Write { len, more, wanted } => {
+                let write = if *more { Stack::write_more } else { Stack::write };
+                self.write(label, *len, wanted, write)
+            }
+            Call::WriteUrgent(len, wanted) => self.write(label, *len, wanted, Stack::write_urgent),
+            Call::ReadUrgent(place, wanted) => self.read_urgent(label, *place, wanted),
             Call::Read(len, wanted) => self.read(label, *len, wanted),
             Call::Shutdown(how) => {
                 let socket = self.socket(label)?;
@@ -109,9 +114,7 @@ impl Player {
                 self.set(socket, option, value, wanted)
             }
             Call::Incarnation(iss) => {
-                let flow = self.flow(label);
-                flow.bases = Bases { ours: 0, peers: *iss, our_clock: 0 };
-                (flow.is_base_known, flow.written, flow.read) = (false, 0, 0);
+                self.flow(label).begin_again(*iss);
                 Ok(())
             }
             Call::UdpBind(port) => {
@@ -120,12 +123,7 @@ impl Player {
                 let addr = self.own(*port);
                 must("bind", self.stack.bind(socket, addr))
             }
-            Call::UdpSend(len, wanted) => {
-                let (socket, peer) = (self.socket(label)?, self.peer(label));
-                let octets = stream(Sender::Stack, 0, *len);
-                let sent = self.stack.send_to(now, socket, &octets, Some(peer));
-                compare(wanted, &outcome_of(sent.map(Some)))
-            }
+            Call::UdpSend(len, wanted) => self.udp_send(label, *len, wanted),
             Call::UdpRecv(wanted) => self.udp_recv(label, wanted),
         }
     }
@@ -213,16 +211,12 @@ impl Player {
         &mut self,
         label: &str,
         len: usize,
-        more: bool,
         wanted: &Outcome,
+        write: fn(&mut Stack, Instant, SocketId, &[u8]) -> Result<usize, SocketError>,
     ) -> Result<(), String> {
         let socket = self.socket(label)?;
         let octets = stream(Sender::Stack, self.flow(label).written, len);
-        let result = if more {
-            self.stack.write_more(self.now, socket, &octets)
-        } else {
-            self.stack.write(self.now, socket, &octets)
-        };
+        let result = write(&mut self.stack, self.now, socket, &octets);
         if let Ok(taken) = result {
             self.flow(label).written += u32::try_from(taken).map_err(|error| error.to_string())?;
         }
@@ -237,11 +231,30 @@ impl Player {
         let taken = result.unwrap_or(0);
         let sender = self.sender_to(label);
         let flow = self.flow(label);
+        if taken > 0 && flow.taken_out.first() == Some(&flow.read) {
+            flow.taken_out.remove(0);
+            flow.read += 1;
+        }
         if buffer.get(..taken) != Some(&stream(sender, flow.read, taken)[..]) {
             return Err("the octets that were read are not the ones that the peer sent".into());
         }
         flow.read += u32::try_from(taken).map_err(|error| error.to_string())?;
         Ok(())
+    }
+
+    fn read_urgent(&mut self, label: &str, place: u32, wanted: &Outcome) -> Result<(), String> {
+        let socket = self.socket(label)?;
+        let mut octet = [0];
+        let result = self.stack.read_urgent(socket, &mut octet);
+        compare(wanted, &outcome_of(result.map(Some)))?;
+        if result != Ok(1) {
+            return Ok(());
+        }
+        let position = place.wrapping_sub(1); // The SYN stands at 0.
+        let sender = self.sender_to(label);
+        let flow = self.flow(label);
+        flow.taken_out.push(position);
+        is_equal(&stream(sender, position, 1)[0], &octet[0])
     }
 
     /// Who has written what this connection reads: over the loopback it is the stack itself.
@@ -261,6 +274,13 @@ impl Player {
         script_options::change(&mut options, option, value)?;
         let result = self.stack.set_options(socket, options);
         compare(wanted, &outcome_of(result.map(|()| None)))
+    }
+
+    fn udp_send(&mut self, label: &str, len: usize, wanted: &Outcome) -> Result<(), String> {
+        let (socket, peer) = (self.socket(label)?, self.peer(label));
+        let octets = stream(Sender::Stack, 0, len);
+        let sent = self.stack.send_to(self.now, socket, &octets, Some(peer));
+        compare(wanted, &outcome_of(sent.map(Some)))
     }
 
     fn udp_recv(&mut self, label: &str, wanted: &Outcome) -> Result<(), String> {
@@ -298,12 +318,16 @@ impl Player {
             Expectation::Ready { what, is_so } => {
                 let socket = self.socket(label)?;
                 let readiness = self.stack.readiness(socket);
+                if what == "at_mark" {
+                    return is_equal(is_so, &must("at_mark", self.stack.at_mark(socket))?);
+                }
                 let bit = match what.as_str() {
                     "readable" => Readiness::READABLE,
                     "writable" => Readiness::WRITABLE,
                     "read_closed" => Readiness::READ_CLOSED,
                     "write_closed" => Readiness::WRITE_CLOSED,
                     "error" => Readiness::ERROR,
+                    "priority" => Readiness::PRIORITY,
                     _ => return Err(format!("`{what}` is no readiness")),
                 };
                 is_equal(is_so, &readiness.contains(bit))

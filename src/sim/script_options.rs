@@ -19,6 +19,7 @@ pub(super) fn change(options: &mut SocketOptions, name: &str, value: &str) -> Re
         "linger" => options.linger = maybe(value, seconds)?,
         "receive_buffer" => options.receive_buffer = read(value)?,
         "send_buffer" => options.send_buffer = read(value)?,
+        "oob_inline" => options.oob_inline = switch(value)?,
         "keepalive" => options.keepalive = switch(value)?,
         "keepalive_idle" => options.keepalive_idle = seconds(value)?,
         "keepalive_interval" => options.keepalive_interval = seconds(value)?,

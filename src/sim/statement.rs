@@ -117,6 +117,11 @@ pub(super) enum Call {
     Write { len: usize, more: bool, wanted: Outcome },
     /// `read N [gives M | error NAME]`, `read eof`, `read error NAME`
     Read(usize, Outcome),
+    /// `write_urgent N [takes M | error NAME]`
+    WriteUrgent(usize, Outcome),
+    /// `read_urgent POSITION`: the octet that stands there in the peer's stream, out of it; `read`
+    /// goes on behind it. `read_urgent error NAME`, `read_urgent none`.
+    ReadUrgent(u32, Outcome),
     /// `shutdown read|write|both`
     Shutdown(crate::stack::Shutdown),
     /// `close`
@@ -144,7 +149,7 @@ pub(super) enum Expectation {
     State(String),
     /// `expect connections N`
     Connections(usize),
-    /// `expect readable|writable|read_closed|error [not]`
+    /// `expect [not] readable|writable|read_closed|error|priority|at_mark`
     Ready { what: String, is_so: bool },
     /// `expect pending NAME`: SO_ERROR, which is cleared; `none` for no error.
     Pending(String),
@@ -366,6 +371,7 @@ fn parse_call(text: &str) -> Result<Action, String> {
             let len = number(Some(len))?;
             Call::Read(len, parse_outcome(rest, Outcome::Octets(len))?)
         }
+        ["write_urgent" | "read_urgent", ..] => parse_urgent_call(&words)?,
         ["shutdown", "read"] => Call::Shutdown(Shutdown::Read),
         ["shutdown", "write"] => Call::Shutdown(Shutdown::Write),
         ["shutdown", "both"] => Call::Shutdown(Shutdown::Both),
@@ -401,6 +407,19 @@ fn parse_info(what: &str, value: &str, is_listener: bool) -> Result<Expectation,
 fn parse_write(len: &str, rest: &[&str], more: bool) -> Result<Call, String> {
     let len = number(Some(len))?;
     Ok(Call::Write { len, more, wanted: parse_outcome(rest, Outcome::Octets(len))? })
+}
+
+fn parse_urgent_call(words: &[&str]) -> Result<Call, String> {
+    Ok(match *words {
+        ["write_urgent", len, ref rest @ ..] => {
+            let len = number(Some(len))?;
+            Call::WriteUrgent(len, parse_outcome(rest, Outcome::Octets(len))?)
+        }
+        ["read_urgent", "none"] => Call::ReadUrgent(0, Outcome::Octets(0)),
+        ["read_urgent", "error", name] => Call::ReadUrgent(0, Outcome::Error(name.to_owned())),
+        ["read_urgent", place] => Call::ReadUrgent(number(Some(place))?, Outcome::Octets(1)),
+        _ => return Err(format!("`{}` is no call about urgent data", words.join(" "))),
+    })
 }
 
 fn parse_outcome(words: &[&str], usual: Outcome) -> Result<Outcome, String> {
@@ -480,6 +499,10 @@ mod tests {
             "+0 write 10 takes 5",
             "+0 read 10 gives 5",
             "+0 read eof",
+            "+0 write_urgent 10 takes 5",
+            "+0 read_urgent 7",
+            "+0 read_urgent error EINVAL",
+            "+0 expect not at_mark",
             "+0 read error ECONNRESET",
             "+0 expect state TIME-WAIT",
             "+0 expect not writable",
@@ -497,6 +520,7 @@ mod tests {
             "+x accept",
             "+0 accept twice",
             "+0 write",
+            "+0 write_urgent",
             "+0 udp",
             "+0 < icmp rubbish",
             "+0 < S 0:0(0) sideways",

@@ -212,7 +212,8 @@ impl SocketCore {
             match stack.read(now, self.id, buffer) {
                 Ok(len) => {
                     total += len;
-                    if len < buffer.len() {
+                    // A read stops at the mark of urgent data, however many buffers it has.
+                    if len < buffer.len() || stack.at_mark(self.id) == Ok(true) {
                         break;
                     }
                 }

@@ -9,6 +9,7 @@ mod core;
 mod tcp_options;
 #[cfg(feature = "tokio")]
 pub(crate) mod tokio;
+mod urgent;
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};

@@ -8,7 +8,7 @@ use super::lists::FlowList;
 use super::socket::{Kind, Socket};
 use super::{Instant, Owner, Readiness, Shutdown, SocketId, Stack};
 use crate::error::SocketError;
-use crate::tcp::{Connection, Listener, ReceiveBuffer};
+use crate::tcp::{Connection, Listener, Unread};
 use crate::time::Duration;
 use crate::wire::Endpoint;
 
@@ -207,7 +207,8 @@ impl Stack {
         }
     }
 
-    /// read(2): RECEIVE. `Ok(0)` is the end of the file, or an empty buffer.
+    /// read(2): RECEIVE. `Ok(0)` is the end of the file, or an empty buffer. A read stops at the
+    /// mark of urgent data (see [`at_mark`](Self::at_mark)).
     ///
     /// What came before a FIN or an RST can be read; then an error comes, once; then the end.
     ///
@@ -220,7 +221,7 @@ impl Stack {
         id: SocketId,
         buffer: &mut [u8],
     ) -> Result<usize, SocketError> {
-        self.read_with(id, buffer, Connection::read, ReceiveBuffer::read)
+        self.read_with(id, buffer, Connection::read, Unread::read)
     }
 
     /// recv(2) with MSG_PEEK: as [`read`](Self::read), and the octets stay.
@@ -242,7 +243,7 @@ impl Stack {
         id: SocketId,
         buffer: &mut [u8],
         read: impl Fn(&mut Connection, &mut [u8]) -> usize,
-        read_rest: impl Fn(&mut ReceiveBuffer, &mut [u8]) -> usize,
+        read_rest: impl Fn(&mut Unread, &mut [u8]) -> usize,
     ) -> Result<usize, SocketError> {
         let socket = self.sockets.get_mut(id).ok_or(SocketError::BadHandle)?;
         if buffer.is_empty() {
@@ -255,11 +256,13 @@ impl Stack {
                 let entry = self.flows.get_mut(flow).ok_or(SocketError::BadHandle)?;
                 let open = entry.connection_mut().ok_or(SocketError::BadHandle)?;
                 let octets = read(open, buffer);
-                if octets > 0 {
+                let is_end = is_read_shut || open.is_finished();
+                if octets > 0 || entry.allocated() != entry.charged {
                     self.touch_flow(flow); // A window update may be due.
+                }
+                if octets > 0 {
                     return Ok(octets);
                 }
-                let is_end = is_read_shut || open.is_finished();
                 self.error_or(id, if is_end { Ok(0) } else { Err(SocketError::WouldBlock) })
             }
             Kind::Ended(ended) => {
@@ -303,7 +306,7 @@ impl Stack {
         id: SocketId,
         octets: &[u8],
     ) -> Result<usize, SocketError> {
-        self.write_with(id, octets, false)
+        self.write_with(id, octets, |open, octets| open.write(octets, false))
     }
 
     /// send(2) with MSG_MORE: as [`write`](Self::write), and a segment that is not full waits for
@@ -318,21 +321,22 @@ impl Stack {
         id: SocketId,
         octets: &[u8],
     ) -> Result<usize, SocketError> {
-        self.write_with(id, octets, true)
+        self.write_with(id, octets, |open, octets| open.write(octets, true))
     }
 
-    fn write_with(
+    /// A call that writes by `write`, which says how many octets were taken.
+    pub(super) fn write_with(
         &mut self,
         id: SocketId,
         octets: &[u8],
-        more: bool,
+        write: impl Fn(&mut Connection, &[u8]) -> Option<usize>,
     ) -> Result<usize, SocketError> {
         self.error_or(id, Ok(0))?;
         match self.socket(id)?.kind {
             Kind::Connected(flow) => {
                 let entry = self.flows.get_mut(flow).ok_or(SocketError::BadHandle)?;
                 let open = entry.connection_mut().ok_or(SocketError::BadHandle)?;
-                let written = open.write(octets, more).ok_or(SocketError::BrokenPipe)?;
+                let written = write(open, octets).ok_or(SocketError::BrokenPipe)?;
                 if written == 0 && !octets.is_empty() {
                     return Err(SocketError::WouldBlock);
                 }
@@ -440,8 +444,10 @@ impl Stack {
                 let open = self.flows.get(*flow).and_then(|entry| entry.connection());
                 open.map_or(ready, |open| ready.with(readiness_of(open, socket)))
             }
-            Kind::Ended(_) => {
-                ready.with(both).with(Readiness::READ_CLOSED).with(Readiness::WRITE_CLOSED)
+            Kind::Ended(ended) => {
+                let closed = Readiness::READ_CLOSED.with(Readiness::WRITE_CLOSED);
+                let ready = ready.with(both).with(closed);
+                ready.and(Readiness::PRIORITY, ended.unread.is_priority())
             }
             Kind::Udp(udp) => self.udp_readiness(*udp, ready),
             Kind::Echo(echo) => {
@@ -507,6 +513,7 @@ fn readiness_of(open: &Connection, socket: &Socket) -> Readiness {
     let is_end = open.is_finished() || socket.is_read_shut;
     let ready = Readiness::default()
         .and(Readiness::READABLE, is_end || open.readable() > 0)
+        .and(Readiness::PRIORITY, open.is_priority())
         .and(Readiness::READ_CLOSED, is_end);
     match open.writable() {
         None => ready.with(Readiness::WRITABLE).with(Readiness::WRITE_CLOSED),

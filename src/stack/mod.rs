@@ -22,6 +22,7 @@ mod ready;
 mod segments;
 mod socket;
 mod status;
+mod urgent;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -282,7 +283,7 @@ impl Stack {
             ack: plan.ack.0,
             flags: plan.flags,
             window: plan.window,
-            urgent: 0,
+            urgent: plan.urgent,
         };
         let text_len = plan.payload.iter().map(bytes::Bytes::len).sum::<usize>();
         let len = TcpHeader::LEN + plan.options.len() + text_len;

@@ -106,7 +106,7 @@ impl Stack {
         self.touch_flow(id);
         self.touch_socket(socket_id);
         let rest = segment.without_syn();
-        if rest.len() == 0 && rest.ack.is_some() {
+        if rest.len() == 0 && rest.ack.is_some() && rest.urgent.is_none() {
             return Ok(()); // The SYN's ACK and window are what the connection started from.
         }
         self.receive_for_flow(now, id, rest, observer)

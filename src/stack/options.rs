@@ -45,7 +45,11 @@ impl Stack {
                 Ok(())
             }
             Kind::Udp(udp) => self.set_udp_options(udp, &options),
-            Kind::Fresh | Kind::Ended(_) | Kind::Echo(_) => Ok(()),
+            Kind::Ended(ref mut ended) => {
+                ended.unread.set_oob_inline(options.oob_inline);
+                Ok(())
+            }
+            Kind::Fresh | Kind::Echo(_) => Ok(()),
         }
     }
 }

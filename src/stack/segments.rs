@@ -272,7 +272,7 @@ impl Stack {
         if outcome.is_silent {
             observer.on_event(now, &Event::PeerSilent { flow });
         }
-        if (outcome.readable || outcome.writable || outcome.end.is_some())
+        if (outcome.readable || outcome.writable || outcome.urgent || outcome.end.is_some())
             && let Owner::Socket(socket) = owner
         {
             if outcome.writable {

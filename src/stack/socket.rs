@@ -10,7 +10,7 @@ use crate::collections::new_key_type;
 use crate::error::SocketError;
 use crate::observe::TcpState;
 use crate::options::SocketOptions;
-use crate::tcp::{ReceiveBuffer, TcpInfo};
+use crate::tcp::{TcpInfo, Unread};
 use crate::udp::UdpId;
 use crate::wire::Endpoint;
 
@@ -36,6 +36,9 @@ impl Readiness {
     pub const WRITE_CLOSED: Self = Self(8);
     /// An error waits to be taken.
     pub const ERROR: Self = Self(16);
+    /// Urgent data was announced, or announced to go further, since the last read, or its octet has
+    /// arrived and has not been read (RFC 9293 §3.8.5, MUST-32).
+    pub const PRIORITY: Self = Self(32);
 
     /// Whether all of `other` hold.
     pub const fn contains(self, other: Self) -> bool {
@@ -144,7 +147,7 @@ pub(super) struct Ended {
     /// What was known of the connection at its end.
     pub(super) info: TcpInfo,
     /// Octets that came before the end and have not been read.
-    pub(super) unread: ReceiveBuffer,
+    pub(super) unread: Unread,
     /// Whether the peer's FIN had been reached: then no error is the reader's.
     pub(super) is_finished: bool,
 }

@@ -10,7 +10,6 @@ use super::negotiated::Negotiated;
 use super::persist::{Persist, Stuck};
 use super::pmtu::{Path, PathLimit};
 use super::receive::ReceiveSide;
-use super::receive_buffer::ReceiveBuffer;
 use super::recovery::{Outstanding, Recovery};
 use super::rtt::RttEstimator;
 use super::segment::SegmentPlan;
@@ -20,6 +19,8 @@ use super::state::State;
 use super::statistics::Statistics;
 use super::time_wait::TimeWait;
 use super::timestamps::Timestamping;
+use super::unread::Unread;
+use super::urgent::{OutOfLine, Urgent};
 use crate::observe::{DropReason, SendReason, TcpState};
 use crate::options::{CongestionAlgorithm, SocketOptions};
 use crate::time::{Duration, Instant};
@@ -41,6 +42,8 @@ pub(crate) struct Connection {
     pub(super) receive: ReceiveSide,
     /// TS.Recent and our own clock; `None` unless both SYNs had timestamps.
     pub(super) timestamps: Option<Timestamping>,
+    /// SND.UP and RCV.UP.
+    pub(super) urgent: Urgent,
     /// Whether an acknowledgment is owed, and how long it may wait.
     pub(super) acks: AckScheduler,
     /// SRTT and RTTVAR.
@@ -120,6 +123,8 @@ pub(crate) struct Outcome {
     pub(crate) readable: bool,
     /// There is more room to write.
     pub(crate) writable: bool,
+    /// There is urgent data, or more of it than before.
+    pub(crate) urgent: bool,
     /// Duplicate acknowledgments told of a loss.
     pub(crate) fast_retransmit: bool,
     /// The retransmission timer ran out.
@@ -162,6 +167,7 @@ impl Connection {
             send,
             receive: ReceiveSide::new(irs, agreed, offered, receive_buffer),
             timestamps,
+            urgent: Urgent::new(options.oob_inline),
             acks,
             rtt: estimator,
             recovery: Recovery::new(iss + 1),
@@ -193,9 +199,22 @@ impl Connection {
         usize::try_from(self.send.write(octets)).ok()
     }
 
-    /// RECEIVE: copies octets out; 0 when there are none.
+    /// SEND with the URGENT flag (RFC 9293 §3.10.2): as [`write`](Self::write), and what is taken
+    /// is urgent, as is all that stands before it.
+    pub(crate) fn write_urgent(&mut self, octets: &[u8]) -> Option<usize> {
+        let written = self.write(octets, false)?;
+        if written > 0 {
+            self.urgent.on_written(self.send.una() + self.send.queued());
+        }
+        Some(written)
+    }
+
+    /// RECEIVE: copies octets out, up to the mark of urgent data; 0 when there are none.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> usize {
-        let octets = self.receive.read(buffer);
+        let cut = self.urgent.cut(self.receive.readable());
+        self.receive.pass_over(cut.skip());
+        let octets = self.receive.read(cut.limit(buffer));
+        self.urgent.on_read(cut.skip() + octets);
         if self.receive.is_update_due() {
             self.acks.owe_now();
         }
@@ -204,7 +223,23 @@ impl Connection {
 
     /// Copies octets and leaves them to be read.
     pub(crate) fn peek(&self, buffer: &mut [u8]) -> usize {
-        self.receive.peek(buffer)
+        let cut = self.urgent.cut(self.receive.readable());
+        self.receive.peek(cut.skip(), cut.limit(buffer))
+    }
+
+    /// The urgent octet that stands out of the stream; `is_peek`: it stays.
+    pub(crate) fn take_urgent(&mut self, is_peek: bool) -> OutOfLine {
+        self.urgent.take(is_peek)
+    }
+
+    /// Octets to read before the mark of urgent data; `None` without any.
+    pub(crate) fn urgent_ahead(&self) -> Option<u32> {
+        self.urgent.ahead()
+    }
+
+    /// Whether urgent data waits to be looked at.
+    pub(crate) fn is_priority(&self) -> bool {
+        self.urgent.is_priority()
     }
 
     /// CLOSE of RFC 9293 §3.10.4: nothing more will be written; what has been is sent, then our
@@ -283,12 +318,13 @@ impl Connection {
             self.acks.owe_now();
         }
         self.acks.set_quick(options.quick_ack);
+        self.urgent.set_inline(options.oob_inline);
         self.options = options;
     }
 
-    /// Octets that `read` would give.
+    /// Octets that `read` would give; those behind the mark of urgent data to a second one.
     pub(crate) fn readable(&self) -> u32 {
-        self.receive.readable()
+        self.urgent.readable(self.receive.readable())
     }
 
     /// Whether the peer's FIN has been reached, so that nothing more will become readable.
@@ -347,8 +383,8 @@ impl Connection {
     }
 
     /// What nobody has read, for a socket that outlives its connection.
-    pub(crate) fn into_unread(self) -> ReceiveBuffer {
-        self.receive.into_unread()
+    pub(crate) fn into_unread(self) -> Unread {
+        Unread::new(self.receive.into_unread(), self.urgent)
     }
 
     /// When [`Connection::on_timeout`] next has something to do.

@@ -54,7 +54,8 @@ impl Connection {
         if outcome.end.is_some() {
             return Ok(outcome);
         }
-        // Sixth: URG is not noticed; urgent octets are read in line (RFC 6093 §4).
+        // Sixth: URG.
+        self.on_urgent(segment, &mut outcome);
         // Seventh and eighth: text and FIN.
         self.on_text(now, segment, may_hold, &mut outcome);
         Ok(outcome)
@@ -87,10 +88,10 @@ impl Connection {
     /// lost our last one learns where we stand; one without text, or with a SYN (RFC 5961 §4), not
     /// too often, or two confused peers would answer each other for ever.
     ///
-    /// A probe of our window stands one octet left of it, or at the edge of a shut one. Its ACK
-    /// counts all the same, or two probing peers wait for each other (MUST-66). So does the ACK of
-    /// a peer that has filled our window: until a hole in it is filled all its bare ACKs stand at
-    /// the right edge (as Linux; RFC 9293 §3.10.7.4, Table 6, would drop them).
+    /// A probe of our window stands one octet left of it, or at the edge of a shut one. Its ACK and
+    /// its URG count all the same, or two probing peers wait for each other (MUST-66). So do those
+    /// of a peer that has filled our window: until a hole in it is filled all its bare ACKs stand
+    /// at the right edge (as Linux; RFC 9293 §3.10.7.4, Table 6, would drop them).
     fn on_refused(&mut self, now: Instant, segment: &Segment) -> Option<Outcome> {
         if segment.syn || (segment.payload.is_empty() && !segment.fin) {
             self.acks.challenge(now);
@@ -104,7 +105,13 @@ impl Connection {
         let is_at_full_window = segment.seq == edge && segment.len() == 0;
         let may_count = is_probe || is_at_shut_window || is_at_full_window;
         let ack = segment.ack.filter(|&ack| self.send.judge_ack(ack).is_ok())?;
-        (may_count && !segment.syn).then(|| self.on_ack(now, segment, ack))
+        (may_count && !segment.syn).then(|| {
+            let mut outcome = self.on_ack(now, segment, ack);
+            if outcome.end.is_none() {
+                self.on_urgent(segment, &mut outcome);
+            }
+            outcome
+        })
     }
 
     /// Fifth step: what SEG.ACK covers, what that says about the path, what the path allows.
@@ -113,6 +120,7 @@ impl Connection {
         let acked = self.send.acknowledge(segment, ack);
         self.send.update_window(segment, ack);
         self.path.on_acknowledged(self.send.una());
+        self.urgent.on_acknowledged(self.send.una());
         let after = self.outstanding();
         let both = self.timestamps.zip(segment.options.timestamps);
         let echoed = both.map(|(own, theirs)| own.age(now, theirs.echo));
@@ -156,6 +164,19 @@ impl Connection {
             outcome.end = self.move_to(now, self.state.on_fin_acked());
         }
         outcome
+    }
+
+    /// Sixth step: URG, while text may still come and somebody is there to be told.
+    fn on_urgent(&mut self, segment: &Segment, outcome: &mut Outcome) {
+        if !self.state.may_receive() || self.reader == Reader::Gone {
+            return;
+        }
+        let (read, nxt) = (self.receive.next_to_read(), self.receive.nxt());
+        let noticed = self.urgent.notice(segment, read, nxt);
+        if noticed.passed {
+            self.receive.pass_over(1);
+        }
+        outcome.urgent = noticed.is_news;
     }
 
     /// Seventh step, text, and eighth, FIN.

@@ -7,6 +7,7 @@
 //! | `SendSide` | SND.*, our FIN, octets written | SEG.ACK, SEG.WND, writes | what may leave |
 //! | `ReceiveSide` | RCV.*, their FIN, octets to read | segments, reads | the window to offer |
 //! | `Timestamping` | TSval, TS.Recent, Last.ACK.sent | TSvals that arrive | the option to send |
+//! | `Urgent` | SND.UP, RCV.UP | urgent writes, SEG.UP, reads | SEG.UP, where a read stops |
 //! | `AckScheduler` | is an ACK owed, by when | `Taken`, refusals | must one leave now |
 //! | `RttEstimator` | SRTT, RTTVAR | samples | RTO |
 //! | `Recovery` | what is lost, the retransmission timer | ACKs, time | what to send again |
@@ -22,6 +23,7 @@
 //!  5 send.acknowledge   Acked                        stamp    ACK and window
 //!    recovery.on_ack    Verdict                      commit   the only step that changes anything
 //!    congestion.on_ack
+//!  6 urgent.notice      Noticed
 //!  7 receive.take       Taken                       TIME PASSES
 //!  8 state.on_fin                                    each part whose deadline is past changes its
 //!    acks.on_taken                                   own state; `choose` finds the reason
@@ -29,7 +31,8 @@
 //!
 //! RFCs: 9293; 1122 §4.2; 5681 and 6582 (congestion control, NewReno), 3042 (limited transmit);
 //! 6298 (RTO); 5961 (blind attacks); 6528 (ISN); 4987 §3.6 (SYN cookies); 7323 (window scale,
-//! timestamps, PAWS); 2018, 2883 (SACK and D-SACK, sent); 1337, 6191 (TIME-WAIT).
+//! timestamps, PAWS); 2018, 2883 (SACK and D-SACK, sent); 1337, 6191 (TIME-WAIT); 6093 (urgent
+//! data).
 
 mod ack;
 mod assembler;
@@ -63,6 +66,8 @@ mod statistics;
 mod tests;
 mod time_wait;
 mod timestamps;
+mod unread;
+mod urgent;
 
 pub use self::config::{SynCookies, TcpConfig};
 pub(crate) use self::connect::{Connecting, Verdict as ConnectingVerdict};
@@ -74,8 +79,9 @@ pub(crate) use self::listener::half_open::{HalfOpen, Verdict as HalfOpenVerdict}
 pub(crate) use self::listener::{Listener, Ticket, Verdict as ListenerVerdict};
 pub(crate) use self::negotiated::Offer;
 pub(crate) use self::pmtu::Path;
-pub(crate) use self::receive_buffer::ReceiveBuffer;
 pub(crate) use self::reset::reset_for;
 pub(crate) use self::segment::{Segment, SegmentPlan};
 pub(crate) use self::seq::SeqNumber;
 pub(crate) use self::time_wait::{TimeWait, Verdict as TimeWaitVerdict};
+pub(crate) use self::unread::Unread;
+pub(crate) use self::urgent::OutOfLine;

@@ -58,8 +58,13 @@ impl Connection {
         self.send.set_next_options(u8::try_from(options.len()).unwrap_or(0));
         match self.choose() {
             Ok(choice) => {
-                let stamp = self.stamp(options, may_grow);
-                Some(self.commit(now, choice, stamp))
+                let (stamp, nxt) = (self.stamp(options, may_grow), self.send.nxt());
+                let mut plan = self.commit(now, choice, stamp);
+                if let Some(pointer) = self.urgent.pointer(plan.seq, nxt) {
+                    plan.flags = plan.flags.with(TcpFlags::URG);
+                    plan.urgent = pointer;
+                }
+                Some(plan)
             }
             Err(blocked) => {
                 // What is to be sent again waits for nothing else than the congestion window.
@@ -78,7 +83,7 @@ impl Connection {
             return Ok(Choice::Again(again));
         }
         let is_probe_due = self.persist.is_due();
-        let blocked = match self.send.next_new(room, is_probe_due) {
+        let blocked = match self.next_new(room, is_probe_due) {
             Ok(text) => return Ok(Choice::New(text)),
             Err(blocked) => blocked,
         };
@@ -130,6 +135,17 @@ impl Connection {
         usize::try_from(in_header.min(in_segment) / SACK_BLOCK).unwrap_or(0)
     }
 
+    /// New text that may leave. Urgent data waits neither for Nagle's algorithm nor for
+    /// what the application is about to write, as in Linux.
+    fn next_new(&self, room: u32, is_overdue: bool) -> Result<NewText, Blocked> {
+        match self.send.next_new(room, is_overdue) {
+            Err(Blocked::Nagle | Blocked::Cork) if self.urgent.is_sending() => {
+                self.send.next_new(room, true)
+            }
+            outcome => outcome,
+        }
+    }
+
     /// The only step that changes anything: what is returned has been sent.
     fn commit(&mut self, now: Instant, choice: Choice, stamp: Stamp) -> SegmentPlan {
         self.receive.on_offered(stamp.edge);
@@ -163,6 +179,11 @@ impl Connection {
             Choice::Probe => {
                 self.statistics.on_sent(0, false);
                 self.persist.on_probed(now);
+                if self.urgent.is_sending() {
+                    // Most receivers look at no more than the ACK of a probe; a bare segment at
+                    // SND.NXT tells of the pointer too, as from Linux.
+                    self.acks.owe_now();
+                }
                 // An octet that the peer has already: it must answer, and nothing hangs on what
                 // it does with it. Linux asks in the same way.
                 plan_bare(SendReason::WindowProbe, self.send.una() - 1, stamp)
@@ -206,6 +227,7 @@ fn plan_text(reason: SendReason, text: &NewText, payload: Payload, stamp: Stamp)
         ack: stamp.ack,
         flags,
         window: stamp.window,
+        urgent: 0,
         options: stamp.options,
         payload,
     }

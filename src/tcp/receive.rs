@@ -254,14 +254,24 @@ impl ReceiveSide {
         self.assembler.has_unreported()
     }
 
+    /// The position of the next octet to read.
+    pub(crate) fn next_to_read(&self) -> SeqNumber {
+        self.nxt - u32::from(self.is_finished()) - self.buffer.len()
+    }
+
     /// RECEIVE: copies octets out and frees their room.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> usize {
         self.buffer.read(buffer)
     }
 
-    /// Copies octets and leaves them where they are.
-    pub(crate) fn peek(&self, buffer: &mut [u8]) -> usize {
-        self.buffer.peek(buffer)
+    /// Copies octets, from behind the first `skip` on, and leaves them where they are.
+    pub(crate) fn peek(&self, skip: usize, buffer: &mut [u8]) -> usize {
+        self.buffer.peek_behind(skip, buffer)
+    }
+
+    /// Frees the room of the first octets, which nobody shall read.
+    pub(crate) fn pass_over(&mut self, octets: usize) {
+        self.buffer.skip(octets);
     }
 
     /// The octets that nobody has read, for a socket that outlives its connection.

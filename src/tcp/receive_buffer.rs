@@ -75,8 +75,13 @@ impl ReceiveBuffer {
 
     /// Copies octets in order into `buf`, as many as fit, and keeps them for the next read.
     pub(crate) fn peek(&self, buf: &mut [u8]) -> usize {
-        let octets = buf.len().min(self.end - self.read);
-        let mut position = self.read;
+        self.peek_behind(0, buf)
+    }
+
+    /// As [`peek`](Self::peek), from behind the first `octets` on.
+    pub(crate) fn peek_behind(&self, octets: usize, buf: &mut [u8]) -> usize {
+        let mut position = self.end.min(self.read + octets);
+        let octets = buf.len().min(self.end - position);
         let mut rest = &mut buf[..octets];
         while !rest.is_empty() {
             let room = PAGE - position % PAGE;
@@ -109,8 +114,8 @@ impl ReceiveBuffer {
         self.owned * PAGE
     }
 
-    /// The application has taken the first `octets`.
-    fn skip(&mut self, octets: usize) {
+    /// The application has taken, or shall not have, the first `octets`, which are there.
+    pub(crate) fn skip(&mut self, octets: usize) {
         self.read += octets;
         let passed = self.read / PAGE;
         let given_back = self.pages.drain(..passed).flatten().count();

@@ -23,6 +23,8 @@ pub(crate) struct Segment {
     pub(crate) rst: bool,
     /// SEG.WND as it stood on the wire; scaling is the receiver's (RFC 7323 §2.3).
     pub(crate) window: u16,
+    /// SEG.UP; `None` without the URG bit.
+    pub(crate) urgent: Option<u16>,
     /// The options.
     pub(crate) options: TcpOptions,
     /// The text.
@@ -40,6 +42,7 @@ impl Segment {
             fin: flags.contains(TcpFlags::FIN),
             rst: flags.contains(TcpFlags::RST),
             window: header.window,
+            urgent: flags.contains(TcpFlags::URG).then_some(header.urgent),
             options,
             payload,
         }
@@ -49,6 +52,8 @@ impl Segment {
     pub(crate) fn without_syn(mut self) -> Self {
         if std::mem::take(&mut self.syn) {
             self.seq += 1;
+            // The pointer counts from SEG.SEQ, and the SYN itself is not urgent.
+            self.urgent = self.urgent.and_then(|pointer| pointer.checked_sub(1)).filter(|&p| p > 0);
         }
         self
     }
@@ -90,6 +95,8 @@ pub(crate) struct SegmentPlan {
     pub(crate) flags: TcpFlags,
     /// SEG.WND as it stands on the wire, scaled.
     pub(crate) window: u16,
+    /// SEG.UP; only with the URG bit.
+    pub(crate) urgent: u16,
     /// The options.
     pub(crate) options: TcpOptions,
     /// The text, by reference.
@@ -112,6 +119,7 @@ impl SegmentPlan {
             ack: ack.unwrap_or(SeqNumber(0)),
             flags,
             window,
+            urgent: 0,
             options: TcpOptions::default(),
             payload: Payload::new(),
         }

@@ -7,5 +7,6 @@ mod requests;
 mod routes;
 mod services;
 mod stopping;
+mod urgent;
 mod websockets;
 mod world;

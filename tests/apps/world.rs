@@ -1,7 +1,11 @@
 //! Two machines with a cable between them: the server's and the clients'.
 
+use std::collections::VecDeque;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hyper::Uri;
@@ -10,7 +14,7 @@ use wharf::app::http::{Site, router};
 use wharf::app::server::serve_http;
 use wharf::app::stop::Stop;
 use wharf::tokio::{Connector, TcpListener, TcpStream, UdpSocket};
-use wharf::{Link, Net, StackConfig};
+use wharf::{Capabilities, Device, Frame, Instant, Link, Net, Outgoing, StackConfig};
 
 /// More time than any test needs; one that hangs fails by it.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
@@ -25,18 +29,77 @@ pub(crate) struct World {
     pub(crate) stop: Stop,
     server: Net,
     client: Net,
+    /// What both have sent.
+    pub(crate) tap: Tap,
+}
+
+/// Counts the TCP segments that leave.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tap {
+    segments: Arc<AtomicU64>,
+    urgent: Arc<AtomicU64>,
+}
+
+impl Tap {
+    /// All segments, and those of them with the URG bit.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        (self.segments.load(Ordering::Relaxed), self.urgent.load(Ordering::Relaxed))
+    }
+
+    fn see(&self, packet: &[u8]) {
+        let header_len = usize::from(packet[0] & 15) * 4;
+        if packet[9] == 6 {
+            self.segments.fetch_add(1, Ordering::Relaxed);
+            let is_urgent = packet[header_len + 13] & 0x20 != 0;
+            self.urgent.fetch_add(is_urgent.into(), Ordering::Relaxed);
+        }
+    }
+}
+
+/// An end of the cable, with the tap on it.
+struct Tapped {
+    end: Link,
+    tap: Tap,
+}
+
+impl Device for Tapped {
+    fn capabilities(&self) -> Capabilities {
+        self.end.capabilities()
+    }
+
+    fn receive_burst(
+        &mut self,
+        now: Instant,
+        into: &mut VecDeque<Frame>,
+        max: usize,
+    ) -> io::Result<usize> {
+        self.end.receive_burst(now, into, max)
+    }
+
+    fn transmit_burst(&mut self, now: Instant, packets: &mut VecDeque<Outgoing>) -> io::Result<()> {
+        for packet in packets.iter() {
+            self.tap.see(packet.to_frame().octets());
+        }
+        self.end.transmit_burst(now, packets)
+    }
+
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.end.fd()
+    }
 }
 
 impl World {
     /// A world whose server serves nothing yet.
     pub(crate) fn new() -> Self {
         let (ours, theirs) = Link::pair(1500);
+        let tap = Tap::default();
+        let [ours, theirs] = [ours, theirs].map(|end| Tapped { end, tap: tap.clone() });
         let config = |addr| StackConfig::new(format!("{addr}/24").parse().unwrap());
         // One driver of each kind; the server's is that of `wharf serve`.
         let (server, driver) = Net::driver(ours, config(SERVER)).unwrap();
         tokio::spawn(driver);
         let client = Net::start(theirs, config(CLIENT)).unwrap();
-        Self { stop: Stop::new(), server, client }
+        Self { stop: Stop::new(), server, client, tap }
     }
 
     /// A world whose server serves the site on port 80.
@@ -55,7 +118,7 @@ impl World {
     }
 
     /// Connects a client to the server.
-    pub(crate) async fn try_connect(&self, port: u16) -> std::io::Result<TcpStream> {
+    pub(crate) async fn try_connect(&self, port: u16) -> io::Result<TcpStream> {
         TcpStream::connect(&self.client, SocketAddr::from((SERVER, port))).await
     }
 

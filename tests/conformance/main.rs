@@ -27,6 +27,7 @@ mod tcp_info;
 mod time_wait;
 mod timestamps;
 mod transfer;
+mod urgent;
 mod window;
 
 use wharf::StackConfig;

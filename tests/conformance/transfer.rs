@@ -297,22 +297,6 @@ fn must_48_the_application_sets_dscp_and_shld_21_changes_it_and_must_49_the_ttl(
     );
 }
 
-/// RFC 6093 §4: urgent octets are read in line.
-#[test]
-fn urgent_data_is_read_in_line() {
-    established("").plays(
-        "
-        +0    < PU. 1:101(100) ack 1 win 512 urg 50
-        +0.04 > .  1:1(0) ack 101
-        +0    read 100
-        +0    < PU. 101:201(100) ack 1 win 512 urg 0
-        +0    < PU. 201:301(100) ack 1 win 512 urg 65535
-        +0    > .  1:1(0) ack 301
-        +0    read 200
-        ",
-    );
-}
-
 /// What `write` cannot take it leaves; there is room again when octets are acknowledged.
 #[test]
 fn a_full_send_buffer_takes_no_more_until_something_is_acknowledged() {

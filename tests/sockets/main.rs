@@ -16,5 +16,6 @@ mod support;
 #[cfg(feature = "tokio")]
 mod tokio;
 mod udp;
+mod urgent;
 #[cfg(all(feature = "axum", feature = "hyper", feature = "cli"))]
 mod web;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::error::SocketError;
 use crate::runtime::{Direction, Net};
 use crate::socket::blocking::TcpSocket;
+use crate::socket::urgent::tcp_stream_urgent;
 use crate::socket::{SocketCore, each_addr};
 use crate::tcp::TcpInfo;
 use crate::time::Duration;
@@ -209,6 +210,21 @@ impl TcpStream {
     /// What TCP knows about the connection, as `ss -ti` shows it.
     pub fn info(&self) -> io::Result<TcpInfo> {
         self.core.info()
+    }
+}
+
+tcp_stream_urgent!(TcpStream);
+
+impl TcpStream {
+    /// send(2) with MSG_OOB: as writing, and the last octet taken is urgent. New protocols should
+    /// not use it (RFC 6093): the peer may take that octet out of the stream.
+    ///
+    /// # Errors
+    ///
+    /// As writing.
+    pub fn send_out_of_band(&self, octets: &[u8]) -> io::Result<usize> {
+        let id = self.core.id();
+        self.core.block(Direction::Write, |shard, now| shard.stack.write_urgent(now, id, octets))
     }
 }
 

@@ -110,12 +110,17 @@ impl SocketCore {
 
     /// Waits until the socket is ready for any of what `interest` names.
     pub(crate) async fn ready(&self, interest: TokioInterest) -> io::Result<Ready> {
-        let (ours, mask) = match (interest.is_readable(), interest.is_writable()) {
-            (true, true) => (Interest::BOTH, Ready::ALL),
-            (true, false) => (Interest::READ, Ready::READABLE | Ready::READ_CLOSED),
-            (false, true) => (Interest::WRITE, Ready::WRITABLE | Ready::WRITE_CLOSED),
-            (false, false) => return Err(invalid("a socket is readable or writable")),
-        };
+        let read = Ready::READABLE | Ready::READ_CLOSED;
+        let wanted = [
+            (interest.is_readable(), Interest::READ, read),
+            (interest.is_writable(), Interest::WRITE, Ready::WRITABLE | Ready::WRITE_CLOSED),
+            (interest.is_priority(), Interest::PRIORITY, Ready::PRIORITY | Ready::READ_CLOSED),
+        ];
+        let wanted = wanted.into_iter().filter(|(is_wanted, ..)| *is_wanted);
+        let (ours, mask) = wanted
+            .map(|(_, interest, mask)| (interest, mask))
+            .reduce(|(ours, mask), (interest, more)| (ours.or(interest), mask | more))
+            .ok_or_else(|| invalid("a socket is readable or writable or has urgent data"))?;
         let is_ready = |shard: &mut Shard, _: Instant| {
             let readiness = shard.stack.readiness(self.id());
             if shard.is_over() {
@@ -155,6 +160,7 @@ fn to_tokio(readiness: Readiness) -> Ready {
         (Readiness::READ_CLOSED, Ready::READ_CLOSED),
         (Readiness::WRITE_CLOSED, Ready::WRITE_CLOSED),
         (Readiness::ERROR, Ready::ERROR),
+        (Readiness::PRIORITY, Ready::PRIORITY),
     ];
     let present = words.iter().filter(|(ours, _)| readiness.contains(*ours));
     present.fold(Ready::EMPTY, |all, (_, word)| all | *word)

@@ -9,12 +9,13 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
 use tokio::net::{ToSocketAddrs, lookup_host};
 
-use crate::runtime::{Direction, Net};
+use crate::runtime::{Direction, Net, Shard};
 use crate::socket::tokio::split::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
+use crate::socket::urgent::tcp_stream_urgent;
 use crate::socket::{SocketCore, no_addresses};
 use crate::stack::Stack;
 use crate::tcp::TcpInfo;
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 
 /// A TCP connection for tasks, as [`::tokio::net::TcpStream`].
 ///
@@ -297,6 +298,26 @@ impl TcpStream {
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
             result => result,
         }
+    }
+}
+
+tcp_stream_urgent!(TcpStream);
+
+impl TcpStream {
+    /// send(2) with MSG_OOB: as writing, and the last octet taken is urgent. New protocols should
+    /// not use it (RFC 6093): the peer may take that octet out of the stream.
+    ///
+    /// # Errors
+    ///
+    /// As writing.
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped before it is ready has written nothing.
+    pub async fn send_out_of_band(&self, octets: &[u8]) -> io::Result<usize> {
+        let id = self.core.id();
+        let write = |shard: &mut Shard, now: Instant| shard.stack.write_urgent(now, id, octets);
+        self.core.operation(Direction::Write, write).await
     }
 }
 

@@ -38,7 +38,7 @@ fn the_parts_of_a_connection_have_the_sizes_that_were_decided() {
         ("SendSide", size_of::<super::send::SendSide>(), 144),
         ("ReceiveSide", size_of::<super::receive::ReceiveSide>(), 128),
         ("Recovery", size_of::<super::recovery::Recovery>(), 104),
-        ("Connection", size_of::<super::Connection>(), 696),
+        ("Connection", size_of::<super::Connection>(), 720),
         ("HalfOpen", size_of::<super::HalfOpen>(), 64),
         ("TimeWait", size_of::<super::TimeWait>(), 56),
     ] {
