@@ -2,6 +2,7 @@
 
 use super::congestion::{AckSample, Congestion, CongestionControl as _};
 use super::connection::{Connection, End, Outcome, Reader};
+use super::reset::reset_for;
 use super::segment::Segment;
 use super::seq::SeqNumber;
 use super::state::Next;
@@ -185,8 +186,11 @@ impl Connection {
             return; // Behind a FIN there is nothing (RFC 9293 §3.10.7.4: "should not occur").
         }
         let text_end = segment.seq + segment.text_len();
-        if self.reader == Reader::Gone && text_end.after(self.receive.nxt()) {
-            outcome.end = Some(End::Aborted(self.abort(now))); // SHLD-3.
+        let is_late = segment.len() > 0 && text_end.after(self.receive.nxt());
+        if self.reader == Reader::Gone && is_late {
+            // SHLD-3. It answers this segment, and stands where its sender expects it.
+            let reset = reset_for(segment).unwrap_or_else(|| self.abort(now));
+            outcome.end = Some(End::Aborted(reset));
             outcome.dropped = Some(DropReason::DataAfterClose);
             return;
         }

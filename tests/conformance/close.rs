@@ -240,8 +240,9 @@ fn shld_3_data_after_close_is_answered_by_a_reset() {
         +0    close
         +0    > F. 1:1(0) ack 1
         +0.1  < .  1:1(0) ack 2 win 512
-        +0.1  < P. 1:101(100) ack 2 win 512
-        +0    > R. 2:2(0) ack 1
+        +0.1  < .  101:101(0) ack 2 win 512
+        +0.1  < P. 101:201(100) ack 2 win 512
+        +0    > R  2:2(0)
         +0    expect connections 0
         ",
     );

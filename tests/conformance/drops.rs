@@ -60,7 +60,7 @@ const CASES: &[(DropReason, &str, &str)] = &[
         DropReason::DataAfterClose,
         OPEN,
         "+0 close\n+0 > F. 1:1(0) ack 1\n+0 < . 1:1(0) ack 2 win 1000\n+0 < P. 1:2(1) ack 2
-         +0 > R. 2:2(0) ack 1",
+         +0 > R 2:2(0)",
     ),
     (
         DropReason::BadHandshakeAck,
