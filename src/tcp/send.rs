@@ -31,6 +31,8 @@ pub(crate) struct SendSide {
     wl2: SeqNumber,
     /// MAX(SND.WND): the largest window seen, for SWS avoidance and RFC 5961 §5.
     max_wnd: u32,
+    /// Octets acknowledged, as far as they may count for RFC 5961 §5: `u32::MAX` at most.
+    acked: u32,
     /// Snd.Wind.Shift (RFC 7323 §2.3).
     shift: u8,
     /// Largest segment that peer and path take, octets of text and options.
@@ -47,6 +49,8 @@ pub(crate) struct SendSide {
     cork: bool,
     /// Whether the last write said that more follows (MSG_MORE).
     more: bool,
+    /// Where the last segment ended that was smaller than a full one.
+    small_end: SeqNumber,
     /// The octets from SND.UNA on.
     buffer: SendBuffer,
     /// Octets that the buffer may hold.
@@ -115,6 +119,7 @@ impl SendSide {
             wl1,
             wl2,
             max_wnd: window,
+            acked: 0,
             shift: agreed.send_shift,
             mss: u32::from(agreed.send_mss),
             options,
@@ -123,6 +128,7 @@ impl SendSide {
             nodelay: false,
             cork: false,
             more: false,
+            small_end: iss + 1,
             buffer: SendBuffer::default(),
             buffer_max,
         }
@@ -239,11 +245,13 @@ impl SendSide {
     }
 
     /// Whether SEG.ACK may be processed: the fifth step of RFC 9293 §3.10.7.4 with the lower
-    /// bound of RFC 5961 §5 (MAY-12).
+    /// bound of RFC 5961 §5 (MAY-12). As in Linux no acknowledgment of what stands before our
+    /// first octet passes, however large the peer's window is.
     pub(crate) fn judge_ack(&self, ack: SeqNumber) -> Result<(), DropReason> {
+        let oldest = self.max_wnd.min(self.acked);
         if ack.after(self.nxt) {
             Err(DropReason::AckOfUnsent)
-        } else if self.una - ack > self.max_wnd.cast_signed().max(0) {
+        } else if self.una - ack > oldest.cast_signed().max(0) {
             Err(DropReason::AckTooOld)
         } else {
             Ok(())
@@ -259,6 +267,7 @@ impl SendSide {
         let covered = SeqRange { start: self.una, end: ack }.len();
         let octets = covered - u32::from(fin);
         self.buffer.acknowledge(octets);
+        self.acked = self.acked.saturating_add(covered);
         self.una = ack;
         Acked { octets, fin, is_duplicate: false }
     }
@@ -346,16 +355,26 @@ impl SendSide {
             Ok(()) // Nothing comes after a FIN that could fill the segment up.
         } else if self.cork || self.more {
             Err(Blocked::Cork)
-        } else if self.nodelay || self.una == self.nxt {
+        } else if self.nodelay || !self.is_small_outstanding() {
             Ok(())
         } else {
             Err(Blocked::Nagle)
         }
     }
 
+    /// Nagle's algorithm as RFC 9293 Appendix A.2 modifies it and Linux has it: only a small
+    /// segment on its way holds a small one back. The end of a long write would else wait for
+    /// the peer's delayed acknowledgment of what stands before it.
+    fn is_small_outstanding(&self) -> bool {
+        self.small_end.after(self.una) && self.small_end.at_or_before(self.nxt)
+    }
+
     /// `range` was sent for the first time, and our FIN behind it.
     pub(crate) fn on_sent(&mut self, text: &NewText) {
         debug_assert_eq!(text.range.start, self.nxt);
+        if text.range.len() < self.mss && !text.range.is_empty() {
+            self.small_end = text.range.end;
+        }
         self.nxt = text.range.end + u32::from(text.fin);
     }
 

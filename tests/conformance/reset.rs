@@ -113,6 +113,8 @@ fn challenges_are_limited_to_two_a_second() {
         +0    > .  1:1(0) ack 1
         +0.1  < R  2:2(0)
         +0.1  < S  2:2(0) win 9
+        +0    < S  9000:9100(100) win 9
+        +0    < S  100000000:100000100(100) win 9
         +0.2  < R  3:3(0)
         +0.1  < R  2:2(0)
         +0    > .  1:1(0) ack 1
@@ -133,7 +135,8 @@ fn an_ack_of_what_was_not_sent_is_answered_and_dropped() {
     );
 }
 
-/// RFC 5961 §5: older than the largest window that the peer has ever offered.
+/// RFC 5961 §5: older than the largest window that the peer has ever offered, or than our first
+/// octet.
 #[test]
 fn may_12_an_ack_from_long_ago_is_answered_and_dropped() {
     established("wscale off, win 1000").plays(
@@ -142,9 +145,16 @@ fn may_12_an_ack_from_long_ago_is_answered_and_dropped() {
         +0    > .  1:1(0) ack 1
         +0    expect not readable
         +0    expect dropped ack_too_old 1
-        +0    < P. 1:11(10) ack 4294966500 win 1000
+        +0.5  < P. 1:11(10) ack 0 win 1000
+        +0    > .  1:1(0) ack 1
+        +0    expect not readable
+        +0    expect dropped ack_too_old 2
+        +0    write 100
+        +0    > P. 1:101(100) ack 1
+        +0    < .  1:1(0) ack 101 win 1000
+        +0    < P. 1:11(10) ack 1 win 1000
         +0    expect readable
-        +0.04 > .  1:1(0) ack 11
+        +0.04 > .  101:101(0) ack 11
         ",
     );
 }

@@ -163,6 +163,7 @@ fn a_send_buffer_that_grows_lets_a_writer_go_on_and_one_that_shrinks_loses_nothi
         +0    write 9000 takes 2048
         +0    > .  9001:10001(1000) ack 1
         +0    > .  10001:11001(1000) ack 1
+        +0    > P. 11001:11049(48) ack 1
         ",
     );
 }

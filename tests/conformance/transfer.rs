@@ -76,7 +76,7 @@ fn shld_28_data_leaves_in_full_segments_and_must_61_the_last_has_psh() {
 }
 
 #[test]
-fn shld_7_a_small_segment_waits_until_all_before_it_is_acknowledged() {
+fn shld_7_a_small_segment_waits_until_a_small_one_before_it_is_acknowledged() {
     established("mss 1000").plays(
         "
         +0    write 10
@@ -88,8 +88,11 @@ fn shld_7_a_small_segment_waits_until_all_before_it_is_acknowledged() {
         +0    write 1500
         +0    > .  31:1031(1000) ack 1
         +0.1  < .  1:1(0) ack 31 win 512
-        +0.1  < .  1:1(0) ack 1031 win 512
         +0    > P. 1031:1531(500) ack 1
+        +0    write 10
+        +0.1  < .  1:1(0) ack 1031 win 512
+        +0.1  < .  1:1(0) ack 1531 win 512
+        +0    > P. 1531:1541(10) ack 1
         ",
     );
 }
@@ -130,18 +133,35 @@ fn must_60_one_small_write_leaves_without_another() {
     );
 }
 
+/// RFC 9293, Appendix A.2: else it would wait for the peer's delayed acknowledgment.
+#[test]
+fn the_end_of_a_long_write_does_not_wait_for_its_own_full_segments() {
+    established("mss 1000").plays(
+        "
+        +0    write 2500
+        +0    > .  1:1001(1000) ack 1
+        +0    > .  1001:2001(1000) ack 1
+        +0    > P. 2001:2501(500) ack 1
+        +0    write 10
+        +0.1  < .  1:1(0) ack 2001 win 512
+        +0.1  < .  1:1(0) ack 2501 win 512
+        +0    > P. 2501:2511(10) ack 1
+        ",
+    );
+}
+
 #[test]
 fn shld_27_writes_that_share_a_segment_share_one_psh() {
     established("mss 1000").plays(
         "
-        +0    write 1000
-        +0    > P. 1:1001(1000) ack 1
+        +0    write 1
+        +0    > P. 1:2(1) ack 1
         +0    write 400
         +0    write 400
         +0    write 400
-        +0    > .  1001:2001(1000) ack 1
-        +0.1  < .  1:1(0) ack 2001 win 512
-        +0    > P. 2001:2201(200) ack 1
+        +0    > .  2:1002(1000) ack 1
+        +0.1  < .  1:1(0) ack 1002 win 512
+        +0    > P. 1002:1202(200) ack 1
         ",
     );
 }
@@ -305,14 +325,15 @@ fn a_full_send_buffer_takes_no_more_until_something_is_acknowledged() {
         +0    write 5000 takes 2048
         +0    > .  1:1001(1000) ack 1
         +0    > .  1001:2001(1000) ack 1
+        +0    > P. 2001:2049(48) ack 1
         +0    expect not writable
         +0    write 1 error EAGAIN
-        +0.1  < .  1:1(0) ack 2001 win 512
-        +0    > P. 2001:2049(48) ack 1
+        +0.1  < .  1:1(0) ack 2049 win 512
         +0    expect writable
-        +0    write 5000 takes 2000
+        +0    write 5000 takes 2048
         +0    > .  2049:3049(1000) ack 1
-        +0    > P. 3049:4049(1000) ack 1
+        +0    > .  3049:4049(1000) ack 1
+        +0    > P. 4049:4097(48) ack 1
         ",
     );
 }
