@@ -274,9 +274,8 @@ impl Stack {
                 }
                 self.error_or(id, Ok(0))
             }
-            Kind::Fresh | Kind::Connecting(_) | Kind::Listening(_) => {
-                self.error_or(id, Err(SocketError::NotConnected))
-            }
+            Kind::Connecting(_) => self.error_or(id, Err(SocketError::WouldBlock)),
+            Kind::Fresh | Kind::Listening(_) => self.error_or(id, Err(SocketError::NotConnected)),
             Kind::Udp(_) => self.recv_from(id, buffer).map(|(octets, _)| octets),
             Kind::Echo(_) => Err(SocketError::NotSupported),
         }
