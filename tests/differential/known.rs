@@ -1,0 +1,360 @@
+//! The differences that are meant to be. Each has its reason in `src/manual/differences.md`; a
+//! script that meets one is compared up to there and no further.
+
+use wharf::TcpState;
+use wharf::sim::TcpFlags;
+
+use crate::backend::Outcome;
+use crate::play::Moment;
+use crate::script::{Ack, Call, Damage, How, Opt, Script, Segment, Seq, Step};
+
+/// One difference that is meant to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Known {
+    /// Linux drops a segment without ACK, SYN or RST before it looks at its place; we answer one
+    /// outside of the window (RFC 9293 §3.10.7.4, first step).
+    NoFlags,
+    /// Linux reads the options up to one with an impossible length; we drop the segment.
+    OptionLength,
+    /// Linux's SYN-ACK of a simultaneous open repeats the options of its SYN, offered or not.
+    SimultaneousOptions,
+    /// Linux answers a SYN in SYN-RECEIVED with a reset and gives up, or cuts the SYN off if it
+    /// is the first one's again; we challenge it.
+    SynInSynReceived,
+    /// Linux resets a connection whose peer sends text over the place of its FIN; we ignore it.
+    TextPastFin,
+    /// Linux resets when text comes in FIN-WAIT after the reading side was shut; we take it.
+    TextAfterShutRead,
+    /// Linux forgets a FIN that came early if text is later sent over it; ours stays.
+    ContradictoryFin,
+    /// For Linux the right edge of the window is in it, and it is where it would be if the field
+    /// could say it to the octet.
+    RightEdge,
+    /// Linux challenges a reset that reaches into the window; we look at where it begins.
+    ResetFromLeft,
+    /// After the peer's FIN Linux takes a reset one octet left of the window.
+    ResetBeforeFin,
+    /// Linux takes the acknowledgment of a segment that ends where the window begins, or even
+    /// left of it if the window has not been told since.
+    OldText,
+    /// For Linux an acknowledgment of no more than our SYN is no answer to a SYN of the past if
+    /// the connection was opened actively: there it counts the SYN as an octet acknowledged.
+    AckOfSyn,
+    /// Ours has a budget of challenges for the handshake and one for the connection.
+    BudgetAfterOpen,
+    /// In SYN-RECEIVED every answer of ours counts for the budget, in Linux only those to
+    /// segments without text and FIN.
+    BudgetOfHalfOpen,
+    /// Linux's FIN waits for the congestion window.
+    FinBeyondCongestion,
+    /// Linux's congestion window grows by what an acknowledgment covers, and its bursts wait for
+    /// more to send at once: one has sent more of the same octets than the other.
+    CongestionWindow,
+    /// Linux throws the text of a SYN-ACK away.
+    SynAckText,
+    /// After an open has failed poll says less of ours.
+    FailedOpen,
+    /// While two SYNs cross Linux can shut a connection down or close it with a FIN; ours can only
+    /// be given up.
+    EndInSynReceived,
+    /// In SYN-RECEIVED Linux looks at the acknowledgment before it looks at the place, and after
+    /// two SYNs that crossed it opens by an old one.
+    AckInSynReceived,
+    /// Linux's record of FIN-WAIT-2 without a socket answers a SYN by a reset, a reset outside of
+    /// the window by an acknowledgment, and an acknowledgment of what was not sent not at all.
+    OrphanInFinWait2,
+    /// A reset ends Linux's TIME-WAIT.
+    ResetInTimeWait,
+    /// Linux does not let the peer take window back with the same numbers.
+    WindowTakenBack,
+}
+
+/// What a rule looks at.
+struct Case<'a> {
+    script: &'a Script,
+    earlier: &'a [Moment],
+    segment: Option<&'a Segment>,
+    before: TcpState,
+    linux: &'a Moment,
+    ours: &'a Moment,
+}
+
+/// Whether a difference is of one kind.
+type Rule = fn(&Case) -> bool;
+
+impl Known {
+    /// All of them.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        RULES.iter().map(|(known, _)| *known)
+    }
+}
+
+/// The rules in their order.
+const RULES: [(Known, Rule); 23] = [
+    (Known::NoFlags, is_no_flags),
+    (Known::OptionLength, is_option_length),
+    (Known::SimultaneousOptions, is_simultaneous_options),
+    (Known::SynInSynReceived, is_syn_in_syn_received),
+    (Known::TextPastFin, is_text_past_fin),
+    (Known::TextAfterShutRead, is_text_after_shut_read),
+    (Known::ContradictoryFin, is_contradictory_fin),
+    (Known::RightEdge, is_right_edge),
+    (Known::ResetFromLeft, is_reset_from_left),
+    (Known::ResetBeforeFin, is_reset_before_fin),
+    (Known::OldText, is_old_text),
+    (Known::AckOfSyn, is_ack_of_syn),
+    (Known::BudgetAfterOpen, is_budget_after_open),
+    (Known::BudgetOfHalfOpen, is_budget_of_half_open),
+    (Known::FinBeyondCongestion, is_fin_beyond_congestion),
+    (Known::CongestionWindow, is_congestion_window),
+    (Known::SynAckText, is_syn_ack_text),
+    (Known::FailedOpen, is_failed_open),
+    (Known::EndInSynReceived, is_end_in_syn_received),
+    (Known::AckInSynReceived, is_ack_in_syn_received),
+    (Known::OrphanInFinWait2, is_orphan_in_fin_wait_2),
+    (Known::ResetInTimeWait, is_reset_in_time_wait),
+    (Known::WindowTakenBack, is_window_taken_back),
+];
+
+/// The rule by which the difference at `step` is meant to be.
+pub(crate) fn known(
+    script: &Script,
+    step: usize,
+    linux: &[Moment],
+    ours: &[Moment],
+) -> Option<Known> {
+    let segment = match script.steps.get(step)? {
+        Step::Segment(segment) => Some(segment),
+        Step::Call(_) | Step::Wait(_) => None,
+    };
+    let before = step.checked_sub(1).and_then(|last| linux.get(last));
+    let case = Case {
+        script,
+        earlier: linux.get(..step)?,
+        segment,
+        before: before.map_or(TcpState::Closed, |moment| moment.state),
+        linux: linux.get(step)?,
+        ours: ours.get(step)?,
+    };
+    RULES.iter().find(|(_, holds)| holds(&case)).map(|(known, _)| *known)
+}
+
+/// Whether exactly one segment with these flags left.
+fn is_one(moment: &Moment, flags: TcpFlags) -> bool {
+    matches!(&moment.seen[..], [only] if only.flags == flags)
+}
+
+fn has(segment: &Segment, flags: TcpFlags) -> bool {
+    segment.flags.contains(flags)
+}
+
+fn is_reset(moment: &Moment) -> bool {
+    matches!(&moment.seen[..], [only] if only.flags.contains(TcpFlags::RST))
+}
+
+fn is_no_flags(case: &Case) -> bool {
+    case.segment.is_some_and(|segment| {
+        let any = TcpFlags::ACK.with(TcpFlags::SYN).with(TcpFlags::RST).bits();
+        segment.flags.bits() & any == 0
+    }) && case.linux.seen.is_empty()
+        && is_one(case.ours, TcpFlags::ACK)
+}
+
+fn is_option_length(case: &Case) -> bool {
+    case.segment.is_some_and(|segment| {
+        // Behind a data offset that is too large the text is read as options.
+        segment.damage == Damage::DataOffset(15)
+            || segment.options.iter().any(|option| matches!(option, Opt::Raw(raw) if raw[0] == 200))
+    }) && case.ours.seen.is_empty()
+}
+
+fn is_simultaneous_options(case: &Case) -> bool {
+    let both = TcpFlags::SYN.with(TcpFlags::ACK);
+    case.before == TcpState::SynSent
+        && case.linux.state == TcpState::SynReceived
+        && is_one(case.linux, both)
+        && is_one(case.ours, both)
+        && case.linux.seen[0].options != case.ours.seen[0].options
+}
+
+fn is_syn_in_syn_received(case: &Case) -> bool {
+    case.before == TcpState::SynReceived
+        && case.segment.is_some_and(|segment| has(segment, TcpFlags::SYN))
+        && case.linux.state != TcpState::Established
+}
+
+fn is_text_past_fin(case: &Case) -> bool {
+    let is_after_fin = matches!(
+        case.before,
+        TcpState::CloseWait | TcpState::LastAck | TcpState::Closing | TcpState::TimeWait
+    );
+    is_after_fin
+        && case.segment.is_some_and(|segment| segment.len > 0)
+        && case.linux.is_contradictory
+        && is_reset(case.linux)
+        && case.ours.seen.iter().all(|seen| seen.flags == TcpFlags::ACK)
+}
+
+fn is_text_after_shut_read(case: &Case) -> bool {
+    let is_shut = case.earlier.iter().zip(&case.script.steps).any(|(moment, step)| {
+        moment.outcome == Some(Outcome::Done(0))
+            && matches!(step, Step::Call(Call::Shutdown(How::Read | How::Both)))
+    });
+    matches!(case.before, TcpState::FinWait1 | TcpState::FinWait2)
+        && is_shut
+        && case.segment.is_some_and(|segment| segment.len > 0 || has(segment, TcpFlags::FIN))
+        && is_reset(case.linux)
+}
+
+fn is_contradictory_fin(case: &Case) -> bool {
+    case.linux.is_contradictory
+}
+
+fn is_right_edge(case: &Case) -> bool {
+    let is_at_edge = |segment: &Segment| matches!(segment.seq, Seq::Edge(0..=1));
+    let is_reset = |segment: &Segment| {
+        has(segment, TcpFlags::RST) && matches!(segment.seq, Seq::Edge(0..=1000))
+    };
+    // An acknowledgment at the edge may show later.
+    case.script
+        .steps
+        .iter()
+        .take(case.earlier.len() + 1)
+        .any(|step| matches!(step, Step::Segment(segment) if is_at_edge(segment)))
+        && case.linux.state == case.ours.state
+        || case.segment.is_some_and(is_reset)
+            && is_one(case.linux, TcpFlags::ACK)
+            && case.ours.seen.is_empty()
+}
+
+fn is_reset_from_left(case: &Case) -> bool {
+    case.segment.is_some_and(|segment| {
+        has(segment, TcpFlags::RST) && matches!(segment.seq, Seq::Next(by) if by < 0)
+    }) && is_one(case.linux, TcpFlags::ACK)
+        && case.ours.seen.is_empty()
+}
+
+fn is_reset_before_fin(case: &Case) -> bool {
+    let is_after_fin =
+        matches!(case.before, TcpState::CloseWait | TcpState::LastAck | TcpState::Closing);
+    is_after_fin
+        && case.linux.state == TcpState::Closed
+        && case.segment.is_some_and(|segment| {
+            has(segment, TcpFlags::RST) && matches!(segment.seq, Seq::Next(-1))
+        })
+}
+
+fn is_old_text(case: &Case) -> bool {
+    case.script.steps.iter().take(case.earlier.len() + 1).any(|step| {
+        let Step::Segment(segment) = step else { return false };
+        let Seq::Next(by) = segment.seq else { return false };
+        let len = i32::from(segment.len) + i32::from(has(segment, TcpFlags::FIN));
+        by < 0 && len > 0 && by + len <= 0 && !matches!(segment.ack, Ack::Una(0))
+    })
+}
+
+fn is_ack_of_syn(case: &Case) -> bool {
+    // The answer spends the budget of challenges, which may show later.
+    let is_old = case.script.steps.iter().take(case.earlier.len() + 1).any(|step| {
+        matches!(step, Step::Segment(segment) if matches!(segment.ack, Ack::Una(by) if by < 0))
+    });
+    matches!(case.script.steps.first(), Some(Step::Call(Call::Connect)))
+        && is_old
+        && case.linux.seen.len().abs_diff(case.ours.seen.len()) == 1
+        && (is_one(case.ours, TcpFlags::ACK) || is_one(case.linux, TcpFlags::ACK))
+}
+
+fn is_budget_after_open(case: &Case) -> bool {
+    case.earlier.iter().any(|moment| moment.state == TcpState::SynReceived)
+        && case.linux.seen.is_empty()
+        && is_one(case.ours, TcpFlags::ACK)
+}
+
+fn is_budget_of_half_open(case: &Case) -> bool {
+    case.before == TcpState::SynReceived
+        && is_one(case.linux, TcpFlags::ACK)
+        && case.ours.seen.is_empty()
+}
+
+fn is_fin_beyond_congestion(case: &Case) -> bool {
+    let sent: usize = case.earlier.iter().map(|moment| moment.seen.len()).sum();
+    sent >= 10 && case.linux.seen.is_empty() && is_one(case.ours, TcpFlags::FIN.with(TcpFlags::ACK))
+}
+
+fn is_congestion_window(case: &Case) -> bool {
+    let sent: usize = case.earlier.iter().map(|moment| moment.seen.len()).sum();
+    sent + case.ours.seen.len() >= 10 && is_more_of_the_same(case.linux, case.ours)
+}
+
+fn is_syn_ack_text(case: &Case) -> bool {
+    case.before == TcpState::SynSent
+        && case.segment.is_some_and(|segment| {
+            has(segment, TcpFlags::SYN.with(TcpFlags::ACK)) && segment.len > 0
+        })
+}
+
+fn is_failed_open(case: &Case) -> bool {
+    case.linux.state == TcpState::Closed
+        && case.linux.seen == case.ours.seen
+        && case.linux.poll != case.ours.poll
+        && !case.earlier.iter().any(|moment| moment.state == TcpState::Established)
+}
+
+fn is_end_in_syn_received(case: &Case) -> bool {
+    case.before == TcpState::SynReceived
+        && case.linux.outcome == Some(Outcome::Done(0))
+        && (case.ours.outcome != case.linux.outcome || is_reset(case.ours))
+}
+
+fn is_ack_in_syn_received(case: &Case) -> bool {
+    case.before == TcpState::SynReceived
+        && case.segment.is_some_and(|segment| has(segment, TcpFlags::ACK))
+        && case.linux.state != TcpState::Closed
+        && case.ours.state == TcpState::SynReceived
+        && is_one(case.linux, TcpFlags::RST) != is_one(case.ours, TcpFlags::RST)
+}
+
+fn is_orphan_in_fin_wait_2(case: &Case) -> bool {
+    let is_orphan = case
+        .script
+        .steps
+        .iter()
+        .take(case.earlier.len())
+        .any(|step| matches!(step, Step::Call(Call::Close)));
+    case.before == TcpState::FinWait2
+        && is_orphan
+        && case.segment.is_some_and(|segment| {
+            has(segment, TcpFlags::SYN)
+                || has(segment, TcpFlags::RST)
+                || (case.linux.seen.is_empty() && is_one(case.ours, TcpFlags::ACK))
+        })
+}
+
+fn is_reset_in_time_wait(case: &Case) -> bool {
+    case.before == TcpState::TimeWait
+        && case.segment.is_some_and(|segment| has(segment, TcpFlags::RST))
+        && case.linux.state == TcpState::Closed
+        && case.ours.state == TcpState::TimeWait
+}
+
+fn is_window_taken_back(case: &Case) -> bool {
+    let has_shrunk = case
+        .script
+        .steps
+        .iter()
+        .take(case.earlier.len())
+        .any(|step| matches!(step, Step::Segment(segment) if segment.window < 20_000));
+    has_shrunk && is_more_of_the_same(case.linux, case.ours)
+}
+
+/// Whether both sent the same octets, and one of them more.
+fn is_more_of_the_same(linux: &Moment, ours: &Moment) -> bool {
+    let text = |moment: &Moment| -> Vec<u8> {
+        moment.seen.iter().flat_map(|seen| seen.payload.clone()).collect()
+    };
+    let (theirs, mine) = (text(linux), text(ours));
+    let first = |moment: &Moment| moment.seen.first().map(|seen| seen.seq);
+    theirs.len() != mine.len()
+        && (theirs.starts_with(&mine) || mine.starts_with(&theirs))
+        && (first(linux) == first(ours) || theirs.is_empty() || mine.is_empty())
+}
