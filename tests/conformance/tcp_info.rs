@@ -10,14 +10,16 @@ fn what_was_sent_and_what_came_is_counted_by_octets_and_segments() {
         +0    expect segments_sent 0
         +0    expect srtt_ms 100
         +0    expect min_rtt_ms 100
+        +0    set cork on
         +0    write 2500
         +0    > .  1:1001(1000) ack 1
         +0    > .  1001:2001(1000) ack 1
         +0    expect unacknowledged 2000
         +0    expect in_flight 2000
-        +0    expect unsent 500              # Nagle holds it.
+        +0    expect unsent 500              # The cork holds it.
         +0    expect send_queue 2500
         +0.05 < .  1:1(0) ack 2001 win 512
+        +0    set cork off
         +0    > P. 2001:2501(500) ack 1
         +0    expect octets_acknowledged 2000
         +0    expect min_rtt_ms 50
