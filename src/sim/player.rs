@@ -397,7 +397,15 @@ impl Player {
                 trace: self.trace,
             });
         }
-        Ok(Played { stack: self.stack, counters: self.counters, now: self.now })
+        let flow = self.flows.get("");
+        Ok(Played {
+            socket: flow.and_then(|flow| flow.socket),
+            listener: self.listener,
+            iss: flow.map_or(0, |flow| flow.bases.ours),
+            stack: self.stack,
+            counters: self.counters,
+            now: self.now,
+        })
     }
 
     pub(super) fn failure(&mut self, statement: &Statement, why: &str) -> Failure {

@@ -25,7 +25,7 @@ use super::player::Player;
 use super::statement::parse_script;
 use crate::config::StackConfig;
 use crate::observe::{Counters, DropReason};
-use crate::stack::Stack;
+use crate::stack::{SocketId, Stack};
 use crate::time::Instant;
 
 /// The stack's address in scripts, with its network.
@@ -214,6 +214,12 @@ pub struct Played {
     pub counters: Counters,
     /// The moment of the last line.
     pub now: Instant,
+    /// The socket of the connection without a label.
+    pub socket: Option<SocketId>,
+    /// The socket that listens.
+    pub listener: Option<SocketId>,
+    /// The stack's initial sequence number on the connection without a label; 0 without any.
+    pub iss: u32,
 }
 
 impl Played {

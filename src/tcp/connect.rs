@@ -214,12 +214,12 @@ impl Connecting {
         crossed: &mut Crossed,
     ) -> Verdict {
         let nxt = crossed.irs + 1;
-        let is_in_window = SeqRange::at(nxt, u32::from(self.window)).contains(segment.seq);
+        let window = SeqRange::at(nxt, u32::from(self.window));
         if segment.rst {
             // The user opened: it is told (MUST-11). Only an RST at RCV.NXT counts (RFC 5961 §3).
             return if segment.seq == nxt {
                 Verdict::Refused
-            } else if is_in_window {
+            } else if window.contains(segment.seq) {
                 self.challenge(now)
             } else if segment.seq.before(nxt) {
                 Verdict::Drop(DropReason::BelowWindow)
@@ -250,7 +250,7 @@ impl Connecting {
             self.owed = Owed::Syn;
             return Verdict::Stay;
         }
-        if segment.syn || !is_in_window {
+        if segment.syn || !segment.lies_in(window) {
             return self.challenge(now);
         }
         match segment.ack {

@@ -163,6 +163,7 @@ impl ReceiveSide {
         let fin = self.fin == Some(self.nxt);
         if fin {
             self.nxt += 1;
+            self.assembler = Assembler::default(); // Nothing follows a FIN.
             // The edge is never left of RCV.NXT, even when the FIN came at a shut window.
             self.edge = SeqNumber::max_of(self.edge, self.nxt);
         }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::seq::SeqNumber;
+use super::seq::{SeqNumber, SeqRange};
 use crate::observe::SendReason;
 use crate::packet::Payload;
 use crate::wire::tcp::{TcpFlags, TcpHeader};
@@ -69,6 +69,13 @@ impl Segment {
             payload: Bytes::new(),
             ..*self
         }
+    }
+
+    /// Whether its first or last octet lies in `window`: the test of RFC 9293 §3.10.7.4, first
+    /// step, for a window that is open.
+    pub(crate) fn lies_in(&self, window: SeqRange) -> bool {
+        let last = self.len().saturating_sub(1);
+        window.contains(self.seq) || window.contains(self.seq + last)
     }
 
     /// Octets of text.

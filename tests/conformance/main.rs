@@ -16,6 +16,7 @@ mod keep_alive;
 mod lifetime;
 mod listener;
 mod loopback;
+mod matrix;
 mod options;
 mod orphans;
 mod path_mtu;

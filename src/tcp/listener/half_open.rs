@@ -139,7 +139,7 @@ impl HalfOpen {
             // RFC 5961 §3, as on a connection.
             return if segment.seq == nxt {
                 Verdict::Forget
-            } else if self.is_in_window(segment.seq) {
+            } else if self.receive_window().contains(segment.seq) {
                 self.challenge(now)
             } else if segment.seq.before(nxt) {
                 Verdict::Drop(DropReason::BelowWindow)
@@ -164,7 +164,7 @@ impl HalfOpen {
             }
             return self.challenge(now);
         }
-        if !self.is_in_window(segment.seq) {
+        if !segment.lies_in(self.receive_window()) {
             return self.challenge(now);
         }
         match segment.ack {
@@ -178,8 +178,8 @@ impl HalfOpen {
         }
     }
 
-    fn is_in_window(&self, seq: SeqNumber) -> bool {
-        SeqRange::at(self.irs + 1, u32::from(self.window)).contains(seq)
+    fn receive_window(&self) -> SeqRange {
+        SeqRange::at(self.irs + 1, u32::from(self.window))
     }
 
     /// An acknowledgment is owed, unless one was not long ago (RFC 5961 §7).

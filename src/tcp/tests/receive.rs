@@ -119,6 +119,15 @@ fn a_fin_waits_for_the_octets_before_it_and_nothing_follows_it() {
 }
 
 #[test]
+fn text_that_came_early_and_lies_right_of_the_fin_is_forgotten() {
+    let mut side = side(100);
+    text(&mut side, 5, b"fghijxyz");
+    let taken = arrive(&mut side, "F.", 0, b"abcdefghij");
+    assert_eq!((taken.octets, taken.fin), (10, true));
+    assert_eq!(read(&mut side), b"abcdefghij");
+}
+
+#[test]
 fn a_second_fin_somewhere_else_is_ignored() {
     let mut side = side(100);
     arrive(&mut side, "F.", 3, b"def");
