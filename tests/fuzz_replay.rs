@@ -1,5 +1,5 @@
 //! Bad input, as a seed decides it: 100,000 hostile packets into a running stack, and many
-//! thousand inputs for each fuzz target. `SEED=n` runs another seed.
+//! thousand inputs for each fuzz target, its corpus among them. `SEED=n` runs another seed.
 
 use std::cell::RefCell;
 use std::net::SocketAddrV4;
@@ -11,6 +11,9 @@ use wharf::sim::{Plan, Random, Simulation, TcpFlags, fuzz};
 
 /// Hostile packets in the test of a running stack.
 const PACKETS: u32 = 100_000;
+
+/// Generated inputs of each target.
+const INPUTS: usize = 10_000;
 
 fn seed() -> u64 {
     std::env::var("SEED").map_or(1, |seed| seed.parse().expect("SEED is a number"))
@@ -95,29 +98,59 @@ fn a_transfer_is_untouched_by_100_000_hostile_packets() {
     assert_eq!(ours.error, None, "SEED={seed}");
 }
 
-/// Segments aimed at one connection, with sequence numbers near the right ones.
-#[test]
-fn no_program_of_segments_and_calls_breaks_a_connection() {
+/// Runs a target on its corpus, `fuzz/seeds/NAME/*`, and on inputs that the seed decides, each
+/// after what `starts` says.
+fn replay(name: &str, starts: &[&[u8]], len_max: usize) {
+    let (_, target) =
+        fuzz::TARGETS.into_iter().find(|(known, _)| *known == name).expect("a target of this name");
+    let folder = format!("{}/fuzz/seeds/{name}", env!("CARGO_MANIFEST_DIR"));
+    let mut inputs = Vec::new();
+    for entry in std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{folder}: {error}")) {
+        let path = entry.expect("an entry of the folder").path();
+        inputs.push(
+            std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())),
+        );
+    }
+    assert!(!inputs.is_empty(), "{folder} has no corpus");
     let mut random = Random::new(seed());
-    for number in 0..20_000 {
-        let len = random.index(120);
-        let mut program = vec![0, 1, 13, 2]; // SYN, ACK, accept.
-        if random.chance(0.1) {
-            program.clear();
-        }
-        program.extend(octets(&mut random, len));
-        let outcome = std::panic::catch_unwind(|| fuzz::connection(&program));
-        assert!(outcome.is_ok(), "input {number}: {program:?}");
+    for number in 0..INPUTS {
+        let mut input = starts.get(number % (starts.len() + 1)).unwrap_or(&&[][..]).to_vec();
+        let len = random.index(len_max);
+        input.extend(octets(&mut random, len));
+        inputs.push(input);
+    }
+    for input in inputs {
+        let outcome = std::panic::catch_unwind(|| target(&input));
+        assert!(outcome.is_ok(), "SEED={} {name}: {input:?}", seed());
     }
 }
 
 #[test]
 fn every_parser_is_total_on_random_octets() {
-    let mut random = Random::new(seed());
-    for _ in 0..200_000 {
-        let len = random.index(100);
-        fuzz::wire(&octets(&mut random, len));
-    }
+    replay("wire", &[&[0x45, 0], &[0x45, 0, 0, 40]], 100);
+}
+
+#[test]
+fn no_options_are_misread_or_harm_a_connection() {
+    replay("options", &[&[20, 2, 4, 5, 180], &[40, 2, 4, 5, 180, 1, 1, 4, 2]], 80);
+}
+
+#[test]
+fn no_order_of_segments_garbles_a_stream_or_stops_it() {
+    replay("reassembly", &[], 200);
+}
+
+#[test]
+fn no_program_of_segments_and_calls_breaks_a_connection() {
+    // SYN, ACK, accept, and text; without and with all options. An active open.
+    let starts: [&[u8]; 3] =
+        [&[0, 0, 1, 13, 4, 0, 2, 9], &[0, 0x77, 1, 13, 4, 0, 2, 9], &[13, 7, 0]];
+    replay("connection", &starts, 120);
+}
+
+#[test]
+fn no_link_keeps_two_stacks_from_ending_what_they_began() {
+    replay("stack_pair", &[], 60);
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! Every segment in every state: SEGMENT ARRIVES (RFC 9293 §3.10.7) as a matrix.
 //!
 //! A cell is a state, the control bits of a segment, the places of its sequence and acknowledgment
-//! numbers, and whether it has an octet of text. Each is set up in a fresh stack by a packet script,
-//! then the segment arrives; what leaves at once, the silence after it, the state and what the
-//! application finds must be what the [`oracle`] has from the RFC.
+//! numbers, and whether it has an octet of text. Each is set up in a fresh stack by a packet
+//! script, then the segment arrives; what leaves at once, the silence after it, the state and what
+//! the application finds must be what the [`oracle`] has from the RFC.
 
 mod cell;
 mod oracle;

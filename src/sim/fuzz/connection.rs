@@ -1,57 +1,23 @@
-//! Bodies of the fuzz targets: any octets in, no panic, and what must hold holds.
-//!
-//! They run on stable Rust; `tests/fuzz_replay.rs` calls them with octets that a seed decides.
+//! One connection under segments with plausible numbers, socket calls and pauses.
 
 use std::net::SocketAddrV4;
 
-use super::craft::{Content, IcmpMessage, Packet, TcpFlags, TcpSegment, checksums_hold};
-use super::notation::{Sender, stream};
-use super::random::Random;
-use super::script::{PEER_ADDR, PEER_PORT, STACK_ADDR};
+use super::delta;
 use crate::config::StackConfig;
+use crate::error::SocketError;
 use crate::observe::TcpState;
 use crate::packet::Frame;
 use crate::rng::Seed;
+use crate::sim::craft::{Content, IcmpMessage, Packet, TcpFlags, TcpSegment};
+use crate::sim::notation::{Sender, stream};
+use crate::sim::script::{PEER_ADDR, PEER_PORT, STACK_ADDR};
 use crate::stack::{Shutdown, SocketId, Stack};
 use crate::time::{Duration, Instant};
 use crate::wire::display::describe;
-use crate::wire::icmpv4::Icmpv4Message;
-use crate::wire::ipv4::Ipv4Header;
-use crate::wire::ipv4_options;
-use crate::wire::tcp::TcpHeader;
-use crate::wire::tcp_options::TcpOptions;
-use crate::wire::udp::UdpHeader;
 
 /// After so long every connection that its socket has left is over: the peer's silence, TIME-WAIT
 /// and all.
 const LONG: Duration = Duration::from_hours(7 * 24);
-
-/// Reads `octets` in every way that the stack reads octets from outside.
-///
-/// # Panics
-/// If a parser claims more octets than there are.
-pub fn wire(octets: &[u8]) {
-    for view in [Ipv4Header::parse(octets), Ipv4Header::parse_quoted(octets)].into_iter().flatten()
-    {
-        assert!(view.header_len <= octets.len() && view.header_len >= Ipv4Header::LEN);
-        assert_eq!(view.options.len(), view.header_len - Ipv4Header::LEN);
-        assert!(ipv4_options::options(view.options).count() <= view.options.len());
-    }
-    assert!(ipv4_options::options(octets).count() <= octets.len());
-    if let Ok(view) = TcpHeader::parse(octets) {
-        assert_eq!(view.options.len(), view.header_len - TcpHeader::LEN);
-        assert!(view.header_len <= octets.len());
-    }
-    if let Ok(options) = TcpOptions::parse(octets) {
-        assert!(options.len() <= 40 || options.sack.len() > 2, "{options:?}");
-    }
-    if let Ok((_, payload)) = UdpHeader::parse(octets) {
-        assert!(payload.len() + UdpHeader::LEN <= octets.len());
-    }
-    // Whether it is one does not matter here: reading it must end.
-    let _ = Icmpv4Message::parse(octets);
-    assert!(!describe(octets).to_string().is_empty());
-}
 
 /// `octets` as a program: segments with plausible numbers, socket calls and pauses, all on one
 /// connection. Whatever happens, our packets are well-formed, they carry what was written, the
@@ -66,38 +32,6 @@ pub fn connection(octets: &[u8]) {
         duel.step(instruction, &mut program);
     }
     duel.end();
-}
-
-/// A packet that no stack sends: `template` cut, flipped or overwritten. Its checksums are wrong,
-/// so that nobody may act on it.
-pub fn mutated(random: &mut Random, template: &[u8]) -> Vec<u8> {
-    loop {
-        let mut octets = template.to_vec();
-        match random.below(4) {
-            0 => octets.truncate(random.index(template.len().max(1))),
-            1 => {
-                for _ in 0..=random.below(8) {
-                    let place = random.index(octets.len());
-                    if let Some(octet) = octets.get_mut(place) {
-                        *octet ^= 1 << random.below(8);
-                    }
-                }
-            }
-            2 => {
-                let place = random.index(octets.len());
-                for octet in octets.iter_mut().skip(place).take(1 + random.index(20)) {
-                    *octet = random.word().to_le_bytes()[0];
-                }
-            }
-            _ => {
-                let len = random.index(200);
-                octets = (0..len).map(|_| random.word().to_le_bytes()[0]).collect();
-            }
-        }
-        if !checksums_hold(&octets) {
-            return octets;
-        }
-    }
 }
 
 /// One stack, and a peer that does as it is told.
@@ -115,6 +49,8 @@ struct Duel {
     peer_nxt: u32,
     written: u32,
     last: Vec<u8>,
+    /// The stack's last TSval, once both have timestamps.
+    stack_clock: Option<u32>,
 }
 
 impl Duel {
@@ -140,6 +76,7 @@ impl Duel {
             peer_nxt: u32::MAX - 300, // It wraps soon.
             written: 0,
             last: Vec::new(),
+            stack_clock: None,
         }
     }
 
@@ -147,20 +84,31 @@ impl Duel {
         let mut next = || program.next().unwrap_or(0);
         match instruction % 16 {
             // In sequence and well-meant: so that programs get far.
-            0 => self.segment(TcpFlags::SYN, 0, 0, 255, 0, &[2, 4, 5, 180]),
-            1 => self.segment(TcpFlags::ACK, 0, 0, 255, 0, &[]),
+            0 => {
+                let options = self.syn_options(next());
+                self.segment(TcpFlags::SYN, 0, 0, 255, 0, &options);
+            }
+            1 => self.segment(TcpFlags::ACK, 0, 0, 255, 0, &self.usual_options()),
             2 => {
                 let len = u16::from(next()) * 6;
-                self.segment(TcpFlags::ACK.with(TcpFlags::PSH), 0, 0, 200, len, &[]);
+                let flags = TcpFlags::ACK.with(TcpFlags::PSH);
+                self.segment(flags, 0, 0, 200, len, &self.usual_options());
                 self.peer_nxt = self.peer_nxt.wrapping_add(u32::from(len));
             }
-            3 => self.segment(TcpFlags::ACK.with(TcpFlags::FIN), 0, 0, 255, 0, &[]),
+            3 => {
+                let flags = TcpFlags::ACK.with(TcpFlags::FIN);
+                self.segment(flags, 0, 0, 255, 0, &self.usual_options());
+            }
             // Anything.
             4..=8 => {
                 let flags = TcpFlags::from_bits(next());
                 let (seq, ack) = (delta(next(), next()), delta(next(), next()));
                 let (window, len) = (next(), u16::from(next()) * 6);
-                let options: Vec<_> = (0..usize::from(next() % 4) * 4).map(|_| next()).collect();
+                let words = next() % 8;
+                let options: Vec<_> = match words {
+                    4.. => self.usual_options(),
+                    words => (0..words * 4).map(|_| next()).collect(),
+                };
                 self.segment(flags, seq, ack, window, len, &options);
             }
             9 | 10 => {
@@ -169,7 +117,7 @@ impl Duel {
             }
             11 => self.write(usize::from(next()) * 32),
             12 => self.read(usize::from(next()) * 32),
-            13 => self.close_or_open(next()),
+            13 => self.call(next(), next()),
             14 => self.icmp(next(), next()),
             _ => {
                 let len = usize::from(next());
@@ -234,8 +182,9 @@ impl Duel {
         }
     }
 
-    fn close_or_open(&mut self, choice: u8) {
-        match (choice % 4, self.socket) {
+    /// Any call but read and write; without a connection, those that get one.
+    fn call(&mut self, choice: u8, value: u8) {
+        match (choice % 8, self.socket) {
             (0, Some(socket)) => {
                 // It fails when there is no connection any more.
                 let _ = self.stack.shutdown(self.now, socket, Shutdown::Write);
@@ -244,13 +193,89 @@ impl Duel {
                 self.stack.close(self.now, socket);
                 self.socket = None;
             }
+            (2, Some(socket)) => {
+                let _ = self.stack.shutdown(self.now, socket, Shutdown::Read);
+            }
+            (3.., Some(socket)) => self.set_option(socket, choice, value),
+            (7, None) => self.connect(),
             (_, None) => {
                 let accepted = self.listener.map(|id| self.stack.accept(self.now, id));
                 self.socket = accepted.and_then(Result::ok).map(|(socket, _)| socket);
                 self.written = 0;
             }
-            _ => {}
         }
+    }
+
+    /// Sets one option; what it may not be is refused, and changes nothing.
+    fn set_option(&mut self, socket: SocketId, choice: u8, value: u8) {
+        let Ok(mut options) = self.stack.options(socket) else { return };
+        let before = options;
+        let seconds = Duration::from_secs(value.into());
+        match choice / 8 {
+            0 => options.nodelay = value & 1 == 1,
+            1 => options.linger = (value & 1 == 1).then_some(Duration::ZERO),
+            2 => options.tos = value,
+            3 => options.ttl = value,
+            4 => options.keepalive = value & 1 == 1,
+            5 => options.keepalive_idle = seconds,
+            6 => options.keepalive_interval = seconds,
+            7 => options.keepalive_count = value,
+            8 => options.user_timeout = (value > 0).then_some(seconds),
+            9 => options.linger2 = seconds,
+            10 => options.max_segment = Some(u16::from(value) * 16),
+            11 => options.receive_buffer = u32::from(value) * 64,
+            _ => options.send_buffer = u32::from(value) * 64,
+        }
+        let has_taken = self.stack.set_options(socket, options).is_ok();
+        let now = self.stack.options(socket);
+        assert_eq!(now, Ok(if has_taken { options } else { before }));
+    }
+
+    /// An active open, from the listener's port to the peer's. It may find the place taken.
+    fn connect(&mut self) {
+        let Ok(socket) = self.stack.tcp_socket() else { return };
+        let Ok(mut options) = self.stack.options(socket) else { return };
+        options.reuse_address = true;
+        let opened = self
+            .stack
+            .set_options(socket, options)
+            .and_then(|()| self.stack.bind(socket, SocketAddrV4::new(*self.local.ip(), 81).into()))
+            .and_then(|()| self.stack.connect(self.now, socket, self.peer.into()));
+        if matches!(opened, Ok(()) | Err(SocketError::InProgress)) {
+            self.socket = Some(socket);
+            self.local.set_port(81);
+            self.written = 0;
+        } else {
+            self.stack.close(self.now, socket);
+        }
+    }
+
+    /// The options of a SYN: MSS, and what `choice` adds.
+    fn syn_options(&self, choice: u8) -> Vec<u8> {
+        let mut options = vec![2, 4, 5, 180];
+        if choice & 1 != 0 {
+            options.extend([1, 3, 3, choice >> 4]);
+        }
+        if choice & 2 != 0 {
+            options.extend([1, 1, 4, 2]);
+        }
+        if choice & 4 != 0 {
+            options.extend(self.timestamps(0));
+        }
+        options
+    }
+
+    /// The options of any other segment: timestamps, if both have them.
+    fn usual_options(&self) -> Vec<u8> {
+        self.stack_clock.map_or(Vec::new(), |echo| self.timestamps(echo))
+    }
+
+    fn timestamps(&self, echo: u32) -> Vec<u8> {
+        let millis = self.now.as_nanos() / 1_000_000;
+        let [.., c0, c1, c2, c3] = millis.to_be_bytes();
+        let mut option = vec![1, 1, 8, 10, c0, c1, c2, c3];
+        option.extend(echo.to_be_bytes());
+        option
     }
 
     /// Takes what the stack sends, and looks whether all is well.
@@ -260,7 +285,9 @@ impl Duel {
             let packet = Packet::decode(&octets).unwrap_or_else(|fault| {
                 panic!("a malformed packet left: {fault}: {}", describe(&octets))
             });
-            if let Some(segment) = packet.segment() {
+            // What an earlier connection still sends is none of this one's.
+            let is_ours = packet.source_addr() == self.local;
+            if let Some(segment) = packet.segment().filter(|_| is_ours) {
                 self.on_segment(segment);
             }
             self.last = octets;
@@ -282,6 +309,7 @@ impl Duel {
             self.stack_nxt = end;
         }
         self.peer_nxt = segment.ack;
+        self.stack_clock = clock_of(&segment.options);
         if let Some(iss) = self.iss {
             let position = segment.seq.wrapping_sub(iss).wrapping_sub(1);
             let wanted = stream(Sender::Stack, position, segment.payload.len());
@@ -303,8 +331,9 @@ impl Duel {
     }
 }
 
-/// A small distance, both ways, or a large one.
-fn delta(scale: u8, low: u8) -> u32 {
-    let distance = u32::from(low) << (scale % 25);
-    if scale >= 128 { distance.wrapping_neg() } else { distance }
+/// TSval, where a stack of ours puts it.
+fn clock_of(options: &[u8]) -> Option<u32> {
+    let at = options.windows(2).position(|kind| kind == [8, 10])?;
+    let value = options.get(at + 2..)?.first_chunk::<4>()?;
+    Some(u32::from_be_bytes(*value))
 }
