@@ -41,7 +41,10 @@ impl Host {
         let is_stream = entry.protocol == Protocol::Tcp;
         Ok(match opt {
             Opt::Error => {
-                let error = self.stack.take_error(entry.id)?;
+                let error = match self.stack.take_error(entry.id)? {
+                    None => self.stack.take_soft_error(entry.id)?,
+                    error => error,
+                };
                 Value::Int(error.map_or(0, |error| Errno::from(error).0))
             }
             Opt::Linger => Value::Pair(match options.linger {
@@ -94,6 +97,10 @@ impl Host {
             }
             Opt::State => Value::Int(self.state_number(entry)?),
             Opt::Info => Value::Octets(self.tcp_info(entry)?),
+            Opt::Mtu => match self.stack.info(entry.id)?.path_mtu {
+                0 => return Err(Errno(libc::ENOTCONN)),
+                mtu => Value::Int(c_int::try_from(mtu).unwrap_or(c_int::MAX)),
+            },
             Opt::Ttl => Value::SmallInt(options.ttl.into()),
             Opt::Tos => Value::SmallInt(options.tos.into()),
         })
@@ -184,6 +191,7 @@ fn set(options: &mut SocketOptions, entry: Entry, opt: Opt, octets: &[u8]) -> An
         | Opt::Protocol
         | Opt::AcceptConn
         | Opt::State
+        | Opt::Mtu
         | Opt::Info => return Err(Errno(libc::ENOPROTOOPT)),
     }
     Ok(())

@@ -20,7 +20,7 @@ pub(super) enum Opt {
     // Of this surface alone
     State,
     // IPPROTO_IP
-    Tos, Ttl, ReceiveErrors,
+    Tos, Ttl, ReceiveErrors, Mtu,
 }
 
 /// `WHARF_RAW`: from here on a number is `level << 8 | optname` of Linux.
@@ -59,6 +59,7 @@ const NUMBERS: &[(c_int, c_int, c_int, Opt)] = &[
     (21, libc::IPPROTO_TCP, libc::TCP_INFO, Opt::Info),
     (22, libc::IPPROTO_IP, libc::IP_TTL, Opt::Ttl),
     (23, libc::IPPROTO_IP, libc::IP_TOS, Opt::Tos),
+    ( 0, libc::IPPROTO_IP, libc::IP_MTU, Opt::Mtu),
     ( 0, libc::IPPROTO_IP, libc::IP_RECVERR, Opt::ReceiveErrors),
 ];
 
@@ -114,7 +115,10 @@ fn find(entry: Entry, number: c_int) -> Answer<Opt> {
     // A UDP socket does not know those of TCP.
     let is_known = match entry.protocol {
         Protocol::Tcp => true,
-        Protocol::Udp => matches!(*level, libc::SOL_SOCKET | libc::IPPROTO_IP),
+        Protocol::Udp => {
+            matches!(*level, libc::SOL_SOCKET | libc::IPPROTO_IP)
+                && !matches!(opt, Opt::Mtu | Opt::ReceiveErrors)
+        }
     };
     if is_known { Ok(*opt) } else { Err(Errno(libc::ENOPROTOOPT)) }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::listeners::{Child, ListenerEntry};
 use super::lists::FlowList;
 use super::socket::{Kind, Socket};
-use super::{Instant, Owner, Readiness, Shutdown, SocketId, Stack};
+use super::{Instant, Owner, Readiness, Shutdown, SocketId, Stack, TcpState};
 use crate::error::SocketError;
 use crate::tcp::{Connection, Listener, Unread};
 use crate::time::Duration;
@@ -38,6 +38,7 @@ impl Stack {
             bound: None,
             is_dirty: false,
             is_read_shut: false,
+            is_write_shut: false,
         }))
     }
 
@@ -373,6 +374,12 @@ impl Stack {
                     socket.error = Some(SocketError::InvalidArgument);
                     self.touch_socket(id);
                 }
+                return Ok(());
+            }
+            Kind::Connecting(_) if self.state(id)? == TcpState::SynReceived => {
+                let socket = self.socket_mut(id)?;
+                socket.is_read_shut |= how != Shutdown::Write;
+                socket.is_write_shut |= how != Shutdown::Read;
                 return Ok(());
             }
             Kind::Fresh | Kind::Connecting(_) | Kind::Ended(_) | Kind::Udp(_) | Kind::Echo(_) => {

@@ -100,9 +100,13 @@ impl Stack {
             // Our ACK ends the handshake; after a plain ACK of the peer's it is already over.
             connection.owe_ack(now);
         }
+        (socket.kind, socket.soft_error) = (Kind::Connected(id), None);
+        if std::mem::take(&mut socket.is_write_shut) {
+            // CLOSE in SYN-RECEIVED waits for the connection (RFC 9293 §3.10.4).
+            connection.shutdown_write();
+        }
         entry.flow = Flow::Open(Box::new(connection));
         report_state(now, entry, observer); // It may be over before anything is transmitted.
-        (socket.kind, socket.soft_error) = (Kind::Connected(id), None);
         self.touch_flow(id);
         self.touch_socket(socket_id);
         let rest = segment.without_syn();

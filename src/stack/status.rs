@@ -51,6 +51,16 @@ impl Stack {
         Ok(socket.soft_error.or(is_silent.then_some(SocketError::TimedOut)))
     }
 
+    /// What a router has said that may pass, once: Linux tells it by SO_ERROR when nothing else is
+    /// pending. See [`soft_error`](Self::soft_error).
+    ///
+    /// # Errors
+    ///
+    /// `BadHandle`.
+    pub fn take_soft_error(&mut self, id: SocketId) -> Result<Option<SocketError>, SocketError> {
+        Ok(self.socket_mut(id)?.soft_error.take())
+    }
+
     /// SIOCINQ: octets in order that `read` would give at once.
     ///
     /// # Errors

@@ -212,6 +212,47 @@ static void two_syns_that_cross_open_one_connection(void)
 	peer_close(&p);
 }
 
+static void shutdown_between_syns_that_cross_waits_for_the_connection(void)
+{
+	struct peer p;
+	struct segment s;
+
+	peer_connecting(&p);
+	give(&p, SYN, p.theirs, 0, 20000, NULL);
+	EQUAL(drain(&p), 1);
+	EQUAL(wharf_shutdown(p.w, p.now, p.handle, SHUT_WR), 0);
+	EQUAL(drain(&p), 0);
+	EQUAL(get_int(p.w, p.handle, WHARF_TCP_STATE), 3);
+	give(&p, ACK, p.theirs + 1, p.ours, 20000, NULL);
+	EQUAL(get_int(p.w, p.handle, WHARF_TCP_STATE), 4);
+	CHECK(next_segment(&p, &s));
+	CHECK(s.flags & FIN);
+	EQUAL(wharf_send(p.w, p.now, p.handle, "x", 1, 0, NULL), -EPIPE);
+	peer_close(&p);
+}
+
+static void what_routers_say_of_a_connect_is_told_if_it_fails_or_is_asked_for(void)
+{
+	struct peer p;
+	struct wharf_addr to = address(2, 80);
+
+	peer_connecting(&p);
+	give_icmp(&p, 3, 3, 0, p.ours - 1);
+	EQUAL(wharf_connect(p.w, p.now, p.handle, &to), -ECONNREFUSED);
+	peer_close(&p);
+
+	peer_connecting(&p);
+	give_icmp(&p, 3, 1, 0, p.ours - 1);
+	give_icmp(&p, 3, 3, 0, p.ours + 77); /* Of nothing that was sent. */
+	EQUAL(wharf_connect(p.w, p.now, p.handle, &to), -EALREADY);
+	EQUAL(wharf_ready(p.w, p.handle), 0);
+	EQUAL(get_int(p.w, p.handle, WHARF_SO_ERROR), EHOSTUNREACH);
+	EQUAL(get_int(p.w, p.handle, WHARF_SO_ERROR), 0);
+	give(&p, SYN | ACK, p.theirs, p.ours, 20000, NULL);
+	EQUAL(wharf_connect(p.w, p.now, p.handle, &to), 0);
+	peer_close(&p);
+}
+
 static void connecting_to_no_family_gives_the_connection_up(void)
 {
 	struct peer p;
@@ -289,6 +330,8 @@ const struct test connecting_tests[] = {
 	TEST(shutdown_after_a_failed_connect_makes_the_socket_useless),
 	TEST(close_while_it_connects_sends_nothing),
 	TEST(two_syns_that_cross_open_one_connection),
+	TEST(shutdown_between_syns_that_cross_waits_for_the_connection),
+	TEST(what_routers_say_of_a_connect_is_told_if_it_fails_or_is_asked_for),
 	TEST(connecting_to_no_family_gives_the_connection_up),
 	TEST(a_connection_that_was_reset_before_the_next_connect_tells_so),
 	TEST(an_address_that_no_host_has_is_refused),

@@ -113,6 +113,8 @@ int next_segment(struct peer *, struct segment *);
 int drain(struct peer *);
 void give(struct peer *, int flags, uint32_t seq, uint32_t ack, int window, const char *text);
 void give_segment(struct peer *, const struct segment *);
+/* An ICMP error about a segment that the stack has sent: its sequence number is quoted. */
+void give_icmp(struct peer *, int type, int code, int mtu, uint32_t seq);
 /* A stack whose SYN has left, and one that is connected. */
 void peer_connecting(struct peer *);
 void peer_connected(struct peer *);

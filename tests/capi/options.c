@@ -329,6 +329,34 @@ static void a_largest_segment_is_announced_and_kept_to(void)
 	pair_close(&p);
 }
 
+static void a_path_that_carries_less_is_told_by_ip_mtu_and_tcp_maxseg(void)
+{
+	static char octets[5000];
+	struct peer p;
+	struct segment s;
+
+	peer_connecting(&p);
+	EQUAL(get_int(p.w, p.handle, raw(IPPROTO_IP, IP_RECVERR)), 0);
+	peer_close(&p);
+	p.w = stack(1, NULL);
+	p.handle = wharf_socket(p.w, 4, WHARF_TCP);
+	EQUAL(get_int(p.w, p.handle, raw(IPPROTO_IP, IP_MTU)), -ENOTCONN);
+	peer_close(&p);
+
+	peer_connected(&p);
+	CHECK(get_int(p.w, p.handle, raw(IPPROTO_IP, IP_MTU)) >= 576);
+	EQUAL(get_int(p.w, p.handle, WHARF_TCP_MAXSEG), 536); /* The peer announced none. */
+	EQUAL(set_int(p.w, p.handle, raw(IPPROTO_IP, IP_MTU), 1400), -ENOPROTOOPT);
+	EQUAL(wharf_send(p.w, p.now, p.handle, octets, sizeof octets, 0, NULL), 5000);
+	CHECK(next_segment(&p, &s));
+	EQUAL(s.len, 536);
+	give_icmp(&p, 3, 4, 560, s.seq);
+	EQUAL(get_int(p.w, p.handle, raw(IPPROTO_IP, IP_MTU)), 560);
+	EQUAL(get_int(p.w, p.handle, WHARF_TCP_MAXSEG), 520);
+	EQUAL(get_int(p.w, p.handle, WHARF_TCP_STATE), 1);
+	peer_close(&p);
+}
+
 static void tcp_info_has_linux_s_layout(void)
 {
 	struct pair p;
@@ -414,6 +442,7 @@ const struct test option_tests[] = {
 	TEST(a_quick_acknowledgment_does_not_wait),
 	TEST(few_unsent_octets_make_a_socket_unwritable),
 	TEST(a_largest_segment_is_announced_and_kept_to),
+	TEST(a_path_that_carries_less_is_told_by_ip_mtu_and_tcp_maxseg),
 	TEST(tcp_info_has_linux_s_layout),
 	TEST(tcp_info_is_there_without_a_connection),
 	{ NULL, NULL },

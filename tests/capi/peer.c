@@ -66,6 +66,31 @@ void give_segment(struct peer *p, const struct segment *s)
 	wharf_input(p->w, p->now, packet, (size_t)(40 + len));
 }
 
+void give_icmp(struct peer *p, int type, int code, int mtu, uint32_t seq)
+{
+	unsigned char packet[56] = { 0x45, 0, 0, 56 };
+	unsigned char *icmp = packet + 20, *quote = icmp + 8;
+
+	packet[8] = 64;
+	packet[9] = 1;
+	memcpy(packet + 12, "\x0a\0\0\x09\x0a\0\0\x01", 8); /* From a router. */
+	put16(packet + 10, checksum(packet, 20, 0));
+	icmp[0] = (unsigned char)type;
+	icmp[1] = (unsigned char)code;
+	put16(icmp + 6, (unsigned)mtu);
+	quote[0] = 0x45;
+	put16(quote + 2, 1500);
+	quote[8] = 1;
+	quote[9] = 6;
+	memcpy(quote + 12, "\x0a\0\0\x01\x0a\0\0\x02", 8);
+	put16(quote + 10, checksum(quote, 20, 0));
+	put16(quote + 20, (unsigned)p->port);
+	put16(quote + 22, 80);
+	put32(quote + 24, seq);
+	put16(icmp + 2, checksum(icmp, 36, 0));
+	wharf_input(p->w, p->now, packet, sizeof packet);
+}
+
 void give(struct peer *p, int flags, uint32_t seq, uint32_t ack, int window, const char *text)
 {
 	struct segment s = { .flags = flags, .seq = seq, .ack = ack, .window = window, .text = text };
