@@ -49,12 +49,13 @@ pub(super) const MSG_MORE: c_int = 2;
 pub(super) const MSG_FASTOPEN: c_int = 4;
 pub(super) const MSG_OOB: c_int = 8;
 
-/// `WHARF_IN` to `WHARF_RDHUP`.
+/// `WHARF_IN` to `WHARF_PRI`.
 pub(super) const POLL_IN: c_int = 1;
 pub(super) const POLL_OUT: c_int = 2;
 pub(super) const POLL_ERR: c_int = 4;
 pub(super) const POLL_HUP: c_int = 8;
 pub(super) const POLL_RDHUP: c_int = 16;
+pub(super) const POLL_PRI: c_int = 32;
 
 impl WharfAddr {
     /// The IPv4 address in it, or `None` for any other family.

@@ -68,6 +68,7 @@ impl Host {
                 Value::Int((is_stream && self.state(entry)? == TcpState::Listen).into())
             }
             Opt::NoDelay => Value::Int(options.nodelay.into()),
+            Opt::OobInline => Value::Int(options.oob_inline.into()),
             Opt::Cork => Value::Int(options.cork.into()),
             Opt::QuickAck => Value::Int(options.quick_ack.into()),
             Opt::NotSentLowat => Value::Int(options.notsent_lowat.unwrap_or(0).cast_signed()),
@@ -147,6 +148,7 @@ fn set(options: &mut SocketOptions, entry: Entry, opt: Opt, octets: &[u8]) -> An
         Opt::ReuseAddress => options.reuse_address = int(octets)? != 0,
         Opt::Broadcast => options.broadcast = int(octets)? != 0,
         Opt::NoDelay => options.nodelay = int(octets)? != 0,
+        Opt::OobInline => options.oob_inline = int(octets)? != 0,
         Opt::Cork => options.cork = int(octets)? != 0,
         Opt::QuickAck => options.quick_ack = int(octets)? != 0,
         Opt::NotSentLowat => {

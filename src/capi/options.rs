@@ -13,7 +13,7 @@ use super::{memory, registry};
 pub(super) enum Opt {
     // SOL_SOCKET
     Error, KeepAlive, ReuseAddress, Type, Broadcast, SendBuffer, ReceiveBuffer, Linger, AcceptConn,
-    Protocol, Domain,
+    Protocol, Domain, OobInline,
     // IPPROTO_TCP
     NoDelay, MaxSegment, Cork, KeepIdle, KeepInterval, KeepCount, SynCount, Linger2, Info, QuickAck,
     Congestion, UserTimeout, NotSentLowat,
@@ -38,6 +38,7 @@ const NUMBERS: &[(c_int, c_int, c_int, Opt)] = &[
     ( 4, libc::SOL_SOCKET, libc::SO_RCVBUF, Opt::ReceiveBuffer),
     ( 5, libc::SOL_SOCKET, libc::SO_SNDBUF, Opt::SendBuffer),
     ( 6, libc::SOL_SOCKET, libc::SO_REUSEADDR, Opt::ReuseAddress),
+    ( 0, libc::SOL_SOCKET, libc::SO_OOBINLINE, Opt::OobInline),
     ( 0, libc::SOL_SOCKET, libc::SO_TYPE, Opt::Type),
     ( 0, libc::SOL_SOCKET, libc::SO_BROADCAST, Opt::Broadcast),
     ( 0, libc::SOL_SOCKET, libc::SO_ACCEPTCONN, Opt::AcceptConn),

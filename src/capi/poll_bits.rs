@@ -2,7 +2,7 @@
 
 use std::ffi::c_int;
 
-use super::abi::{POLL_ERR, POLL_HUP, POLL_IN, POLL_OUT, POLL_RDHUP};
+use super::abi::{POLL_ERR, POLL_HUP, POLL_IN, POLL_OUT, POLL_PRI, POLL_RDHUP};
 use super::errno::Answer;
 use super::handles::{Entry, Protocol, Shut};
 use super::host::Host;
@@ -11,14 +11,14 @@ use crate::stack::Readiness;
 
 impl Host {
     /// The bits of a socket.
-    pub(super) fn poll_bits(&self, entry: Entry) -> Answer<c_int> {
+    pub(super) fn poll_bits(&mut self, entry: Entry) -> Answer<c_int> {
         match entry.protocol {
             Protocol::Tcp => self.stream_bits(entry),
             Protocol::Udp => self.datagram_bits(entry),
         }
     }
 
-    fn stream_bits(&self, entry: Entry) -> Answer<c_int> {
+    fn stream_bits(&mut self, entry: Entry) -> Answer<c_int> {
         let (state, ready) = (self.state(entry)?, self.stack.readiness(entry.id));
         if state == TcpState::Listen {
             return Ok(bit(POLL_IN, ready.contains(Readiness::READABLE)));
@@ -32,7 +32,20 @@ impl Host {
             | bit(POLL_OUT, !is_opening && (shut.write || has_room))
             | bit(POLL_ERR, ready.contains(Readiness::ERROR))
             | bit(POLL_HUP, shut == Shut::BOTH || state == TcpState::Closed)
-            | bit(POLL_RDHUP, shut.read))
+            | bit(POLL_RDHUP, shut.read)
+            | bit(POLL_PRI, self.has_urgent_octet(entry)?))
+    }
+
+    /// Whether the urgent octet has arrived and has not been read, in line or out of it; that it is
+    /// announced is not enough.
+    fn has_urgent_octet(&mut self, entry: Entry) -> Answer<bool> {
+        let is_out_of_line = self.stack.peek_urgent(entry.id, &mut [0]) == Ok(1);
+        if is_out_of_line || !self.stack.options(entry.id)?.oob_inline {
+            return Ok(is_out_of_line);
+        }
+        let ahead = self.stack.urgent_ahead(entry.id)?;
+        let readable = self.stack.readable(entry.id)?;
+        Ok(ahead.is_some_and(|ahead| ahead < readable))
     }
 
     fn datagram_bits(&self, entry: Entry) -> Answer<c_int> {

@@ -19,7 +19,7 @@ extern "C" fn wharf_socket(wharf: *mut Wharf, family: c_int, kind: c_int) -> c_i
             return Err(Errno(libc::EAFNOSUPPORT));
         }
         let (id, protocol) = match kind {
-            KIND_TCP => (host.stack.tcp_socket()?, Protocol::Tcp),
+            KIND_TCP => (host.new_stream()?, Protocol::Tcp),
             KIND_UDP => (host.stack.udp_socket()?, Protocol::Udp),
             _ => return Err(EINVAL),
         };

@@ -9,13 +9,22 @@ use super::handles::{Entry, Phase, Protocol, Shut};
 use super::host::Host;
 use crate::error::SocketError;
 use crate::observe::TcpState;
-use crate::stack::{Readiness, Shutdown};
+use crate::stack::{Readiness, Shutdown, SocketId};
 use crate::time::Instant;
 
 impl Host {
     /// The state that Linux knows: CLOSED without a connection, and once it is over.
     pub(super) fn state(&self, entry: Entry) -> Answer<TcpState> {
         Ok(self.stack.state(entry.id)?)
+    }
+
+    /// socket(2), with urgent data out of line, as on Linux.
+    pub(super) fn new_stream(&mut self) -> Answer<SocketId> {
+        let id = self.stack.tcp_socket()?;
+        let mut options = self.stack.options(id)?;
+        options.oob_inline = false;
+        self.stack.set_options(id, options)?;
+        Ok(id)
     }
 
     /// listen(2). A negative backlog is a large one, as on Linux.
@@ -117,9 +126,6 @@ impl Host {
         octets: &[u8],
         flags: c_int,
     ) -> Answer<usize> {
-        if flags & MSG_OOB != 0 {
-            return Err(Errno(libc::EOPNOTSUPP));
-        }
         match self.state(entry)? {
             // EAGAIN even for no octets: only a connection can say that it has sent them.
             TcpState::SynSent | TcpState::SynReceived => {
@@ -130,6 +136,7 @@ impl Host {
                 let error = self.stack.take_error(entry.id)?;
                 Err(error.unwrap_or(SocketError::BrokenPipe).into())
             }
+            _ if flags & MSG_OOB != 0 => Ok(self.stack.write_urgent(now, entry.id, octets)?),
             _ if flags & MSG_MORE != 0 => Ok(self.stack.write_more(now, entry.id, octets)?),
             _ => Ok(self.stack.write(now, entry.id, octets)?),
         }
@@ -143,12 +150,14 @@ impl Host {
         room: &mut [u8],
         flags: c_int,
     ) -> Answer<usize> {
-        if flags & MSG_OOB != 0 {
-            return Err(Errno(libc::EOPNOTSUPP));
-        }
         let state = self.state(entry)?;
         if state == TcpState::Listen {
             return Err(Errno(libc::ENOTCONN));
+        }
+        match flags {
+            MSG_OOB => return Ok(self.stack.read_urgent(entry.id, room)?),
+            _ if flags & MSG_OOB != 0 => return Ok(self.stack.peek_urgent(entry.id, room)?),
+            _ => {}
         }
         let read = if flags & MSG_PEEK == 0 {
             self.stack.read(now, entry.id, room)

@@ -99,17 +99,14 @@ impl Host {
         let state = self.state(entry)?;
         let mut layout = Layout(vec![0; LEN]);
         layout.put(offset::STATE, [state_number(state)]);
-        match state {
-            TcpState::Listen => {
-                layout.put_u32(offset::UNACKED, info.unacknowledged);
-                layout.put_u32(offset::SACKED, info.backlog);
-            }
-            _ => {
-                layout.fill_state(&info);
-                layout.fill_times(&info, self.now());
-                layout.fill_queues(&info);
-                layout.fill_counts(&info);
-            }
+        if state == TcpState::Listen {
+            layout.put_u32(offset::UNACKED, info.unacknowledged);
+            layout.put_u32(offset::SACKED, info.backlog);
+        } else {
+            layout.fill_state(&info);
+            layout.fill_times(&info, self.now());
+            layout.fill_queues(&info);
+            layout.fill_counts(&info);
         }
         Ok(layout.0)
     }

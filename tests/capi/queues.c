@@ -199,6 +199,93 @@ static void a_lost_segment_is_sent_again_and_counted(void)
 	pair_close(&p);
 }
 
+static void give_urgent(struct peer *p, uint32_t seq, const char *text, int pointer)
+{
+	struct segment s = {
+		.flags = ACK | PSH | URG,
+		.seq = seq,
+		.ack = p->ours,
+		.window = 20000,
+		.urgent = pointer,
+		.text = text,
+	};
+
+	give_segment(p, &s);
+}
+
+static void an_urgent_octet_is_read_out_of_line_and_skipped_in_it(void)
+{
+	struct peer p;
+	char octets[8];
+
+	peer_connected(&p);
+	EQUAL(get_int(p.w, p.handle, raw(SOL_SOCKET, SO_OOBINLINE)), 0);
+	EQUAL(wharf_recv(p.w, p.now, p.handle, octets, 8, WHARF_MSG_OOB, NULL), -EINVAL);
+	give_urgent(&p, p.theirs, "ab!cd", 3);
+	EQUAL(wharf_ready(p.w, p.handle), WHARF_IN | WHARF_OUT | WHARF_PRI);
+	EQUAL(wharf_queued(p.w, p.handle, 0), 2);
+	EQUAL(wharf_recv(p.w, p.now, p.handle, octets, 8, WHARF_MSG_OOB | WHARF_MSG_PEEK, NULL),
+	      1);
+	EQUAL(wharf_recv(p.w, p.now, p.handle, octets, 8, WHARF_MSG_OOB, NULL), 1);
+	EQUAL(octets[0], '!');
+	EQUAL(wharf_recv(p.w, p.now, p.handle, octets, 8, WHARF_MSG_OOB, NULL), -EINVAL);
+	EQUAL(wharf_ready(p.w, p.handle), WHARF_IN | WHARF_OUT);
+	EQUAL(wharf_recv(p.w, p.now, p.handle, octets, 8, 0, NULL), 2);
+	CHECK(!memcmp(octets, "ab", 2));
+	EQUAL(wharf_recv(p.w, p.now, p.handle, octets, 8, 0, NULL), 2);
+	CHECK(!memcmp(octets, "cd", 2));
+	EQUAL(wharf_recv(p.w, p.now, p.handle, octets, 8, 0, NULL), -EAGAIN);
+	peer_close(&p);
+}
+
+static void an_urgent_octet_is_read_in_line_if_one_likes(void)
+{
+	struct peer p;
+	char octets[8];
+
+	peer_connected(&p);
+	EQUAL(set_int(p.w, p.handle, raw(SOL_SOCKET, SO_OOBINLINE), 1), 0);
+	give_urgent(&p, p.theirs, "ab!cd", 3);
+	EQUAL(wharf_ready(p.w, p.handle), WHARF_IN | WHARF_OUT | WHARF_PRI);
+	EQUAL(wharf_recv(p.w, p.now, p.handle, octets, 8, WHARF_MSG_OOB, NULL), -EINVAL);
+	EQUAL(wharf_recv(p.w, p.now, p.handle, octets, 8, 0, NULL), 2);
+	EQUAL(wharf_ready(p.w, p.handle), WHARF_IN | WHARF_OUT | WHARF_PRI);
+	EQUAL(wharf_recv(p.w, p.now, p.handle, octets, 8, 0, NULL), 3);
+	CHECK(!memcmp(octets, "!cd", 3));
+	EQUAL(wharf_ready(p.w, p.handle), WHARF_OUT);
+	peer_close(&p);
+}
+
+static void urgent_octets_that_are_only_announced_are_eagain(void)
+{
+	struct peer p;
+	char octet;
+
+	peer_connected(&p);
+	give_urgent(&p, p.theirs, "ab", 5);
+	EQUAL(wharf_ready(p.w, p.handle), WHARF_IN | WHARF_OUT);
+	EQUAL(wharf_recv(p.w, p.now, p.handle, &octet, 1, WHARF_MSG_OOB, NULL), -EAGAIN);
+	give(&p, FIN | ACK, p.theirs + 2, p.ours, 20000, NULL);
+	EQUAL(wharf_recv(p.w, p.now, p.handle, &octet, 1, WHARF_MSG_OOB, NULL), 0);
+	peer_close(&p);
+}
+
+static void what_is_sent_out_of_band_is_marked_on_the_wire(void)
+{
+	struct peer p;
+	struct segment s;
+
+	peer_connected(&p);
+	EQUAL(wharf_send(p.w, p.now, p.handle, "abc", 3, WHARF_MSG_OOB, NULL), 3);
+	CHECK(next_segment(&p, &s));
+	CHECK(s.flags & URG);
+	EQUAL(s.len, 3);
+	EQUAL(s.urgent, 3);
+	EQUAL(wharf_shutdown(p.w, p.now, p.handle, SHUT_WR), 0);
+	EQUAL(wharf_send(p.w, p.now, p.handle, "d", 1, WHARF_MSG_OOB, NULL), -EPIPE);
+	peer_close(&p);
+}
+
 static void flags_that_are_not_known_are_refused(void)
 {
 	struct peer p;
@@ -223,6 +310,10 @@ const struct test queue_tests[] = {
 	TEST(a_shut_window_is_probed_and_opens_again),
 	TEST(a_reader_that_sleeps_shuts_the_window_and_opens_it_by_reading),
 	TEST(a_lost_segment_is_sent_again_and_counted),
+	TEST(an_urgent_octet_is_read_out_of_line_and_skipped_in_it),
+	TEST(an_urgent_octet_is_read_in_line_if_one_likes),
+	TEST(urgent_octets_that_are_only_announced_are_eagain),
+	TEST(what_is_sent_out_of_band_is_marked_on_the_wire),
 	TEST(flags_that_are_not_known_are_refused),
 	{ NULL, NULL },
 };
