@@ -4,7 +4,7 @@ use super::congestion::{AckSample, Congestion, CongestionControl as _};
 use super::connection::{Connection, End, Outcome, Reader};
 use super::reset::reset_for;
 use super::segment::Segment;
-use super::seq::SeqNumber;
+use super::seq::{SeqNumber, SeqRange};
 use super::state::Next;
 use super::time_wait::TimeWait;
 use crate::observe::DropReason;
@@ -106,6 +106,11 @@ impl Connection {
         let is_at_full_window = segment.seq == edge && segment.len() == 0;
         let may_count = is_probe || is_at_shut_window || is_at_full_window;
         let ack = segment.ack.filter(|&ack| self.send.judge_ack(ack).is_ok())?;
+        if self.is_sent_again(segment)
+            && let (Some(own), Some(theirs)) = (&mut self.timestamps, segment.options.timestamps)
+        {
+            own.on_accepted(now, segment.seq, theirs.value);
+        }
         (may_count && !segment.syn).then(|| {
             let mut outcome = self.on_ack(now, segment, ack);
             if outcome.end.is_none() {
@@ -113,6 +118,17 @@ impl Connection {
             }
             outcome
         })
+    }
+
+    /// Whether a refused segment is text of the last window once more: our acknowledgment of it was
+    /// lost. The next one must echo this copy, or the peer would measure from the first one, and
+    /// its timeout would grow with each acknowledgment that gets lost. RFC 7323 §5.3, R3, takes no
+    /// timestamp of such a segment, Linux only where it ends at RCV.NXT. Who forges one must hit
+    /// both windows, as he must to forge text.
+    fn is_sent_again(&self, segment: &Segment) -> bool {
+        let nxt = self.receive.nxt();
+        let last_window = SeqRange { start: nxt - self.receive.wnd(), end: nxt };
+        segment.text_len() > 0 && !segment.syn && last_window.contains(segment.seq)
     }
 
     /// Fifth step: what SEG.ACK covers, what that says about the path, what the path allows.

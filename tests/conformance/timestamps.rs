@@ -136,6 +136,33 @@ fn the_echo_is_of_the_segment_that_the_acknowledgment_depends_on() {
     );
 }
 
+/// Our acknowledgment was lost: what the peer sends again is echoed, for else the peer would take
+/// all the time since the first copy for a round trip. A forged one that has not both windows, an
+/// old one and a bare one are not.
+#[test]
+fn what_the_peer_sends_again_is_echoed() {
+    for (again, echo) in [
+        ("1:1001(1000) ack 1 win 512 <TS val 2000 ecr 0>", 2000),
+        ("1001:2001(1000) ack 1 win 512 <TS val 2000 ecr 0>", 2000),
+        ("1:1001(1000) ack 9000 win 512 <TS val 2000 ecr 0>", 1100),
+        ("4294000000:4294001000(1000) ack 1 win 512 <TS val 2000 ecr 0>", 1100),
+        ("1:1001(1000) ack 1 win 512 <TS val 1099 ecr 0>", 1100),
+        ("1:1001(1000) ack 1 win 512", 1100),
+        ("1:1(0) ack 1 win 512 <TS val 2000 ecr 0>", 1100),
+    ] {
+        let script = format!(
+            "
+            +0    < .  1:1001(1000) ack 1 win 512 <TS val 1100 ecr 0>
+            +0    < .  1001:2001(1000) ack 1 win 512 <TS val 1100 ecr 0>
+            +0    > .  1:1(0) ack 2001 <TS val 100 ecr 1100>
+            +0.9  < .  {again}
+            +0    > .  1:1(0) ack 2001 <TS val 1000 ecr {echo}>
+            "
+        );
+        established("ts on").plays(&script);
+    }
+}
+
 /// RFC 7323 §5.3, R1: an old segment is not taken, whatever its sequence number, and answered, but
 /// not more than twice a second.
 #[test]
