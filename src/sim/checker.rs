@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{SocketAddr, SocketAddrV4};
 
 use super::craft::{Packet, TcpFlags, TcpSegment};
+use super::notation::{OptionItem, decode_options};
 use super::workload::{Ending, Report};
 
 /// Least MSS that a sender keeps to when the peer names none or a smaller one (RFC 9293 §3.7.1,
@@ -21,11 +22,11 @@ pub struct Audit {
 /// What one connection has promised and been promised.
 #[derive(Debug, Default)]
 struct FlowAudit {
-    /// Window scale of our SYN, and what the peer's SYN said.
-    our_scale: Option<u8>,
-    peer: PeerSyn,
+    /// What our SYN and the peer's said.
+    own: SynOptions,
+    peer: SynOptions,
     /// The last SYN that arrived: it counts once ours answers it.
-    latest_syn: PeerSyn,
+    latest_syn: SynOptions,
     /// Whether anything but our SYN has been sent: from then on a SYN that arrives is not meant
     /// for this connection.
     is_open: bool,
@@ -33,22 +34,48 @@ struct FlowAudit {
     our_edge: Option<u32>,
     /// Right edge of the window that the peer has offered, and our highest sequence number.
     peer_edge: Option<u32>,
+    /// The last TSval of ours, and the newest of the peer's.
+    our_time: Option<u32>,
+    peer_time: Option<u32>,
+    /// Where the last text began that lay right of what we had acknowledged, since we last sent.
+    early: Option<u32>,
+    /// What we have acknowledged.
+    acked: Option<u32>,
 }
 
-/// What the options of the peer's SYN said.
+/// What the options of a SYN said.
 #[derive(Clone, Copy, Debug, Default)]
-struct PeerSyn {
+struct SynOptions {
     scale: Option<u8>,
     mss: Option<usize>,
+    sack: bool,
+    timestamps: bool,
 }
 
-impl PeerSyn {
+impl SynOptions {
     fn of(segment: &TcpSegment) -> Self {
-        let mss = option(&segment.options, 2).and_then(|value| value.try_into().ok());
-        Self {
-            scale: option(&segment.options, 3).and_then(|value| value.first().copied()),
-            mss: mss.map(|value| usize::from(u16::from_be_bytes(value))),
+        let mut all = Self::default();
+        for item in decode_options(&segment.options, 0, (0, 0)) {
+            match item {
+                OptionItem::Mss(mss) => all.mss = Some(mss.into()),
+                OptionItem::WindowScale(shift) => all.scale = Some(shift),
+                OptionItem::SackPermitted => all.sack = true,
+                OptionItem::Timestamps { .. } => all.timestamps = true,
+                OptionItem::Sack(_)
+                | OptionItem::Nop
+                | OptionItem::EndOfList
+                | OptionItem::Raw(_) => {}
+            }
         }
+        all
+    }
+
+    /// Whether an answer to `offered` says more than that has offered (RFC 7323 §2.2 and §3.2,
+    /// RFC 2018 §2).
+    fn exceeds(self, offered: Self) -> bool {
+        (self.scale.is_some() && offered.scale.is_none())
+            || (self.sack && !offered.sack)
+            || (self.timestamps && !offered.timestamps)
     }
 }
 
@@ -57,22 +84,9 @@ fn is_before(a: u32, b: u32) -> bool {
     b.wrapping_sub(a).cast_signed() > 0
 }
 
-/// The value of an option of kind `kind`.
-fn option(mut octets: &[u8], kind: u8) -> Option<&[u8]> {
-    loop {
-        octets = match octets {
-            [] | [0, ..] => return None,
-            [1, rest @ ..] => rest,
-            [found, len, ..] => {
-                let (option, rest) = octets.split_at_checked(usize::from(*len).max(2))?;
-                if *found == kind {
-                    return option.get(2..);
-                }
-                rest
-            }
-            [_] => return None,
-        }
-    }
+/// Whether `position` lies in `block`.
+fn holds(block: (u32, u32), position: u32) -> bool {
+    !is_before(position, block.0) && is_before(position, block.1)
 }
 
 impl Audit {
@@ -118,15 +132,23 @@ impl FlowAudit {
     fn on_sent(&mut self, segment: &TcpSegment) -> Option<String> {
         let is_syn = segment.flags.contains(TcpFlags::SYN);
         let has_ack = segment.flags.contains(TcpFlags::ACK);
+        let options = SynOptions::of(segment);
         if is_syn {
-            self.our_scale = PeerSyn::of(segment).scale;
-            (self.our_edge, self.peer_edge, self.is_open) = (None, None, false);
-            self.peer = if has_ack { self.latest_syn } else { PeerSyn::default() };
-        } else if option(&segment.options, 2).is_some() {
-            return Some("MSS on a segment other than SYN (MUST-65)".into());
+            let peer = if has_ack { self.latest_syn } else { SynOptions::default() };
+            let peer_time = self.peer_time.filter(|_| has_ack);
+            let latest_syn = self.latest_syn;
+            *self = Self { own: options, peer, latest_syn, peer_time, ..Self::default() };
+            if has_ack && options.exceeds(peer) {
+                return Some(format!("answered {peer:?} by {options:?}"));
+            }
+        } else if options.mss.is_some() || options.scale.is_some() || options.sack {
+            return Some("an option of SYNs on another segment (MUST-65)".into());
+        } else if let Some(fault) = self.check_options(segment) {
+            return Some(fault);
         }
-        if segment.payload.len() > self.peer.mss.unwrap_or(MSS_DEFAULT) {
-            return Some(format!("{} octets exceed the MSS (MUST-16)", segment.payload.len()));
+        let size = segment.payload.len() + segment.options.len();
+        if !segment.payload.is_empty() && size > self.peer.mss.unwrap_or(MSS_DEFAULT) {
+            return Some(format!("text and options of {size} octets exceed the MSS (MUST-16)"));
         }
         self.is_open |= !is_syn;
         let last = segment.seq.wrapping_add(segment.len());
@@ -143,26 +165,104 @@ impl FlowAudit {
         if !has_ack {
             return None;
         }
-        let edge = segment.ack.wrapping_add(scaled(segment, self.our_scale, self.peer.scale));
+        (self.acked, self.early) = (Some(segment.ack), None);
+        let edge = segment.ack.wrapping_add(scaled(segment, self.own.scale, self.peer.scale));
         let before = self.our_edge.replace(edge);
         // The field may say less than one of its units too little (RFC 7323 §2.4).
-        let unit = 1u32 << self.our_scale.unwrap_or(0).min(14);
+        let unit = 1u32 << self.own.scale.unwrap_or(0).min(14);
         if before.is_some_and(|before| is_before(edge.wrapping_add(unit - 1), before)) {
             return Some(format!("the window shrank from {before:?} to {edge} (SHLD-14)"));
         }
         None
     }
 
+    /// RFC 7323 §3.2: timestamps on every segment once agreed, and on none else. They never go
+    /// back, and what they echo has been seen. RFC 2018 §2: SACK blocks only where permitted.
+    fn check_options(&mut self, segment: &TcpSegment) -> Option<String> {
+        let is_timed = self.own.timestamps && self.peer.timestamps;
+        let (mut time, mut blocks) = (None, Vec::new());
+        for item in decode_options(&segment.options, 0, (0, 0)) {
+            match item {
+                OptionItem::Timestamps { value, echo } => time = Some((value, echo)),
+                OptionItem::Sack(all) => blocks = all,
+                _ => {}
+            }
+        }
+        if time.is_some() != is_timed {
+            return Some(format!("timestamps {time:?}, though agreed is {is_timed}"));
+        }
+        if let Some((value, echo)) = time {
+            let before = self.our_time.replace(value);
+            if before.is_some_and(|before| is_before(value, before)) {
+                return Some(format!("the clock went back from {before:?} to {value}"));
+            }
+            if self.peer_time.is_none_or(|newest| is_before(newest, echo)) {
+                return Some(format!("{echo} is echoed, and the newest was {:?}", self.peer_time));
+            }
+        }
+        let may_sack = self.own.sack && self.peer.sack;
+        if !blocks.is_empty() && !may_sack {
+            return Some("SACK without permission".into());
+        }
+        self.check_blocks(segment.ack, &blocks)
+    }
+
+    /// RFC 2018 §4 and RFC 2883 §4: blocks lie apart and in the window, but for a duplicate in
+    /// front; and the first one holds the text that came early last, if any does.
+    fn check_blocks(&self, ack: u32, blocks: &[(u32, u32)]) -> Option<String> {
+        let wrong = |what: &str| Some(format!("{what}: ack {ack}, SACK {blocks:?}"));
+        if blocks.iter().any(|block| !is_before(block.0, block.1)) {
+            return wrong("an empty block");
+        }
+        let (&first, rest) = blocks.split_first()?;
+        let unit = 1u32 << self.own.scale.unwrap_or(0).min(14); // As above.
+        let is_old = !is_before(ack, first.1);
+        let is_held = rest
+            .first()
+            .is_some_and(|&second| holds(second, first.0) && !is_before(second.1, first.1));
+        let ranges = if is_old || is_held { rest } else { blocks };
+        for (place, range) in ranges.iter().enumerate() {
+            if !is_before(ack, range.0) {
+                return wrong("a block that is acknowledged");
+            }
+            if self.our_edge.is_none_or(|edge| is_before(edge.wrapping_add(unit), range.1)) {
+                return wrong("a block behind the window");
+            }
+            let touches =
+                |other: &(u32, u32)| !is_before(range.1, other.0) && !is_before(other.1, range.0);
+            if ranges.iter().skip(place + 1).any(touches) {
+                return wrong("blocks that touch");
+            }
+        }
+        let newest = self.early.and_then(|at| ranges.iter().position(|&range| holds(range, at)));
+        // Behind a duplicate stands the range that holds it, whatever came since.
+        if newest.is_some_and(|place| place > usize::from(is_held)) {
+            return wrong("the range that changed last is not the first");
+        }
+        None
+    }
+
     fn on_received(&mut self, segment: &TcpSegment) {
+        let items = decode_options(&segment.options, 0, (0, 0));
+        if let Some(value) = items.iter().find_map(OptionItem::timestamp)
+            && self.peer_time.is_none_or(|newest| is_before(newest, value))
+        {
+            self.peer_time = Some(value);
+        }
+        if !segment.payload.is_empty()
+            && self.acked.is_some_and(|acked| is_before(acked, segment.seq))
+        {
+            self.early = Some(segment.seq);
+        }
         if segment.flags.contains(TcpFlags::SYN) {
-            self.latest_syn = PeerSyn::of(segment);
+            self.latest_syn = SynOptions::of(segment);
             if !self.is_open {
                 self.peer = self.latest_syn;
                 self.peer_edge = None;
             }
         }
         if segment.flags.contains(TcpFlags::ACK) {
-            let window = scaled(segment, self.peer.scale, self.our_scale);
+            let window = scaled(segment, self.peer.scale, self.own.scale);
             let edge = segment.ack.wrapping_add(window);
             if self.peer_edge.is_none_or(|old| is_before(old, edge)) {
                 self.peer_edge = Some(edge);

@@ -77,7 +77,7 @@ pub enum OptionItem {
 
 impl OptionItem {
     /// TSval.
-    fn timestamp(&self) -> Option<u32> {
+    pub(super) fn timestamp(&self) -> Option<u32> {
         match *self {
             Self::Timestamps { value, .. } => Some(value),
             _ => None,
@@ -345,7 +345,7 @@ fn encode_options(items: &[OptionItem], base: u32, clocks: (u32, u32)) -> Vec<u8
 }
 
 /// The items that `octets` hold; what is malformed ends the list as `raw`.
-fn decode_options(mut octets: &[u8], base: u32, clocks: (u32, u32)) -> Vec<OptionItem> {
+pub(super) fn decode_options(mut octets: &[u8], base: u32, clocks: (u32, u32)) -> Vec<OptionItem> {
     let mut items = Vec::new();
     loop {
         let len = match *octets {

@@ -1,7 +1,7 @@
 //! Whatever the line does, what was written is read, in order, and both ends finish.
 
-use wharf::Duration;
 use wharf::sim::{Plan, Random, Simulation};
+use wharf::{Duration, StackConfig};
 
 use super::{line, pair, seeds, server};
 
@@ -35,13 +35,20 @@ fn a_bulk_transfer_survives_any_line_in_both_directions_at_once() {
     }
 }
 
+/// No timeout is shorter than a day.
+fn nobody_gives_up(config: &mut StackConfig) {
+    config.tcp.give_up_after = 24 * HOUR;
+    config.tcp.orphan_timeout = 24 * HOUR;
+    config.tcp.fin_wait_2_timeout = 24 * HOUR;
+}
+
 /// Without timestamps nothing is measured while everything is sent twice, so that the timeout
 /// stays at its longest (Karn): it takes hours, and a user who waits so long.
 #[test]
 fn a_line_that_loses_a_third_is_survived_by_a_patient_user() {
     for seed in seeds(10) {
         let mut world = pair(seed, line("loss=30%,delay=20ms"), |config| {
-            config.tcp.give_up_after = 24 * HOUR;
+            nobody_gives_up(config);
             config.tcp.timestamps = false;
         });
         world.serve(1, 80, |_| Plan::bulk(30_000));
@@ -55,7 +62,7 @@ fn a_line_that_loses_a_third_is_survived_by_a_patient_user() {
 #[test]
 fn with_timestamps_a_line_that_loses_a_third_is_survived_in_minutes() {
     for seed in seeds(10) {
-        let mut world = Simulation::pair(seed, line("loss=30%,delay=20ms"));
+        let mut world = pair(seed, line("loss=30%,delay=20ms"), nobody_gives_up);
         world.serve(1, 80, |_| Plan::bulk(30_000));
         world.connect(0, None, server(), Plan::bulk(30_000));
         assert!(world.run_until_done(Duration::from_mins(10)), "SEED={seed}: {:?}", world.faults());
@@ -123,7 +130,7 @@ fn a_reader_of_single_octets_gets_all_of_them() {
 #[test]
 fn a_window_that_stays_shut_for_long_opens_again() {
     for seed in seeds(6) {
-        let mut world = Simulation::pair(seed, line("loss=20%,delay=20ms"));
+        let mut world = pair(seed, line("loss=20%,delay=20ms"), nobody_gives_up);
         let deaf = Plan { deaf_for: Duration::from_mins(10), ..Plan::bulk(1000) };
         world.serve(1, 80, move |_| deaf);
         world.connect(0, None, server(), Plan::bulk(600_000));
@@ -191,8 +198,10 @@ fn settings_of_the_two_ends_need_not_agree() {
     for seed in seeds(6) {
         let mut configs = super::configs(|_| {});
         configs[0].tcp.window_scale = false;
+        configs[0].tcp.sack = seed % 4 < 2;
         configs[0].interface.mtu = 576;
         configs[1].tcp.nagle = false;
+        configs[1].tcp.timestamps = seed % 3 > 0;
         configs[1].tcp.receive_buffer = 4 << 20;
         if seed % 2 == 0 {
             configs.swap(0, 1);

@@ -80,6 +80,8 @@ fn calm(seed: u64) {
         // On a bad line the timeouts grow long: nobody gives up before them.
         config.tcp.give_up_after = 10 * DAY;
         config.tcp.connect_timeout = 10 * DAY;
+        config.tcp.orphan_timeout = 10 * DAY;
+        config.tcp.fin_wait_2_timeout = 10 * DAY;
         config.tcp.syn_ack_retries = 14;
         config
     };
@@ -248,5 +250,7 @@ fn any_config(random: &mut Random, network: &str) -> StackConfig {
     if random.chance(0.2) {
         config.tcp.initial_window = 1 + random.word() % 4;
     }
+    config.tcp.sack = random.chance(0.8);
+    config.tcp.timestamps = random.chance(0.8);
     config
 }
