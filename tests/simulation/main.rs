@@ -7,6 +7,7 @@ mod close;
 mod determinism;
 mod many_flows;
 mod restart;
+mod syn_flood;
 mod transfer;
 mod worlds;
 
