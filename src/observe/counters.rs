@@ -34,6 +34,7 @@ pub struct Counters {
     opened: u64,
     closed: u64,
     evicted: u64,
+    shortages: u64,
     cookies_sent: u64,
     cookies_taken: u64,
     dropped: Vec<u64>,
@@ -57,6 +58,7 @@ impl Default for Counters {
             opened: 0,
             closed: 0,
             evicted: 0,
+            shortages: 0,
             cookies_sent: 0,
             cookies_taken: 0,
             dropped: vec![0; DropReason::ALL.len()],
@@ -95,6 +97,7 @@ impl Observer for Counters {
             }
             Event::SynCookieSent { .. } => self.cookies_sent += 1,
             Event::SynCookieTaken { .. } => self.cookies_taken += 1,
+            Event::MemoryPressure { is_short } => self.shortages += u64::from(is_short),
             Event::Evicted { .. } => self.evicted += 1,
             Event::RetransmissionTimeout { .. } => self.timeouts += 1,
             Event::PeerSilent { .. } => self.silent_peers += 1,
@@ -105,7 +108,7 @@ impl Observer for Counters {
 
 impl Counters {
     /// The counters but for the drops, in a fixed order.
-    pub fn list(&self) -> [Counter; 17] {
+    pub fn list(&self) -> [Counter; 18] {
         let counter = |name, help, value| Counter { name, help, value };
         [
             counter("packets_received_total", "IP packets received.", self.packets_received),
@@ -138,6 +141,11 @@ impl Counters {
                 "tcp_evicted_total",
                 "Orphans and records in TIME-WAIT that made room for newer ones.",
                 self.evicted,
+            ),
+            counter(
+                "tcp_memory_shortages_total",
+                "Times at which the buffers of all connections reached their limit.",
+                self.shortages,
             ),
             counter("tcp_syn_cookies_sent_total", "SYNs answered by cookies.", self.cookies_sent),
             counter(

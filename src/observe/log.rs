@@ -22,6 +22,7 @@ impl Observer for LogObserver {
             | Event::StateChanged { .. }
             | Event::SynCookieSent { .. }
             | Event::SynCookieTaken { .. }
+            | Event::MemoryPressure { .. }
             | Event::Evicted { .. }
             | Event::RetransmissionTimeout { .. }
             | Event::PeerSilent { .. }

@@ -80,6 +80,12 @@ pub enum Event {
         /// Between whom.
         flow: crate::wire::FourTuple,
     },
+    /// The buffers of all TCP connections have reached their limit
+    /// ([`Limits::memory_max`](crate::Limits)), or are well below it again.
+    MemoryPressure {
+        /// Whether memory is short from now on.
+        is_short: bool,
+    },
     /// An orphan or a record in TIME-WAIT made room for a newer one.
     Evicted {
         /// Which connection.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::listeners::{Child, ListenerEntry};
 use super::lists::FlowList;
+use super::memory::WRITE_MIN;
 use super::socket::{Kind, Socket};
 use super::{Instant, Owner, Readiness, Shutdown, SocketId, Stack, TcpState};
 use crate::error::SocketError;
@@ -269,7 +270,7 @@ impl Stack {
             Kind::Ended(ended) => {
                 let held = ended.unread.allocated();
                 let octets = read_rest(&mut ended.unread, buffer);
-                self.memory -= held - ended.unread.allocated();
+                self.memory.release(held - ended.unread.allocated());
                 if octets > 0 || ended.is_finished {
                     return Ok(octets); // As Linux: the end of the file stays the end of the file.
                 }
@@ -336,7 +337,13 @@ impl Stack {
             Kind::Connected(flow) => {
                 let entry = self.flows.get_mut(flow).ok_or(SocketError::BadHandle)?;
                 let open = entry.connection_mut().ok_or(SocketError::BadHandle)?;
-                let written = write(open, octets).ok_or(SocketError::BrokenPipe)?;
+                let rest = WRITE_MIN.saturating_sub(open.unacknowledged()) as usize;
+                let room = if self.memory.has_room() { usize::MAX } else { rest };
+                let some = octets.get(..room).unwrap_or(octets);
+                let written = write(open, some).ok_or(SocketError::BrokenPipe)?;
+                if open.unacknowledged() >= WRITE_MIN {
+                    self.memory.watch(flow, entry); // It may be held back from now on.
+                }
                 if written == 0 && !octets.is_empty() {
                     return Err(SocketError::WouldBlock);
                 }
@@ -411,7 +418,7 @@ impl Stack {
         }
         match socket.kind {
             Kind::Fresh => {}
-            Kind::Ended(ended) => self.memory -= ended.unread.allocated(),
+            Kind::Ended(ended) => self.memory.release(ended.unread.allocated()),
             Kind::Listening(listener) => self.close_listener(now, listener),
             Kind::Connecting(flow) => self.abort_flow(now, flow),
             Kind::Connected(flow) => {
@@ -448,7 +455,8 @@ impl Stack {
             }
             Kind::Connected(flow) => {
                 let open = self.flows.get(*flow).and_then(|entry| entry.connection());
-                open.map_or(ready, |open| ready.with(readiness_of(open, socket)))
+                let has_memory = self.memory.has_room();
+                open.map_or(ready, |open| ready.with(readiness_of(open, socket, has_memory)))
             }
             Kind::Ended(ended) => {
                 let closed = Readiness::READ_CLOSED.with(Readiness::WRITE_CLOSED);
@@ -515,15 +523,16 @@ impl Stack {
 }
 
 /// What a socket with this connection is ready for.
-fn readiness_of(open: &Connection, socket: &Socket) -> Readiness {
+fn readiness_of(open: &Connection, socket: &Socket, has_memory: bool) -> Readiness {
     let is_end = open.is_finished() || socket.is_read_shut;
     let ready = Readiness::default()
         .and(Readiness::READABLE, is_end || open.readable() > 0)
         .and(Readiness::PRIORITY, open.is_priority())
         .and(Readiness::READ_CLOSED, is_end);
-    match open.writable() {
-        None => ready.with(Readiness::WRITABLE).with(Readiness::WRITE_CLOSED),
-        // By the buffer that the connection has: the socket may have been told of another since.
-        Some(_) => ready.and(Readiness::WRITABLE, open.is_write_worthwhile()),
+    if open.writable().is_none() {
+        return ready.with(Readiness::WRITABLE).with(Readiness::WRITE_CLOSED);
     }
+    // By the buffer that the connection has: the socket may have been told of another since.
+    let may_write = has_memory || open.unacknowledged() < WRITE_MIN;
+    ready.and(Readiness::WRITABLE, may_write && open.is_write_worthwhile())
 }

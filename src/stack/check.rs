@@ -35,7 +35,7 @@ impl Stack {
         }
         self.check_lists();
         charged += self.held_by_the_ended();
-        assert_eq!(self.memory, charged, "the memory in use is not what is charged");
+        assert_eq!(self.memory.used(), charged, "the memory in use is not what is charged");
         for (id, socket) in &self.sockets {
             if let Kind::Connected(flow) | Kind::Connecting(flow) = socket.kind {
                 let owner = self.flows.get(flow).map(|entry| entry.owner);
@@ -60,7 +60,7 @@ impl Stack {
             }
         };
         expect("connections", self.flows.len(), 0);
-        expect("octets of TCP buffers", self.memory, 0);
+        expect("octets of TCP buffers", self.memory.used(), 0);
         expect("deadlines", self.deadlines.len(), 0);
         expect("packets of nobody", self.departures.len(), 0);
         expect("sockets", self.sockets.len(), sockets);

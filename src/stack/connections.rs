@@ -91,7 +91,7 @@ impl Stack {
                 self.touch_socket(id);
             }
         }
-        self.memory += held;
+        self.memory.charge(held);
     }
 
     /// Aborts a flow whose socket is gone or gives it up: the peer is told by an RST.
@@ -114,7 +114,7 @@ impl Stack {
         let Some(mut entry) = self.listeners.remove(id) else { return };
         while let Some(child) = entry.listener.accept() {
             if let Child::Ended(ended, _) = child {
-                self.memory -= ended.unread.allocated();
+                self.memory.release(ended.unread.allocated());
             }
         }
     }

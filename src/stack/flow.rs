@@ -42,6 +42,8 @@ pub(super) struct FlowEntry {
     pub(super) tos: u8,
     /// Whether it stands in the ready list.
     pub(super) is_ready: bool,
+    /// Whether it is to be told when memory is not short any more.
+    pub(super) awaits_memory: bool,
     /// Octets of memory charged for its buffers.
     pub(super) charged: usize,
     /// The state that observers were last told.

@@ -14,6 +14,7 @@ mod icmp_errors;
 mod listeners;
 mod lists;
 mod loopback;
+mod memory;
 mod opening;
 mod options;
 mod outbox;
@@ -34,6 +35,7 @@ use self::flow::{Flow, FlowEntry, Owner};
 use self::listeners::Listeners;
 use self::lists::{FlowList, Links};
 use self::loopback::Loopback;
+use self::memory::Memory;
 use self::outbox::Outbox;
 use self::ports::EphemeralPorts;
 use self::ready::Ready;
@@ -108,7 +110,7 @@ pub struct Stack {
     /// Sockets whose readiness may have changed.
     dirty: OnceQueue<SocketId>,
     /// Octets that all TCP buffers hold.
-    memory: usize,
+    memory: Memory,
 }
 
 impl Stack {
@@ -149,7 +151,7 @@ impl Stack {
             departures: VecDeque::new(),
             loopback: Loopback::default(),
             dirty: OnceQueue::default(),
-            memory: 0,
+            memory: Memory::new(config.limits.memory_max),
             config,
         })
     }
@@ -226,6 +228,7 @@ impl Stack {
     }
 
     fn next_packet(&mut self, now: Instant, observer: &mut dyn Observer) -> Option<Outgoing> {
+        self.settle_memory(now, observer);
         let mut packet = self.outbox.pop().or_else(|| self.departures.pop_front());
         if packet.is_none() {
             packet = self.transmit_flow(now, observer);
@@ -242,7 +245,7 @@ impl Stack {
     /// The next packet of a flow, round robin.
     fn transmit_flow(&mut self, now: Instant, observer: &mut dyn Observer) -> Option<Outgoing> {
         while let Some(id) = self.ready.current() {
-            let may_grow = self.has_memory();
+            let may_grow = self.memory.has_room();
             let Some(entry) = self.flows.get_mut(id) else {
                 self.ready.finish(); // It has ended since it joined.
                 continue;
@@ -252,7 +255,10 @@ impl Stack {
             let Some(plan) = entry.transmit(now, may_grow) else {
                 entry.is_ready = false;
                 self.ready.finish();
-                self.memory = recharge(self.memory, entry);
+                self.memory.recharge(entry);
+                if !may_grow && entry.connection().is_some_and(Connection::could_offer_more) {
+                    self.memory.watch(id, entry);
+                }
                 let wakes = entry.connection().is_some_and(Connection::wakes_by_sending);
                 let owner = entry.owner;
                 if let Some(at) = entry.deadline() {
@@ -375,14 +381,8 @@ impl Stack {
     fn touch_flow(&mut self, id: FlowId) {
         if let Some(entry) = self.flows.get_mut(id) {
             self.ready.join(id, &mut entry.is_ready);
-            self.memory = recharge(self.memory, entry);
+            self.memory.recharge(entry);
         }
-    }
-
-    /// Whether the TCP buffers together are below their limit. Beyond it no window grows and no
-    /// out-of-order data is held; what has been accepted stays.
-    fn has_memory(&self) -> bool {
-        self.memory < self.config.limits.memory_max
     }
 
     /// Adds a flow and lets it send.
@@ -402,6 +402,7 @@ impl Stack {
             ttl,
             tos,
             is_ready: false,
+            awaits_memory: false,
             charged: 0,
             reported: TcpState::Closed,
         });
@@ -423,7 +424,8 @@ impl Stack {
         self.deadlines.disarm(id);
         self.leave_list(id);
         let entry = self.flows.remove(id)?;
-        self.memory -= entry.charged;
+        self.memory.release(entry.charged);
+        self.memory.sweep(&self.flows);
         let (flow, from, to) = (entry.tuple, entry.reported, TcpState::Closed);
         observer.on_event(now, &Event::StateChanged { flow, from, to });
         Some(entry)
@@ -435,13 +437,6 @@ impl Stack {
             self.departures.push_back(packet);
         }
     }
-}
-
-/// The memory in use, with what the buffers of `entry` hold now in the place of what they held.
-fn recharge(memory: usize, entry: &mut FlowEntry) -> usize {
-    let allocated = entry.allocated();
-    let held = std::mem::replace(&mut entry.charged, allocated);
-    memory - held + allocated
 }
 
 /// Tells a connection what has become known of its path since it last sent.
@@ -467,3 +462,7 @@ fn report_state(now: Instant, entry: &mut FlowEntry, observer: &mut dyn Observer
 #[cfg(test)]
 #[path = "tests/exchange.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "tests/limits.rs"]
+mod limits;

@@ -46,7 +46,8 @@ impl Stack {
         let iss = self.isn.isn(now, &tuple);
         let (mtu, clock) = (self.config.interface.mtu, self.isn.timestamp_clock(&tuple));
         let offer = Offer::new(&self.config.tcp, mtu, &options, clock);
-        let connecting = Connecting::new(now, &self.config.tcp, iss, offer, &options);
+        let window = self.first_window(&options, offer);
+        let connecting = Connecting::new(now, &self.config.tcp, iss, (offer, window), &options);
         let flow = Flow::Connecting(Box::new(connecting));
         let flow = self.insert_flow(tuple, flow, Owner::Socket(id), options.ttl, options.dscp());
         if let Some(socket) = self.sockets.get_mut(id) {

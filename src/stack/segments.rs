@@ -36,7 +36,7 @@ impl Stack {
         segment: Segment,
         observer: &mut dyn Observer,
     ) -> Result<(), DropReason> {
-        let may_hold = self.has_memory();
+        let may_hold = self.memory.has_room();
         let Some(entry) = self.flows.get_mut(id) else { return Ok(()) };
         let tuple = entry.tuple;
         match &mut entry.flow {
@@ -161,13 +161,21 @@ impl Stack {
         let options = &self.listeners.get(id).ok_or(DropReason::NoTcpSocket)?.options;
         let offer = self.offer(options, tuple);
         let retries = self.config.tcp.syn_ack_retries;
-        Ok(HalfOpen::new(now, syn, iss, offer, options.receive_buffer, retries))
+        let window = self.first_window(options, offer);
+        Ok(HalfOpen::new(now, syn, iss, offer, window, retries))
     }
 
     /// What we offer the peer of a listener with these options.
     pub(super) fn offer(&self, options: &SocketOptions, tuple: &FourTuple) -> Offer {
         let (mtu, clock) = (self.config.interface.mtu, self.isn.timestamp_clock(tuple));
         Offer::new(&self.config.tcp, mtu, options, clock)
+    }
+
+    /// The window of our SYN, octets: no more than a segment's when memory is short, so that the
+    /// peer can go on and brings little.
+    pub(super) fn first_window(&self, options: &SocketOptions, offer: Offer) -> u32 {
+        let limit = if self.memory.has_room() { u32::MAX } else { u32::from(offer.mss) };
+        options.receive_buffer.min(limit)
     }
 
     /// Adds a half-open connection of a listener.

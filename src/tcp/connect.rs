@@ -80,13 +80,13 @@ impl Connecting {
         now: Instant,
         config: &TcpConfig,
         iss: SeqNumber,
-        offer: Offer,
+        (offer, window): (Offer, u32),
         options: &SocketOptions,
     ) -> Self {
         let mut connecting = Self {
             iss,
             offer,
-            window: u16::try_from(options.receive_buffer).unwrap_or(u16::MAX),
+            window: u16::try_from(window).unwrap_or(u16::MAX),
             crossed: None,
             first_sent_at: now,
             next_at: now + RTO_INITIAL,

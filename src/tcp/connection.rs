@@ -221,6 +221,18 @@ impl Connection {
         octets
     }
 
+    /// Whether the window could be much larger than the one offered.
+    pub(crate) fn could_offer_more(&self) -> bool {
+        self.receive.could_offer_more()
+    }
+
+    /// There is memory again for a larger window: the peer, which may wait for it, is told.
+    pub(crate) fn reopen(&mut self) {
+        if self.could_offer_more() {
+            self.acks.owe_now();
+        }
+    }
+
     /// Copies octets and leaves them to be read.
     pub(crate) fn peek(&self, buffer: &mut [u8]) -> usize {
         let cut = self.urgent.cut(self.receive.readable());

@@ -310,10 +310,14 @@ impl ReceiveSide {
     /// Linux has too, spares a bulk transfer an update for every segment read. What the SYN's 16
     /// bits could not offer is no reason: the next acknowledgment tells of it.
     pub(crate) fn is_update_due(&self) -> bool {
-        let (wnd, target) = (self.wnd(), self.target());
         let freed = self.room().saturating_sub(self.room_offered);
+        freed >= self.worthwhile() && self.could_offer_more()
+    }
+
+    /// Whether the window could grow by a worthwhile amount, and at least to twice its size.
+    pub(crate) fn could_offer_more(&self) -> bool {
+        let (wnd, target) = (self.wnd(), self.target());
         !self.is_finished()
-            && freed >= self.worthwhile()
             && target.saturating_sub(wnd) >= self.worthwhile()
             && target >= wnd.saturating_mul(2)
     }

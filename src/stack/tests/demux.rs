@@ -32,6 +32,7 @@ fn entry(tuple: FourTuple) -> FlowEntry {
         ttl: 64,
         tos: 0,
         is_ready: false,
+        awaits_memory: false,
         charged: 0,
         reported: TcpState::TimeWait,
     }

@@ -70,13 +70,13 @@ pub(crate) enum Verdict {
 }
 
 impl HalfOpen {
-    /// A SYN has come to a listener; our SYN-ACK is owed.
+    /// A SYN has come to a listener; our SYN-ACK, with a window of so many octets, is owed.
     pub(crate) fn new(
         now: Instant,
         syn: &Segment,
         iss: SeqNumber,
         offer: Offer,
-        receive_buffer: u32,
+        window: u32,
         retries_max: u8,
     ) -> Self {
         Self {
@@ -86,7 +86,7 @@ impl HalfOpen {
             scales: offer.answer_options(now, &syn.options).window_scale.is_some(),
             clock: offer.timestamps.unwrap_or_default(),
             recent: syn.options.timestamps.unwrap_or_default().value,
-            window: u16::try_from(receive_buffer).unwrap_or(u16::MAX),
+            window: u16::try_from(window).unwrap_or(u16::MAX),
             sent_at: now,
             next_at: now + RTO_INITIAL,
             retries: 0,

@@ -27,7 +27,8 @@ fn scale(shift: u8) -> TcpOptions {
 fn fresh(config: &TcpConfig, iss: u32, buffer: u32) -> Connecting {
     let options = SocketOptions { receive_buffer: buffer, ..SocketOptions::default() };
     let offer = Offer::new(config, 1500, &options, TimestampClock::new(TS));
-    Connecting::new(Instant::ZERO, config, SeqNumber(iss), offer, &options)
+    let offered = (offer, options.receive_buffer);
+    Connecting::new(Instant::ZERO, config, SeqNumber(iss), offered, &options)
 }
 
 /// Our SYN has left: SYN-SENT.

@@ -1,0 +1,111 @@
+//! What all TCP buffers hold together, its limit, and who waits until there is less of it.
+
+use super::demux::{FlowId, Flows};
+use super::flow::{FlowEntry, Owner};
+use super::{Event, Instant, Observer, Stack};
+use crate::collections::OnceQueue;
+
+/// Octets that a connection may hold for its peer when memory is short: as Linux grants each socket
+/// the least of `tcp_wmem`, so that all go on, if slowly.
+pub(super) const WRITE_MIN: u32 = 4096;
+
+/// Octets of memory that TCP buffers hold, and their limit.
+///
+/// At the limit memory is short: no window grows, nothing is held that came early, a SYN offers a
+/// segment's window, and a writer gets no further than [`WRITE_MIN`]. What has been promised is
+/// kept, so that the limit can be passed, by what windows were open. Memory is short until a quarter
+/// of it is free: else each octet that is read would open windows that are shut again at once.
+#[derive(Debug)]
+pub(super) struct Memory {
+    used: usize,
+    max: usize,
+    is_short: bool,
+    /// What observers were last told.
+    is_told_short: bool,
+    /// Flows that may have been held back; each has a bit in its entry.
+    waiting: OnceQueue<FlowId>,
+}
+
+impl Memory {
+    /// Nothing is held of `max` octets.
+    pub(super) fn new(max: usize) -> Self {
+        let waiting = OnceQueue::default();
+        Self { used: 0, max, is_short: max == 0, is_told_short: false, waiting }
+    }
+
+    /// Octets held.
+    #[cfg(any(test, feature = "sim"))]
+    pub(super) fn used(&self) -> usize {
+        self.used
+    }
+
+    /// Whether memory is not short.
+    pub(super) fn has_room(&self) -> bool {
+        !self.is_short
+    }
+
+    /// So many octets are held more.
+    pub(super) fn charge(&mut self, octets: usize) {
+        self.used += octets;
+        self.update();
+    }
+
+    /// So many octets are held no more.
+    pub(super) fn release(&mut self, octets: usize) {
+        self.used -= octets;
+        self.update();
+    }
+
+    /// Counts what the buffers of `entry` hold now in the place of what they held.
+    pub(super) fn recharge(&mut self, entry: &mut FlowEntry) {
+        let allocated = entry.allocated();
+        let held = std::mem::replace(&mut entry.charged, allocated);
+        self.used = self.used - held + allocated;
+        self.update();
+    }
+
+    /// The flow may be held back now or later; it is told when memory is not short any more.
+    pub(super) fn watch(&mut self, id: FlowId, entry: &mut FlowEntry) {
+        self.waiting.join(id, &mut entry.awaits_memory);
+    }
+
+    /// Forgets flows that are gone.
+    pub(super) fn sweep(&mut self, flows: &Flows) {
+        self.waiting.sweep(flows.len(), |id| flows.get(id).is_some());
+    }
+
+    fn update(&mut self) {
+        if self.used >= self.max {
+            self.is_short = true;
+        } else if self.used <= self.max - self.max / 4 {
+            self.is_short = false;
+        }
+    }
+}
+
+impl Stack {
+    /// Tells the observer when memory has become short, and those that were held back when it is
+    /// not short any more: windows open again, and writers go on.
+    pub(super) fn settle_memory(&mut self, now: Instant, observer: &mut dyn Observer) {
+        let is_short = self.memory.is_short;
+        if std::mem::replace(&mut self.memory.is_told_short, is_short) == is_short {
+            return;
+        }
+        observer.on_event(now, &Event::MemoryPressure { is_short });
+        if is_short {
+            return;
+        }
+        while let Some(id) = self.memory.waiting.pop() {
+            let Some(entry) = self.flows.get_mut(id) else { continue };
+            entry.awaits_memory = false;
+            if let Some(open) = entry.connection_mut() {
+                open.reopen();
+            }
+            let owner = entry.owner;
+            self.touch_flow(id);
+            if let Owner::Socket(socket) = owner {
+                self.touch_socket(socket);
+            }
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! What happens at the limits on memory, and when it is over.
+
+use super::tests::Pair;
+use super::*;
+use crate::error::SocketError;
+use crate::observe::Counters;
+use crate::time::Duration;
+
+/// A pair whose server may hold `memory_max` octets, and two connections between them.
+fn pair(memory_max: usize) -> (Pair, [(SocketId, SocketId); 2]) {
+    let mut pair = Pair::new(21);
+    let mut config = StackConfig::new("10.0.0.2/24".parse().unwrap());
+    config.limits.memory_max = memory_max;
+    pair.server = Stack::new(config, Seed::from_number(22)).unwrap();
+    let listener = pair.server.tcp_socket().unwrap();
+    pair.server.bind(listener, "0.0.0.0:80".parse().unwrap()).unwrap();
+    pair.server.listen(listener, 16).unwrap();
+    let ends = [(); 2].map(|()| {
+        let socket = pair.client.tcp_socket().unwrap();
+        let to = "10.0.0.2:80".parse().unwrap();
+        assert_eq!(pair.client.connect(pair.now, socket, to), Err(SocketError::InProgress));
+        pair.exchange();
+        (socket, pair.server.accept(pair.now, listener).unwrap().0)
+    });
+    (pair, ends)
+}
+
+/// Writes from the client until nothing more is taken and nothing more arrives.
+fn fill(pair: &mut Pair, socket: SocketId) {
+    while pair.client.write(pair.now, socket, &[7; 10_000]).is_ok() {
+        pair.exchange();
+    }
+    pair.wait(Duration::from_secs(1));
+}
+
+/// Reads all that waits on the server; says how much.
+fn drain(pair: &mut Pair, socket: SocketId) -> usize {
+    let mut read = 0;
+    while let Ok(octets) = pair.server.read(pair.now, socket, &mut [0; 10_000]) {
+        read += octets;
+    }
+    read
+}
+
+#[test]
+fn a_window_that_stayed_shut_for_want_of_memory_opens_when_another_connection_frees_it() {
+    let (mut pair, [(hog, held), (waiting, reader)]) = pair(256 << 10);
+    fill(&mut pair, hog);
+    assert!(!pair.server.memory.has_room());
+    // This one reads all that comes, until the window that it was offered before is used up.
+    let mut total = 0;
+    for _ in 0..8 {
+        fill(&mut pair, waiting);
+        total += drain(&mut pair, reader);
+        pair.exchange();
+    }
+    let flow = |pair: &Pair| pair.client.info(waiting).unwrap().send_window;
+    assert!(total <= 70_000 && flow(&pair) < 1460, "{total} octets came, {}", flow(&pair));
+    pair.wait(Duration::from_mins(5));
+    assert_eq!(pair.server.readable(reader), Ok(0), "nothing has changed");
+
+    assert!(drain(&mut pair, held) > 200_000);
+    pair.exchange(); // Not a probe: nothing but this tells the client.
+    assert!(drain(&mut pair, reader) > 60_000);
+}
+
+#[test]
+fn a_writer_is_held_back_at_4_kib_and_woken_when_memory_is_free_again() {
+    let (mut pair, [(hog, held), (client, server)]) = pair(256 << 10);
+    fill(&mut pair, hog);
+    while pair.server.poll_event().is_some() {}
+    // The client takes nothing in while its answers are lost.
+    assert_eq!(pair.server.write(pair.now, server, &[7; 10_000]), Ok(4096));
+    assert_eq!(pair.server.write(pair.now, server, &[7; 1]), Err(SocketError::WouldBlock));
+    assert!(!pair.server.readiness(server).contains(Readiness::WRITABLE));
+    assert!(drain(&mut pair, held) > 200_000);
+    while pair.server.transmit(pair.now, &mut ()).is_some() {}
+    let woken: Vec<_> = std::iter::from_fn(|| pair.server.poll_event()).collect();
+    assert!(woken.contains(&server), "{woken:?}");
+    assert!(pair.server.readiness(server).contains(Readiness::WRITABLE));
+    assert_eq!(pair.server.write(pair.now, server, &[7; 10_000]), Ok(10_000));
+    pair.wait(Duration::from_secs(1));
+    assert_eq!(pair.client.read(pair.now, client, &mut [0; 16_000]), Ok(14_096));
+}
+
+#[test]
+fn a_syn_offers_one_segment_while_memory_is_short_and_more_later() {
+    let (mut pair, [(hog, held), _]) = pair(256 << 10);
+    fill(&mut pair, hog);
+    let client = pair.server.tcp_socket().unwrap();
+    let to = "10.0.0.1:9".parse().unwrap();
+    assert_eq!(pair.server.connect(pair.now, client, to), Err(SocketError::InProgress));
+    let syn = pair.server.transmit(pair.now, &mut ()).unwrap().to_frame();
+    assert_eq!(syn.octets()[34..36], 1460u16.to_be_bytes(), "the window of an active open");
+
+    let socket = pair.client.tcp_socket().unwrap();
+    let to = "10.0.0.2:80".parse().unwrap();
+    assert_eq!(pair.client.connect(pair.now, socket, to), Err(SocketError::InProgress));
+    pair.exchange();
+    assert_eq!(pair.client.info(socket).unwrap().send_window, 1460, "of a passive one");
+    assert!(drain(&mut pair, held) > 200_000);
+    pair.exchange();
+    assert!(pair.client.info(socket).unwrap().send_window > 60_000);
+}
+
+#[test]
+fn observers_hear_once_that_memory_is_short_and_once_that_it_is_not() {
+    #[derive(Default)]
+    struct Told(Vec<bool>);
+    impl Observer for Told {
+        fn on_event(&mut self, _now: Instant, event: &Event) {
+            if let Event::MemoryPressure { is_short } = event {
+                self.0.push(*is_short);
+            }
+        }
+    }
+    let mut config = StackConfig::new("10.0.0.2/24".parse().unwrap());
+    config.limits.memory_max = 8;
+    let mut stack = Stack::new(config, Seed::from_number(1)).unwrap();
+    let mut told = (Told::default(), Counters::default());
+    let mut held = 0;
+    // Short at the limit, and until a quarter is free.
+    for (used, tells) in
+        [(7, None), (8, Some(true)), (7, None), (9, None), (6, Some(false)), (8, Some(true))]
+    {
+        // Never through less than either.
+        stack.memory.charge(used);
+        stack.memory.release(std::mem::replace(&mut held, used));
+        assert!(stack.transmit(Instant::ZERO, &mut told).is_none());
+        assert_eq!(told.0.0.pop(), tells, "{used}");
+    }
+    let shortages = told.1.list().into_iter().find(|c| c.name == "tcp_memory_shortages_total");
+    assert_eq!(shortages.unwrap().value, 2);
+}
+
+/// The listener is gone, and so is what it held: nothing of an ended connection is forgotten.
+#[test]
+fn unread_data_of_ended_connections_counts_until_it_is_read_or_closed() {
+    let (mut pair, [(first, held), (second, other)]) = pair(1 << 20);
+    for socket in [first, second] {
+        pair.client.write(pair.now, socket, &[7; 5000]).unwrap();
+        pair.exchange();
+        let options = pair.client.options(socket).unwrap();
+        let linger = Some(Duration::ZERO);
+        pair.client.set_options(socket, SocketOptions { linger, ..options }).unwrap();
+        pair.client.close(pair.now, socket);
+        pair.exchange();
+    }
+    assert_eq!(pair.server.memory.used(), 4 * 4096);
+    assert_eq!(drain(&mut pair, held), 5000);
+    assert_eq!(pair.server.memory.used(), 2 * 4096);
+    pair.server.close(pair.now, other);
+    assert_eq!(pair.server.memory.used(), 0);
+}
