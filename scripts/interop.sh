@@ -2,6 +2,7 @@
 # The kernel as peer: curl, Python, nc, ping and tshark against a real `wharf` on a real TUN device.
 #
 # usage: scripts/interop.sh [--list] [NAME...]
+#        scripts/interop.sh --soak [--list] [NAME...]      those that are too rough for CI
 #
 # Every check has a namespace of its own (scripts/netns.sh), made before it and removed after it,
 # so nothing here touches the machine's own network. Without names all checks run. Each prints one
@@ -73,7 +74,7 @@ sys.stdout.buffer.write(random.Random(int(sys.argv[1])).randbytes(int(sys.argv[1
 }
 
 # The checks themselves: a function `check_NAME` each (`outside_NAME` runs in no namespace).
-for file in "$peers"/*.sh; do
+for file in "$peers"/*.sh "$peers"/soak/*.sh; do
     # shellcheck source=/dev/null
     source "$file"
 done
@@ -134,6 +135,11 @@ serve_script_under_ci 300
 serve_script_as_user 60
 "
 
+# Those of --soak.
+soaks="
+syn_flood 120
+"
+
 # How this script calls itself, once for each check.
 if [[ ${1:-} == --inside ]]; then
     work=$3
@@ -141,6 +147,11 @@ if [[ ${1:-} == --inside ]]; then
     exit
 fi
 
+arguments=("$@")
+if [[ ${1:-} == --soak ]]; then
+    checks=$soaks
+    shift
+fi
 if [[ ${1:-} == --list ]]; then
     awk 'NF { print $1 }' <<<"$checks"
     exit
@@ -155,7 +166,7 @@ if [[ $(id -u) != 0 ]]; then
         exit 1
     }
     # Root in namespaces of one's own, where `ip netns` may keep its names in a /run of ours.
-    exec unshare -Urnm bash -c 'mount -t tmpfs none /run && exec "$@"' - "$self" "$@"
+    exec unshare -Urnm bash -c 'mount -t tmpfs none /run && exec "$@"' - "$self" "${arguments[@]}"
 fi
 for tool in ip curl python3 setpriv unshare timeout; do
     command -v "$tool" >/dev/null || { echo "interop: $tool is missing" >&2; exit 1; }

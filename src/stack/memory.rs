@@ -13,8 +13,9 @@ pub(super) const WRITE_MIN: u32 = 4096;
 ///
 /// At the limit memory is short: no window grows, nothing is held that came early, a SYN offers a
 /// segment's window, and a writer gets no further than [`WRITE_MIN`]. What has been promised is
-/// kept, so that the limit can be passed, by what windows were open. Memory is short until a quarter
-/// of it is free: else each octet that is read would open windows that are shut again at once.
+/// kept, so that the limit can be passed, by what windows were open. Memory is short until a
+/// quarter of it is free: else each octet that is read would open windows that are shut again at
+/// once.
 #[derive(Debug)]
 pub(super) struct Memory {
     used: usize,
@@ -34,7 +35,6 @@ impl Memory {
     }
 
     /// Octets held.
-    #[cfg(any(test, feature = "sim"))]
     pub(super) fn used(&self) -> usize {
         self.used
     }

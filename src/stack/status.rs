@@ -8,6 +8,12 @@ use crate::tcp::{Connection, TcpInfo};
 use crate::wire::FourTuple;
 
 impl Stack {
+    /// Octets that the buffers of all TCP connections hold together, at their limit or above it
+    /// ([`Limits::memory_max`](crate::Limits)) when memory is short.
+    pub fn buffered(&self) -> usize {
+        self.memory.used()
+    }
+
     /// The state of a TCP socket (the field `tcpi_state` of TCP_INFO), by its name in RFC 9293
     /// §3.3.2. A socket whose connection is over is CLOSED, as on Linux, even while the record of
     /// its TIME-WAIT lives on.

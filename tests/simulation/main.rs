@@ -5,6 +5,7 @@
 mod adversary;
 mod close;
 mod determinism;
+mod herd;
 mod many_flows;
 mod restart;
 mod syn_flood;
