@@ -212,3 +212,31 @@ fn a_connection_that_opens_and_ends_in_one_burst_is_reported_as_opened() {
     let counted = |name| counters.list().iter().find(|c| c.name == name).unwrap().value;
     assert_eq!((counted("tcp_opened_total"), counted("tcp_closed_total")), (1, 1));
 }
+
+/// A program's mistake must not reach the connection of another.
+#[test]
+fn a_socket_that_is_closed_is_refused_by_every_call_even_when_its_place_is_taken_again() {
+    let mut pair = Pair::new(17);
+    let (_, old) = pair.connect();
+    pair.server.close(pair.now, old);
+    let new = pair.server.tcp_socket().unwrap();
+    assert_ne!(old, new);
+    let (now, bad, server) = (pair.now, SocketError::BadHandle, &mut pair.server);
+    let to = "10.0.0.1:80".parse().unwrap();
+    assert_eq!(server.read(now, old, &mut [0; 1]), Err(bad));
+    assert_eq!(server.peek(old, &mut [0; 1]), Err(bad));
+    assert_eq!(server.write(now, old, b"x"), Err(bad));
+    assert_eq!(server.connect(now, old, to), Err(bad));
+    assert_eq!(server.bind(old, to), Err(bad));
+    assert_eq!(server.listen(old, 1), Err(bad));
+    assert_eq!(server.accept(now, old).map(|_| ()), Err(bad));
+    assert_eq!(server.shutdown(now, old, Shutdown::Both), Err(bad));
+    assert_eq!(server.take_error(old), Err(bad));
+    assert_eq!(server.local_addr(old), Err(bad));
+    assert_eq!(server.peer_addr(old), Err(bad));
+    assert_eq!(server.options(old).map(|_| ()), Err(bad));
+    assert_eq!(server.info(old).map(|_| ()), Err(bad));
+    assert_eq!(server.readiness(old), Readiness::default());
+    server.close(now, old);
+    assert!(server.options(new).is_ok(), "it is still there");
+}
