@@ -58,9 +58,13 @@ impl Default for Script {
     }
 }
 
-/// The configuration that scripts run under unless they bring their own.
+/// The configuration that scripts run under unless they bring their own: the default one, but for
+/// the first acknowledgments, which are held back like all others, so that a script may begin with
+/// what it is about.
 pub fn default_config() -> StackConfig {
-    StackConfig::new(STACK_ADDR.parse().expect("a literal network"))
+    let mut config = StackConfig::new(STACK_ADDR.parse().expect("a literal network"));
+    config.tcp.quick_acks = 0;
+    config
 }
 
 /// A connection that the peer opened, ready for use: see [`Script::established`].

@@ -25,6 +25,10 @@ pub(crate) struct AckScheduler {
     largest: u32,
     /// Whether every segment is acknowledged at once (TCP_QUICKACK).
     is_quick: bool,
+    /// How many acknowledgments are not held back when the first text comes.
+    quick_max: u8,
+    /// How many of them are left.
+    quick: u8,
     /// How often refused segments may be answered.
     challenges: ChallengeBudget,
 }
@@ -48,9 +52,11 @@ impl ChallengeBudget {
 
 impl AckScheduler {
     /// Nothing is owed yet.
-    pub(crate) fn new(delay_max: Duration) -> Self {
+    pub(crate) fn new(delay_max: Duration, quick_max: u8) -> Self {
         Self {
             delay_max,
+            quick_max,
+            quick: 0,
             is_due: false,
             due_at: None,
             duplicates: 0,
@@ -90,7 +96,13 @@ impl AckScheduler {
     /// exception: a peer that does not recover by SACK counts an acknowledgment for each of them
     /// before it sends the missing one again (RFC 5681 §3.2), and would wait for its timeout if a
     /// burst of them had but one. Whether it is such a one SACK-permitted does not say.
+    ///
+    /// The first acknowledgments of a connection are not held back, as in Linux: the peer is in
+    /// slow start and counts them, and nothing tells yet whether anybody will answer.
     pub(crate) fn on_taken(&mut self, now: Instant, taken: Taken, text_len: u32) {
+        if self.largest == 0 && text_len > 0 {
+            self.quick = self.quick_max;
+        }
         self.largest = self.largest.max(text_len);
         self.unacknowledged = self.unacknowledged.saturating_add(taken.octets);
         if taken.octets > 0 {
@@ -102,7 +114,8 @@ impl AckScheduler {
         if taken.is_irregular || taken.fin {
             self.is_due = true;
         } else if taken.octets > 0 {
-            if self.is_quick || self.unacknowledged >= self.largest.saturating_mul(2) {
+            let is_quick = self.is_quick || self.quick > 0;
+            if is_quick || self.unacknowledged >= self.largest.saturating_mul(2) {
                 self.is_due = true;
             }
             self.due_at.get_or_insert(now + self.delay_max);
@@ -117,8 +130,17 @@ impl AckScheduler {
         }
     }
 
+    /// New text of ours leaves. If it answers text that `arrived_at` just before, the two ends
+    /// take turns: from now on acknowledgments are held back for the answers to carry.
+    pub(crate) fn on_text_sent(&mut self, now: Instant, arrived_at: Option<Instant>) {
+        if arrived_at.is_some_and(|at| now - at < self.delay_max) {
+            self.quick = 0;
+        }
+    }
+
     /// A segment with our acknowledgment left.
     pub(crate) fn on_sent(&mut self) {
+        self.quick = self.quick.saturating_sub(1);
         self.duplicates = self.duplicates.saturating_sub(1);
         self.is_due = self.duplicates > 0;
         self.due_at = None;
@@ -155,7 +177,7 @@ mod tests {
 
     #[test]
     fn shld_18_a_lone_segment_is_acknowledged_after_the_delay_and_not_before() {
-        let mut acks = AckScheduler::new(DELAY);
+        let mut acks = AckScheduler::new(DELAY, 0);
         acks.on_taken(Instant::ZERO, in_order(100), 100);
         assert!(!acks.is_due());
         assert_eq!(acks.deadline(), Some(Instant::ZERO + DELAY));
@@ -167,7 +189,7 @@ mod tests {
 
     #[test]
     fn shld_19_every_second_full_segment_is_acknowledged_at_once() {
-        let mut acks = AckScheduler::new(DELAY);
+        let mut acks = AckScheduler::new(DELAY, 0);
         for _ in 0..3 {
             acks.on_taken(Instant::ZERO, in_order(536), 536);
             assert!(!acks.is_due());
@@ -179,12 +201,32 @@ mod tests {
     }
 
     #[test]
+    fn the_first_acknowledgments_are_not_held_back_until_somebody_answers() {
+        let at_once = |answers_at: Option<usize>| {
+            let mut acks = AckScheduler::new(DELAY, 16);
+            let mut count = 0;
+            for n in 0..40 {
+                let now = Instant::from_millis(n * 100);
+                acks.on_taken(now, in_order(100), 100);
+                count += usize::from(acks.is_due());
+                if answers_at == Some(count) {
+                    acks.on_text_sent(now + DELAY / 2, Some(now));
+                }
+                acks.on_sent();
+                acks.on_text_sent(now + DELAY, Some(now)); // Too late to be an answer.
+            }
+            count
+        };
+        assert_eq!((at_once(None), at_once(Some(1)), at_once(Some(5))), (16, 1, 5));
+    }
+
+    #[test]
     fn what_is_irregular_is_acknowledged_at_once() {
         for taken in [
             Taken { is_irregular: true, ..Taken::default() },
             Taken { fin: true, ..Taken::default() },
         ] {
-            let mut acks = AckScheduler::new(DELAY);
+            let mut acks = AckScheduler::new(DELAY, 0);
             acks.on_taken(Instant::ZERO, taken, 0);
             assert!(acks.is_due(), "{taken:?}");
         }
@@ -194,7 +236,7 @@ mod tests {
     fn each_segment_that_came_early_is_acknowledged_until_the_hole_is_filled() {
         let early = Taken { is_irregular: true, ..Taken::default() };
         let sent_after = |burst: &[Taken]| {
-            let mut acks = AckScheduler::new(DELAY);
+            let mut acks = AckScheduler::new(DELAY, 0);
             for &taken in burst {
                 acks.on_taken(Instant::ZERO, taken, 536);
             }
@@ -213,7 +255,7 @@ mod tests {
 
     #[test]
     fn refused_segments_are_answered_twice_a_second_at_most() {
-        let mut acks = AckScheduler::new(DELAY);
+        let mut acks = AckScheduler::new(DELAY, 0);
         let mut answers = |ms| {
             acks.challenge(Instant::from_millis(ms));
             let is_answered = acks.is_due();

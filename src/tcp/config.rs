@@ -16,6 +16,9 @@ pub struct TcpConfig {
     /// Longest time an acknowledgment is held back. 40 ms, as Linux; 500 ms is the limit
     /// (RFC 9293 §3.8.6.3, MUST-40).
     pub ack_delay: Duration,
+    /// Acknowledgments of a connection's first text that are not held back, unless we answer
+    /// before. 16, as Linux (`TCP_MAX_QUICKACKS`); 0 holds back from the first one on.
+    pub quick_acks: u8,
     /// Least allowance above the smoothed round-trip time before a segment is sent again: what
     /// 4·RTTVAR counts as at least. 200 ms, as Linux (`TCP_RTO_MIN`).
     pub min_rto: Duration,
@@ -100,6 +103,7 @@ impl Default for TcpConfig {
             receive_buffer: 256 << 10,
             send_buffer: 256 << 10,
             ack_delay: Duration::from_millis(40),
+            quick_acks: 16,
             min_rto: Duration::from_millis(200),
             nagle: true,
             window_scale: true,

@@ -154,7 +154,7 @@ impl Connection {
         }
         let mut send = SendSide::new(iss, agreed, window, window_from, options.send_buffer);
         send.set_options(options);
-        let mut acks = AckScheduler::new(config.ack_delay);
+        let mut acks = AckScheduler::new(config.ack_delay, config.quick_acks);
         acks.set_quick(options.quick_ack);
         // The socket may have been told of a smaller buffer since the window was offered.
         let receive_buffer = options.receive_buffer.max(offered);

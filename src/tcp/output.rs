@@ -170,6 +170,7 @@ impl Connection {
                     self.congestion.on_idle(idle, self.rtt.rto());
                 }
                 self.recovery.on_sent(now, sequence_of(&text));
+                self.acks.on_text_sent(now, self.statistics.data_received_at());
                 self.statistics.on_sent(text.range.len(), false);
                 self.path.on_sent(sequence_of(&text), text.range.len());
                 self.persist.update(now, None); // It has an answer to wait for now.

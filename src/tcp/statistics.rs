@@ -44,6 +44,11 @@ impl Statistics {
         self.traffic.as_deref().copied().unwrap_or_default()
     }
 
+    /// When text last arrived.
+    pub(crate) fn data_received_at(&self) -> Option<Instant> {
+        self.traffic.as_deref()?.data_received_at
+    }
+
     fn traffic_mut(&mut self) -> &mut Traffic {
         self.traffic.get_or_insert_default()
     }

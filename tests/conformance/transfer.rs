@@ -1,6 +1,6 @@
 //! Data both ways: segmentation, Nagle, PSH, acknowledgments, order (RFC 9293 §3.7, §3.8.6.3).
 
-use wharf::sim::established;
+use wharf::sim::{Script, established};
 
 use crate::config;
 
@@ -334,6 +334,28 @@ fn a_full_send_buffer_takes_no_more_until_something_is_acknowledged() {
         +0    > .  2049:3049(1000) ack 1
         +0    > .  3049:4049(1000) ack 1
         +0    > P. 4049:4097(48) ack 1
+        ",
+    );
+}
+
+/// As Linux: a connection's first text is acknowledged at once, until an answer shows that the two
+/// ends take turns. SHLD-18 begins there.
+#[test]
+fn the_first_text_of_a_connection_is_acknowledged_at_once_until_it_is_answered() {
+    let mut config = wharf::sim::script::default_config();
+    config.tcp.quick_acks = 16;
+    Script::new(config).established("").plays(
+        "
+        +0    < P. 1:101(100) ack 1 win 512
+        +0    > .  1:1(0) ack 101
+        +0.5  < P. 101:201(100) ack 1 win 512
+        +0    > .  1:1(0) ack 201
+        +0.02 write 10
+        +0    > P. 1:11(10) ack 201
+        +0.1  < .  201:201(0) ack 11 win 512
+        +0.4  < P. 201:301(100) ack 11 win 512
+        +0.04 > .  11:11(0) ack 301
+        +10   nothing
         ",
     );
 }
