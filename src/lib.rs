@@ -59,6 +59,7 @@ pub use self::wire::{Endpoint, FourTuple, Ipv4Cidr};
 
 /// Sockets whose calls block, as those of [`std::net`] do; made by a [`Net`].
 pub mod net {
+    pub use crate::socket::TcpKeepalive;
     pub use crate::socket::blocking::{
         EchoSocket, Incoming, TcpListener, TcpSocket, TcpStream, UdpSocket,
     };
@@ -67,6 +68,7 @@ pub mod net {
 /// Sockets for tasks, as those of `tokio::net`; made by a [`Net`].
 #[cfg(feature = "tokio")]
 pub mod tokio {
+    pub use crate::socket::TcpKeepalive;
     #[cfg(feature = "hyper")]
     pub use crate::socket::tokio::{Connecting, Connector};
     pub use crate::socket::tokio::{

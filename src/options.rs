@@ -42,6 +42,13 @@ pub struct SocketOptions {
     pub send_buffer: u32,
     /// SO_REUSEADDR: the address may be shared by sockets that do not listen. Off.
     pub reuse_address: bool,
+    /// SO_REUSEPORT: sockets that all ask for it share a place, listeners and UDP sockets too; what
+    /// arrives is spread over them by a keyed hash of both ends, so that a peer always comes to the
+    /// same one. It counts for a `bind` to come. Off.
+    pub reuse_port: bool,
+    /// IP_LOCAL_PORT_RANGE: first and last port to choose from when the socket asks for none. A
+    /// bound outside of [`TcpConfig::ephemeral_ports`](crate::TcpConfig) counts as that. `None`.
+    pub local_port_range: Option<(u16, u16)>,
     /// SO_BROADCAST: datagrams may go to broadcast addresses. Off.
     pub broadcast: bool,
     /// A listener takes connections to addresses that are not ours; needs
@@ -130,6 +137,8 @@ impl Default for SocketOptions {
             receive_buffer: 256 << 10,
             send_buffer: 256 << 10,
             reuse_address: false,
+            reuse_port: false,
+            local_port_range: None,
             broadcast: false,
             any_destination: false,
             oob_inline: true,
@@ -170,6 +179,7 @@ impl SocketOptions {
             && (1..=127).contains(&self.keepalive_count)
             && self.user_timeout.is_none_or(|time| (tick..=USER_TIMEOUT_MAX).contains(&time))
             && self.syn_count.is_none_or(|count| (1..=127).contains(&count))
+            && self.local_port_range.is_none_or(|(first, last)| 0 < first && first <= last)
             && self.max_segment.is_none_or(|mss| (least..=largest).contains(&mss))
     }
 }

@@ -310,6 +310,10 @@ impl Player {
                 let error = must("take_error", self.stack.take_error(socket))?;
                 is_equal(wanted.as_str(), error.map_or("none", error_name))
             }
+            Expectation::Peer(wanted) => {
+                let socket = self.socket(label)?;
+                is_equal(wanted, &self.stack.peer_addr(socket).is_ok())
+            }
             Expectation::Soft(wanted) => {
                 let socket = self.socket(label)?;
                 let error = must("soft_error", self.stack.soft_error(socket))?;

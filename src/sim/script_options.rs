@@ -27,6 +27,8 @@ pub(super) fn change(options: &mut SocketOptions, name: &str, value: &str) -> Re
         "user_timeout" => options.user_timeout = maybe(value, seconds)?,
         "syn_count" => options.syn_count = maybe(value, read)?,
         "linger2" => options.linger2 = seconds(value)?,
+        "reuse_port" => options.reuse_port = switch(value)?,
+        "local_port_range" => options.local_port_range = maybe(value, range)?,
         "cork" => options.cork = switch(value)?,
         "quick_ack" => options.quick_ack = switch(value)?,
         "notsent_lowat" => options.notsent_lowat = maybe(value, read)?,
@@ -50,6 +52,12 @@ fn switch(value: &str) -> Result<bool, String> {
 
 fn seconds(value: &str) -> Result<Duration, String> {
     parse_seconds(value).ok_or_else(|| format!("`{value}` is no time in seconds"))
+}
+
+/// `FIRST-LAST`.
+fn range(value: &str) -> Result<(u16, u16), String> {
+    let (first, last) = value.split_once('-').ok_or(format!("`{value}` is no range"))?;
+    Ok((read(first)?, read(last)?))
 }
 
 fn maybe<T>(

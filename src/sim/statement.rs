@@ -153,6 +153,8 @@ pub(super) enum Expectation {
     Ready { what: String, is_so: bool },
     /// `expect pending NAME`: SO_ERROR, which is cleared; `none` for no error.
     Pending(String),
+    /// `expect peer`, `expect not peer`: whether getpeername(2) knows one.
+    Peer(bool),
     /// `expect soft NAME`: what may pass; `none` for nothing.
     Soft(String),
     /// `[listener] expect NAME N`: a field of `TcpInfo` (see `script_info`).
@@ -437,6 +439,8 @@ fn parse_expectation(words: &[&str]) -> Result<Expectation, String> {
         ["connections", count] => Expectation::Connections(number(Some(count))?),
         ["pending", name] => Expectation::Pending((*name).to_owned()),
         ["soft", name] => Expectation::Soft((*name).to_owned()),
+        ["peer"] => Expectation::Peer(true),
+        ["not", "peer"] => Expectation::Peer(false),
         ["not", what] => Expectation::Ready { what: (*what).to_owned(), is_so: false },
         [what] => Expectation::Ready { what: (*what).to_owned(), is_so: true },
         ["dropped", reason, count] => {

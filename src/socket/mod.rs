@@ -6,6 +6,7 @@
 
 pub(crate) mod blocking;
 mod core;
+mod options;
 mod tcp_options;
 #[cfg(feature = "tokio")]
 pub(crate) mod tokio;
@@ -17,6 +18,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use crate::error::SocketError;
 
 pub(crate) use self::core::SocketCore;
+pub use self::options::TcpKeepalive;
 
 /// The one place where our errors become the ones that users of `std::net` expect.
 ///

@@ -5,6 +5,10 @@
 /// scope for the docs.
 macro_rules! tcp_socket_options {
     ($socket:ty) => {
+        $crate::socket::options::bind_options!($socket);
+        $crate::socket::options::socket_options!($socket);
+        $crate::socket::options::tcp_options!($socket);
+
         impl $socket {
             /// Makes a socket for IPv4.
             ///
@@ -37,36 +41,6 @@ macro_rules! tcp_socket_options {
                 self.core.option(|options| options.nodelay)
             }
 
-            /// SO_RCVBUF: how many octets wait for the application to read them; those that a
-            /// listener accepts get the same. 256 KiB unless [`crate::TcpConfig`] says otherwise.
-            ///
-            /// # Errors
-            ///
-            /// `InvalidInput` unless it is from 2 KiB to 1 GiB.
-            pub fn set_recv_buffer_size(&self, octets: u32) -> std::io::Result<()> {
-                self.core.set_option(|options| options.receive_buffer = octets)
-            }
-
-            /// SO_RCVBUF.
-            pub fn recv_buffer_size(&self) -> std::io::Result<u32> {
-                self.core.option(|options| options.receive_buffer)
-            }
-
-            /// SO_SNDBUF: how many octets wait for the peer to acknowledge them; those that a
-            /// listener accepts get the same. 256 KiB unless [`crate::TcpConfig`] says otherwise.
-            ///
-            /// # Errors
-            ///
-            /// `InvalidInput` unless it is from 2 KiB to 1 GiB.
-            pub fn set_send_buffer_size(&self, octets: u32) -> std::io::Result<()> {
-                self.core.set_option(|options| options.send_buffer = octets)
-            }
-
-            /// SO_SNDBUF.
-            pub fn send_buffer_size(&self) -> std::io::Result<u32> {
-                self.core.option(|options| options.send_buffer)
-            }
-
             /// SO_LINGER; see [`TcpStream::set_linger`].
             pub fn set_linger(&self, linger: Option<std::time::Duration>) -> std::io::Result<()> {
                 self.core.set_option(|options| options.linger = linger)
@@ -75,16 +49,6 @@ macro_rules! tcp_socket_options {
             /// SO_LINGER.
             pub fn linger(&self) -> std::io::Result<Option<std::time::Duration>> {
                 self.core.option(|options| options.linger)
-            }
-
-            /// IP_TOS, of which the two ECN bits are TCP's own. 0 at first.
-            pub fn set_tos_v4(&self, tos: u8) -> std::io::Result<()> {
-                self.core.set_option(|options| options.tos = tos)
-            }
-
-            /// IP_TOS.
-            pub fn tos_v4(&self) -> std::io::Result<u8> {
-                self.core.option(|options| options.tos)
             }
 
             /// Whether a listener takes connections to any address, as a gateway does; the

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use super::listeners::{Child, ListenerEntry};
+use super::listeners::{Child, ListenerEntry, Share};
 use super::lists::FlowList;
 use super::memory::WRITE_MIN;
 use super::socket::{Kind, Socket};
@@ -79,17 +79,18 @@ impl Stack {
             | Kind::Ended(_) => return Err(SocketError::InvalidArgument),
             Kind::Echo(_) => return Err(SocketError::NotSupported),
         }
-        let may_share = socket.options.reuse_address;
+        let share = Share::of(&socket.options);
+        let range = socket.options.local_port_range;
         let port = match addr.port() {
             0 => {
                 let listeners = &self.listeners;
-                let port = self.ports.choose(|port| !listeners.is_bound(port));
+                let port = self.ports.choose(range, |port| !listeners.is_bound(port));
                 port.ok_or(SocketError::AddressInUse)?
             }
             port => port,
         };
         let local = Endpoint::new(addr.ip(), port);
-        self.listeners.bind(id, local, may_share)?;
+        self.listeners.bind(id, local, share)?;
         self.socket_mut(id)?.bound = Some(local);
         Ok(())
     }
@@ -161,9 +162,15 @@ impl Stack {
         }
         let listener = self.listeners.get_mut(listener_id).ok_or(SocketError::InvalidArgument)?;
         let child = listener.listener.accept().ok_or(SocketError::WouldBlock)?;
-        let (kind, error) = match child {
-            Child::Open(flow) => (Kind::Connected(flow), None),
-            Child::Ended(ended, error) => (Kind::Ended(ended), error),
+        let (kind, error, remote) = match child {
+            Child::Open(flow) => {
+                let entry = self.flows.get(flow).ok_or(SocketError::WouldBlock)?;
+                (Kind::Connected(flow), None, entry.tuple.remote.into())
+            }
+            Child::Ended(ended, error) => {
+                let remote = ended.remote.into();
+                (Kind::Ended(ended), error, remote)
+            }
         };
         let accepted = self.add_socket(kind)?;
         let socket = self.socket_mut(accepted)?;
@@ -175,7 +182,7 @@ impl Stack {
             entry.set_options(&options);
         }
         self.touch_socket(accepted);
-        Ok((accepted, self.peer_addr(accepted)?))
+        Ok((accepted, remote))
     }
 
     /// connect(2). TCP: OPEN, active; the first call is answered by `InProgress`, and the end is
@@ -506,18 +513,19 @@ impl Stack {
     ///
     /// # Errors
     ///
-    /// `NotConnected`.
+    /// `NotConnected`; also once the connection is over, as on Linux.
     pub fn peer_addr(&self, id: SocketId) -> Result<SocketAddr, SocketError> {
         match &self.socket(id)?.kind {
             Kind::Connected(flow) => {
                 let entry = self.flows.get(*flow).ok_or(SocketError::NotConnected)?;
                 Ok(entry.tuple.remote.into())
             }
-            Kind::Ended(ended) => Ok(ended.remote.into()),
             Kind::Udp(udp) => self.udp.peer_addr(*udp),
-            Kind::Fresh | Kind::Listening(_) | Kind::Connecting(_) | Kind::Echo(_) => {
-                Err(SocketError::NotConnected)
-            }
+            Kind::Fresh
+            | Kind::Listening(_)
+            | Kind::Connecting(_)
+            | Kind::Ended(_)
+            | Kind::Echo(_) => Err(SocketError::NotConnected),
         }
     }
 }

@@ -319,6 +319,8 @@ impl Stack {
                 tos: options.tos,
                 broadcast: options.broadcast,
                 receive_buffer: options.receive_buffer,
+                reuse_port: options.reuse_port,
+                local_port_range: options.local_port_range,
             },
         )
     }

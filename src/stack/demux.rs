@@ -32,6 +32,11 @@ impl Flows {
         self.entries.len()
     }
 
+    /// A hash of both ends that nobody outside can foretell.
+    pub(super) fn hash(&self, tuple: &FourTuple) -> u64 {
+        self.key.hash(tuple)
+    }
+
     /// The flow between these two ends.
     pub(super) fn find(&self, tuple: &FourTuple) -> Option<FlowId> {
         let is_same = |&id: &FlowId| self.entries.get(id).is_some_and(|e| e.tuple == *tuple);

@@ -1,7 +1,7 @@
 //! Who listens where, and which local places TCP sockets have taken.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -42,12 +42,28 @@ pub(super) enum Child {
     Ended(Box<Ended>, Option<SocketError>),
 }
 
+/// With whom a socket shares its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Share {
+    /// SO_REUSEADDR: with those that do not listen.
+    pub(super) address: bool,
+    /// SO_REUSEPORT: with all that ask for it too.
+    pub(super) port: bool,
+}
+
+impl Share {
+    /// As the options say.
+    pub(super) fn of(options: &SocketOptions) -> Self {
+        Self { address: options.reuse_address, port: options.reuse_port }
+    }
+}
+
 /// A place that a socket has bound.
 #[derive(Clone, Copy, Debug)]
 struct Bind {
     addr: IpAddr,
     socket: SocketId,
-    may_share: bool,
+    share: Share,
     listener: Option<ListenerId>,
 }
 
@@ -72,23 +88,25 @@ impl Listeners {
         self.ports.contains_key(&port)
     }
 
-    /// Binds `socket` to `local`, whose port is not 0. Two sockets may share a place while both
-    /// allow it and none of them listens, as SO_REUSEADDR means it.
+    /// Binds `socket` to `local`, whose port is not 0. Two sockets may share a place if both ask
+    /// for SO_REUSEPORT, or while both allow it and none of them listens, as SO_REUSEADDR means
+    /// it.
     pub(super) fn bind(
         &mut self,
         socket: SocketId,
         local: Endpoint,
-        may_share: bool,
+        share: Share,
     ) -> Result<(), SocketError> {
         let binds = self.ports.entry(local.port()).or_default();
         let addr = local.addr();
         let conflicts = |bind: &Bind| {
-            bind.overlaps(addr) && !(may_share && bind.may_share && bind.listener.is_none())
+            let by_address = share.address && bind.share.address && bind.listener.is_none();
+            bind.overlaps(addr) && !(by_address || (share.port && bind.share.port))
         };
         if binds.iter().any(conflicts) {
             return Err(SocketError::AddressInUse);
         }
-        binds.push(Bind { addr, socket, may_share, listener: None });
+        binds.push(Bind { addr, socket, share, listener: None });
         Ok(())
     }
 
@@ -103,7 +121,8 @@ impl Listeners {
     }
 
     /// OPEN, passive (RFC 9293 §3.10.1): the bound socket listens from now on. Established
-    /// connections on the port go on; a second listener is refused (MUST-41).
+    /// connections on the port go on; a second listener is refused (MUST-41), unless both ask for
+    /// SO_REUSEPORT.
     pub(super) fn listen(
         &mut self,
         local: Endpoint,
@@ -111,7 +130,11 @@ impl Listeners {
     ) -> Result<ListenerId, SocketError> {
         let socket = entry.socket;
         let binds = self.ports.get_mut(&local.port()).ok_or(SocketError::InvalidArgument)?;
-        let listens_too = |bind: &Bind| bind.listener.is_some() && bind.overlaps(local.addr());
+        let shares_port = binds.iter().any(|bind| bind.socket == socket && bind.share.port);
+        let listens_too = |bind: &Bind| {
+            let is_apart = shares_port && bind.share.port;
+            bind.listener.is_some() && bind.overlaps(local.addr()) && !is_apart
+        };
         if binds.iter().any(listens_too) {
             return Err(SocketError::AddressInUse);
         }
@@ -122,18 +145,20 @@ impl Listeners {
         Ok(id)
     }
 
-    /// The listener for a SYN to `local`: the one at that very address before the one at all of
-    /// them. `is_ours`: whether the address is; else only a listener that asks for any will do.
-    pub(super) fn find(&self, local: Endpoint, is_ours: bool) -> Option<ListenerId> {
+    /// The listener for a SYN to `local`: one at that very address before one at all of them; of
+    /// several that share the place the one that `hash`, of both ends, falls on. `is_ours`: whether
+    /// the address is; else only a listener that asks for any will do.
+    pub(super) fn find(&self, local: Endpoint, is_ours: bool, hash: u64) -> Option<ListenerId> {
         let binds = self.ports.get(&local.port())?;
-        let listens_at = |specific: bool| {
-            binds.iter().find(move |bind| {
-                let is_there =
-                    if specific { bind.addr == local.addr() } else { bind.addr.is_unspecified() };
-                is_there && bind.listener.is_some()
-            })
+        let listening = |at: IpAddr| {
+            binds.iter().filter(move |bind| bind.addr == at).filter_map(|bind| bind.listener)
         };
-        let id = listens_at(true).or_else(|| listens_at(false))?.listener?;
+        let wildcard = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let pick = |at| {
+            let count = u64::try_from(listening(at).count()).ok().filter(|&count| count > 0)?;
+            listening(at).nth(usize::try_from(hash % count).ok()?)
+        };
+        let id = pick(local.addr()).or_else(|| pick(wildcard))?;
         let entry = self.get(id)?;
         (is_ours || entry.options.any_destination).then_some(id)
     }

@@ -40,7 +40,9 @@ impl Stack {
         let is_free = |port| flows.find(&tuple_from(port)).is_none();
         let port = match bound {
             Some(bound) => Some(bound.port()).filter(|&port| is_free(port)),
-            None => self.ports.choose(|port| !listeners.is_bound(port) && is_free(port)),
+            None => self.ports.choose(options.local_port_range, |port| {
+                !listeners.is_bound(port) && is_free(port)
+            }),
         };
         let tuple = tuple_from(port.ok_or(SocketError::AddressNotAvailable)?);
         let iss = self.isn.isn(now, &tuple);

@@ -23,14 +23,25 @@ impl EphemeralPorts {
         Self { first, last, rng: Rng::new(&rng.seed()) }
     }
 
-    /// A port that `is_free`; `None` if none of the range is. Each port is asked for once at most.
-    pub(crate) fn choose(&mut self, mut is_free: impl FnMut(u16) -> bool) -> Option<u16> {
-        let count = u32::from(self.last.checked_sub(self.first)?) + 1;
+    /// A port that `is_free`; `None` if none is. Each port is asked for once at most. A socket may
+    /// have a range of its own: a bound of it that lies outside of ours counts as ours, as on Linux
+    /// (IP_LOCAL_PORT_RANGE).
+    pub(crate) fn choose(
+        &mut self,
+        range: Option<(u16, u16)>,
+        mut is_free: impl FnMut(u16) -> bool,
+    ) -> Option<u16> {
+        let within = self.first..=self.last;
+        let bound = |own: u16, ours| if within.contains(&own) { own } else { ours };
+        let (first, last) = range.map_or((self.first, self.last), |(first, last)| {
+            (bound(first, self.first), bound(last, self.last))
+        });
+        let count = u32::from(last.checked_sub(first)?) + 1;
         let mut offset = u32::try_from(self.rng.below(count.into())).ok()?;
         let stride = stride_through(count);
         (0..count)
             .filter_map(|_| {
-                let port = self.first.checked_add(u16::try_from(offset).ok()?);
+                let port = first.checked_add(u16::try_from(offset).ok()?);
                 offset = (offset + stride) % count;
                 port
             })
@@ -66,7 +77,7 @@ mod tests {
     fn the_one_free_port_is_found_wherever_it_is() {
         for free in 1000..=1020 {
             let mut ports = ports((1000, 1020), 1);
-            assert_eq!(ports.choose(|port| port == free), Some(free));
+            assert_eq!(ports.choose(None, |port| port == free), Some(free));
         }
     }
 
@@ -76,7 +87,7 @@ mod tests {
         let mut asked = 0;
         for _ in 0..1000 {
             // All in use but the last tenth, which a walk would find last.
-            let found = ports.choose(|port| {
+            let found = ports.choose(None, |port| {
                 asked += 1;
                 port >= 58_176
             });
@@ -89,7 +100,7 @@ mod tests {
     fn an_exhausted_range_is_asked_once_for_each_port_and_gives_none() {
         for range in [(1, u16::MAX), (1000, 1020), (7, 7), (8, 9), (u16::MAX, u16::MAX)] {
             let mut asked = Vec::new();
-            let chosen = ports(range, 1).choose(|port| {
+            let chosen = ports(range, 1).choose(None, |port| {
                 asked.push(port);
                 false
             });
@@ -104,7 +115,7 @@ mod tests {
     #[test]
     fn the_ports_of_a_range_are_chosen_in_no_order_that_shows() {
         let mut ports = ports((32_768, 60_999), 1);
-        let chosen: Vec<_> = (0..1000).map(|_| ports.choose(|_| true).unwrap()).collect();
+        let chosen: Vec<_> = (0..1000).map(|_| ports.choose(None, |_| true).unwrap()).collect();
         assert!(chosen.iter().all(|port| (32_768..=60_999).contains(port)));
         let distinct: BTreeSet<_> = chosen.iter().collect();
         assert!(distinct.len() > 950, "{}", distinct.len());
@@ -113,10 +124,28 @@ mod tests {
     }
 
     #[test]
+    fn a_range_within_the_range_is_kept_and_a_bound_outside_of_it_has_no_effect() {
+        for (own, first, last) in [
+            ((1005, 1010), 1005, 1010),
+            ((1, 1010), 1000, 1010),
+            ((1005, 9999), 1005, 1020),
+            ((1, 9999), 1000, 1020),
+            ((1007, 1007), 1007, 1007),
+        ] {
+            let mut asked = BTreeSet::new();
+            let chosen = ports((1000, 1020), 1).choose(Some(own), |port| {
+                asked.insert(port);
+                false
+            });
+            assert_eq!((chosen, asked), (None, (first..=last).collect()), "{own:?}");
+        }
+    }
+
+    #[test]
     fn an_equal_seed_chooses_equal_ports_and_another_does_not() {
         let choose = |seed| {
             let mut ports = ports((32_768, 60_999), seed);
-            [(); 8].map(|()| ports.choose(|_| true).unwrap())
+            [(); 8].map(|()| ports.choose(None, |_| true).unwrap())
         };
         assert_eq!(choose(1), choose(1));
         assert_ne!(choose(1), choose(2));

@@ -69,7 +69,8 @@ impl Stack {
                 TimeWaitVerdict::Drop(reason) => Err(reason),
                 TimeWaitVerdict::Reopen { floor } => {
                     let is_ours = tuple.local.ipv4().is_some_and(|addr| self.ip.is_ours(addr));
-                    let listener = self.listeners.find(tuple.local, is_ours);
+                    let hash = self.flows.hash(&tuple);
+                    let listener = self.listeners.find(tuple.local, is_ours, hash);
                     let listener = listener.and_then(|id| self.listeners.get(id));
                     match listener.map(|entry| entry.listener.judge(now, &segment)) {
                         // As Linux: a cookie could not be past `floor`; the record that makes
@@ -82,7 +83,10 @@ impl Stack {
                         // The record outlives a SYN that the listener has no room for.
                         Some(ListenerVerdict::Drop(reason)) => Err(reason),
                         Some(ListenerVerdict::Answer(_) | ListenerVerdict::TakeCookie) | None => {
-                            time_wait.owe_ack();
+                            let entry = self.flows.get_mut(id);
+                            if let Some(Flow::TimeWait(record)) = entry.map(|e| &mut e.flow) {
+                                record.owe_ack();
+                            }
                             self.touch_flow(id);
                             Err(DropReason::NoTcpSocket)
                         }
@@ -104,7 +108,8 @@ impl Stack {
         floor: Option<SeqNumber>,
         observer: &mut dyn Observer,
     ) -> Result<(), DropReason> {
-        let Some(id) = self.listeners.find(tuple.local, is_ours) else {
+        let hash = self.flows.hash(&tuple);
+        let Some(id) = self.listeners.find(tuple.local, is_ours, hash) else {
             if !is_ours {
                 return Err(DropReason::NotOurs);
             }

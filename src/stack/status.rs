@@ -67,6 +67,18 @@ impl Stack {
         Ok(self.socket_mut(id)?.soft_error.take())
     }
 
+    /// TCP_MAXSEG: octets of text in the largest segment that the socket's connection sends; before
+    /// it has one what was set, or else 536, as on Linux.
+    ///
+    /// # Errors
+    ///
+    /// `BadHandle`; `NotSupported`: it is no TCP socket.
+    pub fn max_segment(&self, id: SocketId) -> Result<u32, SocketError> {
+        let by_connection = self.info(id)?.send_mss;
+        let by_user = self.socket(id)?.options.max_segment.map_or(536, u32::from);
+        Ok(if by_connection > 0 { by_connection } else { by_user })
+    }
+
     /// SIOCINQ: octets in order that `read` would give at once.
     ///
     /// # Errors

@@ -31,15 +31,27 @@ impl Udp {
         // A source port of 0 means that no answer is wanted (RFC 768).
         let source = SocketAddrV4::new(source, header.source_port);
         let place = SocketAddrV4::new(destination, header.destination_port);
-        let id = self.binds.find(place).ok_or(DropReason::NoUdpSocket)?;
+        let id = self.find(place, source).ok_or(DropReason::NoUdpSocket)?;
         let socket = self.sockets.get_mut(id).ok_or(DropReason::NoUdpSocket)?;
-        if !socket.admits(source) {
-            return Err(DropReason::NoUdpSocket);
-        }
         if !socket.enqueue(source, payload) {
             return Err(DropReason::UdpQueueFull);
         }
         Ok(id)
+    }
+
+    /// Who gets a datagram from `source` to `place`: of several that share the place one that is
+    /// connected to the source, as on Linux, or else the one that a hash of both ends falls on.
+    fn find(&self, place: SocketAddrV4, source: SocketAddrV4) -> Option<UdpId> {
+        let ids = self.binds.at(place);
+        let socket = |id: &UdpId| self.sockets.get(*id);
+        let is_connected = |id: &&UdpId| socket(id).is_some_and(|s| s.peer == Some(source));
+        if let Some(id) = ids.iter().find(is_connected) {
+            return Some(*id);
+        }
+        let open = || ids.iter().filter(|id| socket(id).is_some_and(|s| s.peer.is_none()));
+        let count = u64::try_from(open().count()).ok().filter(|&count| count > 0)?;
+        let hash = if count > 1 { self.key.hash((place, source)) } else { 0 };
+        open().nth(usize::try_from(hash % count).ok()?).copied()
     }
 
     /// An ICMP error about a datagram of `flow`. It becomes the pending error of the socket that
@@ -50,13 +62,12 @@ impl Udp {
     /// Linux keeps the transient ones back.
     pub(crate) fn on_icmp_error(&mut self, flow: FourTuple, error: SocketError) -> Option<UdpId> {
         let local = SocketAddrV4::new(flow.local.ipv4()?, flow.local.port());
-        let id = self.binds.find(local)?;
-        let socket = self.sockets.get_mut(id)?;
-        let peer = SocketAddr::from(socket.peer?);
-        if peer != flow.remote.into() {
-            return None;
-        }
-        socket.error = Some(error);
+        let has_peer = |id: &&UdpId| {
+            let peer = self.sockets.get(**id).and_then(|socket| socket.peer);
+            peer.is_some_and(|peer| SocketAddr::from(peer) == flow.remote.into())
+        };
+        let id = *self.binds.at(local).iter().find(has_peer)?;
+        self.sockets.get_mut(id)?.error = Some(error);
         Some(id)
     }
 }

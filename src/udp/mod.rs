@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Which addresses are ours, which are broadcasts, and from where a packet leaves: all that is the
-//! caller's to know. A binding belongs to one socket; nothing like SO_REUSEADDR exists, so a
+//! caller's to know. A place belongs to one socket, or to several that all ask for SO_REUSEPORT; a
 //! datagram, be it broadcast or multicast, goes to one socket at most.
 
 mod input;
@@ -20,11 +20,13 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::ops::RangeInclusive;
 
+use smallvec::SmallVec;
+
 pub(crate) use self::socket::UdpOptions;
 use self::socket::UdpSocket;
 use crate::collections::{SlotMap, new_key_type};
 use crate::error::SocketError;
-use crate::rng::Rng;
+use crate::rng::{KeyedHash, Rng};
 
 /// Ports for sockets that do not ask for a certain one: those of Linux (`ip_local_port_range`).
 const EPHEMERAL_PORTS: RangeInclusive<u16> = 32_768..=60_999;
@@ -40,6 +42,8 @@ pub(crate) struct Udp {
     sockets: SlotMap<UdpId, UdpSocket>,
     binds: Binds,
     rng: Rng,
+    /// Spreads peers over sockets that share a place.
+    key: KeyedHash,
 }
 
 /// Whom a socket sends to: what the application said, and what IP knows about it.
@@ -54,7 +58,9 @@ pub(crate) struct Peer {
 impl Udp {
     /// No sockets; ephemeral ports follow from `rng`.
     pub(crate) fn new(rng: &mut Rng) -> Self {
-        Self { sockets: SlotMap::with_key(), binds: Binds::default(), rng: Rng::new(&rng.seed()) }
+        let mut rng = Rng::new(&rng.seed());
+        let key = rng.key();
+        Self { sockets: SlotMap::with_key(), binds: Binds::default(), rng, key }
     }
 
     /// A new socket, not bound.
@@ -67,7 +73,7 @@ impl Udp {
         if let Some(socket) = self.sockets.remove(id)
             && let Some(local) = socket.local
         {
-            self.binds.remove(local);
+            self.binds.remove(local, id);
         }
     }
 
@@ -103,9 +109,10 @@ impl Udp {
                 self.bind_free(id, SocketAddrV4::new(source, 0))?;
             }
             Some(any) if any.ip().is_unspecified() => {
-                // Nobody else can have the place: binding to all addresses took the whole port.
+                // Nobody who does not share can have the place: binding to all addresses took the
+                // whole port.
                 let local = SocketAddrV4::new(source, any.port());
-                self.binds.remove(any);
+                self.binds.remove(any, id);
                 self.binds.insert(local, id);
                 self.socket_mut(id)?.local = Some(local);
             }
@@ -156,19 +163,22 @@ impl Udp {
     /// The port is the first free one from a random place on (RFC 6056 §3.3.1). Each step costs a
     /// look-up, so a call walks long only when nearly all of the range is taken.
     fn bind_free(&mut self, id: UdpId, local: SocketAddrV4) -> Result<SocketAddrV4, SocketError> {
+        let UdpOptions { reuse_port, local_port_range, .. } = self.socket(id)?.options;
         let chosen = if local.port() != 0 {
-            self.binds.is_free(local).then_some(local)
+            let shares = |other: UdpId| self.sockets.get(other).is_some_and(|s| s.shares_port);
+            self.binds.is_free(local, |other| reuse_port && shares(other)).then_some(local)
         } else {
-            let (first, last) = EPHEMERAL_PORTS.into_inner();
+            let (first, last) = port_range(local_port_range);
             let offset = self.rng.below(u64::from(last - first) + 1);
             let start = u16::try_from(u64::from(first) + offset).expect("not above last");
             (start..=last)
                 .chain(first..start)
                 .map(|port| SocketAddrV4::new(*local.ip(), port))
-                .find(|place| self.binds.is_free(*place))
+                .find(|place| self.binds.is_free(*place, |_| false))
         };
         let bound = chosen.ok_or(SocketError::AddressInUse)?;
-        self.socket_mut(id)?.local = Some(bound);
+        let socket = self.socket_mut(id)?;
+        (socket.local, socket.shares_port) = (Some(bound), reuse_port);
         self.binds.insert(bound, id);
         Ok(bound)
     }
@@ -182,39 +192,53 @@ impl Udp {
     }
 }
 
+/// The ports to choose from: a socket's own bound that lies outside of ours counts as ours.
+fn port_range(own: Option<(u16, u16)>) -> (u16, u16) {
+    let (first, last) = EPHEMERAL_PORTS.into_inner();
+    let bound = |own, ours| if EPHEMERAL_PORTS.contains(&own) { own } else { ours };
+    own.map_or((first, last), |own| (bound(own.0, first), bound(own.1, last)))
+}
+
 /// Who is bound where: port first, so that all places of a port stand side by side.
 ///
 /// A tree and no hash table, for that order; a look-up is logarithmic in the number of sockets
 /// (four or five nodes deep at 10,000), and nothing a peer sends can make it worse.
 #[derive(Debug, Default)]
-struct Binds(BTreeMap<(u16, Ipv4Addr), UdpId>);
+struct Binds(BTreeMap<(u16, Ipv4Addr), SmallVec<[UdpId; 1]>>);
 
 impl Binds {
     /// Whether a socket may bind to `place`: as on Linux, all addresses and a certain one exclude
-    /// each other on a port.
-    fn is_free(&self, place: SocketAddrV4) -> bool {
+    /// each other on a port, unless `shares` says of all who are there that they share.
+    fn is_free(&self, place: SocketAddrV4, shares: impl Fn(UdpId) -> bool) -> bool {
         let port = place.port();
-        if place.ip().is_unspecified() {
-            let whole_port = (port, Ipv4Addr::UNSPECIFIED)..=(port, Ipv4Addr::BROADCAST);
-            self.0.range(whole_port).next().is_none()
+        let all = if place.ip().is_unspecified() {
+            (port, Ipv4Addr::UNSPECIFIED)..=(port, Ipv4Addr::BROADCAST)
         } else {
-            self.find(place).is_none()
-        }
+            (port, *place.ip())..=(port, *place.ip())
+        };
+        let wildcard = self.0.get(&(port, Ipv4Addr::UNSPECIFIED));
+        let there = self.0.range(all).map(|(_, ids)| ids).chain(wildcard);
+        there.flatten().all(|&id| shares(id))
     }
 
-    /// Who gets what is sent to `place`: who is bound to that very address, or else to all.
-    fn find(&self, place: SocketAddrV4) -> Option<UdpId> {
-        let at = |addr| self.0.get(&(place.port(), addr)).copied();
-        at(*place.ip()).or_else(|| at(Ipv4Addr::UNSPECIFIED))
+    /// Who may get what is sent to `place`: those bound to that very address, or else to all.
+    fn at(&self, place: SocketAddrV4) -> &[UdpId] {
+        let at = |addr| self.0.get(&(place.port(), addr));
+        at(*place.ip()).or_else(|| at(Ipv4Addr::UNSPECIFIED)).map_or(&[], SmallVec::as_slice)
     }
 
     fn insert(&mut self, place: SocketAddrV4, id: UdpId) {
-        let other = self.0.insert((place.port(), *place.ip()), id);
-        debug_assert!(other.is_none(), "{place} is bound twice");
+        self.0.entry((place.port(), *place.ip())).or_default().push(id);
     }
 
-    fn remove(&mut self, place: SocketAddrV4) {
-        self.0.remove(&(place.port(), *place.ip()));
+    fn remove(&mut self, place: SocketAddrV4, id: UdpId) {
+        let key = (place.port(), *place.ip());
+        if let Some(ids) = self.0.get_mut(&key) {
+            ids.retain(|&mut other| other != id);
+            if ids.is_empty() {
+                self.0.remove(&key);
+            }
+        }
     }
 }
 

@@ -26,11 +26,22 @@ pub(crate) struct UdpOptions {
     /// Octets of datagrams that may wait, each charged [`DATAGRAM_OVERHEAD`] more than its
     /// payload. 256 KiB.
     pub(crate) receive_buffer: u32,
+    /// Whether it shares its place with others that ask for it (SO_REUSEPORT). Not.
+    pub(crate) reuse_port: bool,
+    /// Ports to choose from, within all ephemeral ones (IP_LOCAL_PORT_RANGE).
+    pub(crate) local_port_range: Option<(u16, u16)>,
 }
 
 impl Default for UdpOptions {
     fn default() -> Self {
-        Self { ttl: 64, tos: 0, broadcast: false, receive_buffer: 256 << 10 }
+        Self {
+            ttl: 64,
+            tos: 0,
+            broadcast: false,
+            receive_buffer: 256 << 10,
+            reuse_port: false,
+            local_port_range: None,
+        }
     }
 }
 
@@ -45,6 +56,8 @@ pub(super) struct UdpSocket {
     pub(super) peer_is_broadcast: bool,
     /// What it has been told.
     pub(super) options: UdpOptions,
+    /// Whether it asked for SO_REUSEPORT when it was bound.
+    pub(super) shares_port: bool,
     /// What went wrong since the last call that could report it.
     pub(super) error: Option<SocketError>,
     queue: Queue,
@@ -74,11 +87,6 @@ impl Waiting {
 }
 
 impl UdpSocket {
-    /// Whether a datagram from `source` is let in.
-    pub(super) fn admits(&self, source: SocketAddrV4) -> bool {
-        self.peer.is_none_or(|peer| peer == source)
-    }
-
     /// Queues a datagram unless the buffer is full: `false`. An empty queue takes any datagram,
     /// or one larger than the buffer would never get through.
     #[must_use]

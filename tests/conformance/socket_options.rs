@@ -244,3 +244,137 @@ fn a_value_out_of_its_range_is_refused_and_changes_nothing() {
         }
     }
 }
+
+#[test]
+fn ports_run_out_for_one_peer_and_not_for_another_and_are_the_ones_asked_for() {
+    Script::default().plays(
+        "
+        +0    a: set local_port_range 40000-40001
+        +0    a: connect to 10.7.0.1:9
+        +0    a: > S 0:0(0) <...>
+        +0    b: set local_port_range 40000-40001
+        +0    b: connect to 10.7.0.1:9
+        +0    b: > S 0:0(0) <...>
+        +0    c: set local_port_range 40000-40001
+        +0    c: connect to 10.7.0.1:9 error EADDRNOTAVAIL
+        +0    c: connect to 10.7.0.1:10
+        +0    c: > S 0:0(0) <...>
+        +0    a: close                       # Its port is free again.
+        +0    d: set local_port_range 40000-40001
+        +0    d: connect to 10.7.0.1:9
+        +0    d: > S 0:0(0) <...>
+        ",
+    );
+    for range in ["0-5", "5-4", "0-0"] {
+        Script::default().plays(&format!("+0 set local_port_range {range} error EINVAL"));
+    }
+}
+
+/// How a connection can end, what a first call of each kind says then, and what all later ones do.
+/// An error is told once, whoever asks first (SO_ERROR); then reading gives the end of the file and
+/// writing EPIPE.
+#[test]
+fn an_error_is_told_once_and_then_reads_give_the_end_and_writes_epipe() {
+    let reset = "+0 < R. 1:1(0) ack 1";
+    let silent = "
+        +0    set user_timeout 0.1
+        +0    write 1
+        +0    > P. 1:2(1) ack 1
+        +0.11 expect state CLOSED";
+    let reset_after_fin = "
+        +0    < F. 1:1(0) ack 1 win 512
+        +0    > .  1:1(0) ack 2
+        +0    read eof
+        +0    < R. 2:2(0) ack 1";
+    for (end, error) in [(reset, "ECONNRESET"), (silent, "ETIMEDOUT"), (reset_after_fin, "EPIPE")] {
+        for first in [
+            // Whoever has read the end of the file reads it again; the error waits for others.
+            if error == "EPIPE" { "read eof".into() } else { format!("read error {error}") },
+            format!("write 1 error {error}"),
+            format!("write 0 error {error}"),
+            format!("expect pending {error}"),
+        ] {
+            let is_read_after_fin = first == "read eof";
+            let pending = if is_read_after_fin { "EPIPE" } else { "none" };
+            established("rtt 100ms").plays(&format!(
+                "
+                {end}
+                +0    expect readable
+                +0    expect writable
+                +0    expect error
+                +0    expect not peer
+                +0    read 0 gives 0
+                +0    {first}
+                +0    expect pending {pending}
+                +0    expect not error
+                +0    read eof
+                +0    read eof
+                +0    write 1 error EPIPE
+                +0    write 1 error EPIPE
+                +0    expect pending none
+                +0    expect readable
+                +0    connect error EISCONN
+                "
+            ));
+        }
+    }
+}
+
+#[test]
+fn empty_reads_and_writes_give_nothing_and_ask_for_nothing() {
+    established("rtt 100ms").plays(
+        "
+        +0    expect peer
+        +0    read 0 gives 0
+        +0    write 0
+        +0    < P. 1:11(10) ack 1 win 512
+        +0    read 0 gives 0
+        +0    read 4
+        +0    expect readable                # Level, not edge: six are left.
+        +0    read 6
+        +0    expect not readable
+        +0.04 > .  1:1(0) ack 11
+        +0    < F. 11:11(0) ack 1 win 512
+        +0    > .  1:1(0) ack 12
+        +0    read eof
+        +0    read eof
+        +0    write 0
+        ",
+    );
+}
+
+#[test]
+fn what_came_before_a_reset_is_read_before_the_error() {
+    established("rtt 100ms").plays(
+        "
+        +0    < P. 1:11(10) ack 1 win 512
+        +0    < R. 11:11(0) ack 1
+        +0    expect readable
+        +0    read 4
+        +0    expect error
+        +0    read 6
+        +0    read error ECONNRESET
+        +0    read eof
+        ",
+    );
+}
+
+#[test]
+fn after_a_connect_that_failed_the_socket_may_try_again() {
+    Script::default().plays(
+        "
+        +0    connect
+        +0    > S  0:0(0) <...>
+        +0    < R. 0:0(0) ack 1
+        +0    expect not peer
+        +0    expect pending ECONNREFUSED
+        +0    expect pending none
+        +0    incarnation 0
+        +0    connect
+        +0    > S  0:0(0) <...>
+        +0    < S. 0:0(0) ack 1 win 65535 <mss 1000>
+        +0    > .  1:1(0) ack 1
+        +0    expect peer
+        ",
+    );
+}

@@ -12,6 +12,7 @@ mod devices;
 mod ends;
 mod lifecycle;
 mod loopback;
+mod options;
 mod support;
 #[cfg(feature = "tokio")]
 mod tokio;

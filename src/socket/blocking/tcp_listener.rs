@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::runtime::{Direction, Net};
 use crate::socket::blocking::TcpStream;
+use crate::socket::options::{socket_options, tcp_options};
 use crate::socket::{SocketCore, each_addr};
 use crate::stack::Stack;
 
@@ -36,6 +37,9 @@ pub(crate) const BACKLOG: u32 = 4096;
 pub struct TcpListener {
     core: Arc<SocketCore>,
 }
+
+socket_options!(TcpListener);
+tcp_options!(TcpListener);
 
 impl TcpListener {
     /// Listens at the first of the addresses that can be had; port 0 takes a free one. As std's,

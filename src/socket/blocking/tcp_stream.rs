@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::error::SocketError;
 use crate::runtime::{Direction, Net};
 use crate::socket::blocking::TcpSocket;
+use crate::socket::options::{socket_options, tcp_options};
 use crate::socket::urgent::tcp_stream_urgent;
 use crate::socket::{SocketCore, each_addr};
 use crate::tcp::TcpInfo;
@@ -40,6 +41,9 @@ use crate::time::Duration;
 pub struct TcpStream {
     core: Arc<SocketCore>,
 }
+
+socket_options!(TcpStream);
+tcp_options!(TcpStream);
 
 impl TcpStream {
     /// Connects to the first of the addresses that lets us.

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
 use crate::runtime::{Direction, Net};
+use crate::socket::options::socket_options;
 use crate::socket::{SocketCore, each_addr, no_addresses};
 use crate::stack::Stack;
 use crate::time::Duration;
@@ -29,6 +30,8 @@ use crate::time::Duration;
 pub struct UdpSocket {
     core: Arc<SocketCore>,
 }
+
+socket_options!(UdpSocket);
 
 impl UdpSocket {
     /// Binds to the first of the addresses that can be had; port 0 takes a free one.

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use tokio::net::{ToSocketAddrs, lookup_host};
 
 use crate::runtime::{Direction, Net};
+use crate::socket::options::{socket_options, tcp_options};
 use crate::socket::tokio::TcpStream;
 use crate::socket::{SocketCore, no_addresses};
 
@@ -37,6 +38,9 @@ use crate::socket::{SocketCore, no_addresses};
 pub struct TcpListener {
     core: Arc<SocketCore>,
 }
+
+socket_options!(TcpListener);
+tcp_options!(TcpListener);
 
 impl TcpListener {
     /// Listens at the first of the addresses that can be had; port 0 takes a free one. As

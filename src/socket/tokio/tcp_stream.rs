@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
 use tokio::net::{ToSocketAddrs, lookup_host};
 
 use crate::runtime::{Direction, Net, Shard};
+use crate::socket::options::{socket_options, tcp_options};
 use crate::socket::tokio::split::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use crate::socket::urgent::tcp_stream_urgent;
 use crate::socket::{SocketCore, no_addresses};
@@ -48,6 +49,9 @@ use crate::time::{Duration, Instant};
 pub struct TcpStream {
     core: Arc<SocketCore>,
 }
+
+socket_options!(TcpStream);
+tcp_options!(TcpStream);
 
 impl TcpStream {
     /// Connects to the first of the addresses that lets us.

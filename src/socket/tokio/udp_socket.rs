@@ -9,6 +9,7 @@ use tokio::io::{Interest, ReadBuf, Ready};
 use tokio::net::{ToSocketAddrs, lookup_host};
 
 use crate::runtime::{Direction, Net};
+use crate::socket::options::socket_options;
 use crate::socket::{SocketCore, no_addresses};
 
 /// A UDP socket for tasks, as [`::tokio::net::UdpSocket`].
@@ -34,6 +35,8 @@ use crate::socket::{SocketCore, no_addresses};
 pub struct UdpSocket {
     core: Arc<SocketCore>,
 }
+
+socket_options!(UdpSocket);
 
 impl UdpSocket {
     /// Binds to the first of the addresses that can be had; port 0 takes a free one.

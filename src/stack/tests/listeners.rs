@@ -27,9 +27,14 @@ fn entry(socket: SocketId, any_destination: bool) -> ListenerEntry {
     ListenerEntry { socket, listener, children, options }
 }
 
+/// SO_REUSEADDR or not, without SO_REUSEPORT.
+fn address(address: bool) -> Share {
+    Share { address, port: false }
+}
+
 /// Binds a socket and lets it listen.
 fn listening(listeners: &mut Listeners, socket: SocketId, local: Endpoint) -> ListenerId {
-    listeners.bind(socket, local, false).unwrap();
+    listeners.bind(socket, local, address(false)).unwrap();
     listeners.listen(local, entry(socket, false)).unwrap()
 }
 
@@ -45,8 +50,8 @@ fn two_sockets_bind_one_port_only_at_different_addresses() {
         (at(ANY, 80), at(ANY, 81), Ok(())),
     ] {
         let (mut listeners, [a, b]) = (Listeners::default(), sockets());
-        assert_eq!(listeners.bind(a, first, false), Ok(()));
-        assert_eq!(listeners.bind(b, second, false), outcome, "{first} {second}");
+        assert_eq!(listeners.bind(a, first, address(false)), Ok(()));
+        assert_eq!(listeners.bind(b, second, address(false)), outcome, "{first} {second}");
     }
 }
 
@@ -55,9 +60,13 @@ fn a_place_is_shared_only_if_both_sockets_allow_it() {
     for (first, second) in [(false, false), (false, true), (true, false), (true, true)] {
         for (a_place, b_place) in [(HERE, HERE), (ANY, HERE), (HERE, ANY)] {
             let (mut listeners, [a, b]) = (Listeners::default(), sockets());
-            assert_eq!(listeners.bind(a, at(a_place, 80), first), Ok(()));
+            assert_eq!(listeners.bind(a, at(a_place, 80), address(first)), Ok(()));
             let outcome = if first && second { Ok(()) } else { Err(AddressInUse) };
-            assert_eq!(listeners.bind(b, at(b_place, 80), second), outcome, "{first} {second}");
+            assert_eq!(
+                listeners.bind(b, at(b_place, 80), address(second)),
+                outcome,
+                "{first} {second}"
+            );
         }
     }
 }
@@ -65,12 +74,12 @@ fn a_place_is_shared_only_if_both_sockets_allow_it() {
 #[test]
 fn nobody_binds_where_somebody_listens_not_even_to_share() {
     let (mut listeners, [a, b]) = (Listeners::default(), sockets());
-    assert_eq!(listeners.bind(a, at(HERE, 80), true), Ok(()));
+    assert_eq!(listeners.bind(a, at(HERE, 80), address(true)), Ok(()));
     let listener = listeners.listen(at(HERE, 80), entry(a, false)).unwrap();
-    assert_eq!(listeners.bind(b, at(HERE, 80), true), Err(AddressInUse));
-    assert_eq!(listeners.bind(b, at(ANY, 80), true), Err(AddressInUse));
+    assert_eq!(listeners.bind(b, at(HERE, 80), address(true)), Err(AddressInUse));
+    assert_eq!(listeners.bind(b, at(ANY, 80), address(true)), Err(AddressInUse));
     listeners.remove(listener);
-    assert_eq!(listeners.bind(b, at(HERE, 80), true), Ok(()));
+    assert_eq!(listeners.bind(b, at(HERE, 80), address(true)), Ok(()));
 }
 
 #[test]
@@ -78,12 +87,12 @@ fn must_41_a_second_listener_where_one_is_is_refused_and_leaves_the_first_as_it_
     for (first, second) in [(HERE, HERE), (ANY, HERE), (HERE, ANY)] {
         let (mut listeners, [a, b]) = (Listeners::default(), sockets());
         let (first, second) = (at(first, 80), at(second, 80));
-        assert_eq!(listeners.bind(a, first, true), Ok(()));
-        assert_eq!(listeners.bind(b, second, true), Ok(()));
+        assert_eq!(listeners.bind(a, first, address(true)), Ok(()));
+        assert_eq!(listeners.bind(b, second, address(true)), Ok(()));
         let listener = listeners.listen(first, entry(a, false)).unwrap();
         let refused = listeners.listen(second, entry(b, false));
         assert_eq!(refused, Err(AddressInUse), "{first} {second}");
-        assert_eq!(listeners.find(at(HERE, 80), true), Some(listener));
+        assert_eq!(listeners.find(at(HERE, 80), true, 0), Some(listener));
         assert_eq!(listeners.ids(), [listener]);
     }
 }
@@ -109,9 +118,9 @@ fn must_42_a_place_from_which_another_socket_connects_may_be_listened_at() {
 fn who_is_not_bound_does_not_listen() {
     let (mut listeners, [a, b]) = (Listeners::default(), sockets());
     assert_eq!(listeners.listen(at(HERE, 80), entry(a, false)), Err(InvalidArgument));
-    assert_eq!(listeners.bind(a, at(HERE, 80), false), Ok(()));
+    assert_eq!(listeners.bind(a, at(HERE, 80), address(false)), Ok(()));
     assert_eq!(listeners.listen(at(HERE, 80), entry(b, false)), Err(InvalidArgument));
-    assert_eq!(listeners.find(at(HERE, 80), true), None);
+    assert_eq!(listeners.find(at(HERE, 80), true, 0), None);
     assert!(listeners.ids().is_empty());
 }
 
@@ -125,14 +134,14 @@ fn a_syn_comes_to_the_listener_at_its_very_address_or_to_the_one_at_all_of_them(
             places.reverse();
         }
         for (socket, place) in places {
-            assert_eq!(listeners.bind(socket, place, true), Ok(()));
+            assert_eq!(listeners.bind(socket, place, address(true)), Ok(()));
         }
         let wildcard = listeners.listen(at(ANY, 80), entry(a, false)).unwrap();
-        assert_eq!(listeners.find(at(HERE, 80), true), Some(wildcard));
+        assert_eq!(listeners.find(at(HERE, 80), true, 0), Some(wildcard));
         listeners.remove(wildcard);
         let specific = listeners.listen(at(HERE, 80), entry(b, false)).unwrap();
-        assert_eq!(listeners.find(at(HERE, 80), true), Some(specific));
-        assert_eq!(listeners.find(at(THERE, 80), true), None);
+        assert_eq!(listeners.find(at(HERE, 80), true, 0), Some(specific));
+        assert_eq!(listeners.find(at(THERE, 80), true, 0), None);
     }
 }
 
@@ -142,12 +151,12 @@ fn each_of_two_addresses_has_its_own_listener_on_one_port() {
     let here = listening(&mut listeners, a, at(HERE, 80));
     let there = listening(&mut listeners, b, at(THERE, 80));
     let everywhere = listening(&mut listeners, c, at(ANY, 81));
-    assert_eq!(listeners.find(at(HERE, 80), true), Some(here));
-    assert_eq!(listeners.find(at(THERE, 80), true), Some(there));
-    assert_eq!(listeners.find(at([10, 7, 0, 4], 80), true), None);
+    assert_eq!(listeners.find(at(HERE, 80), true, 0), Some(here));
+    assert_eq!(listeners.find(at(THERE, 80), true, 0), Some(there));
+    assert_eq!(listeners.find(at([10, 7, 0, 4], 80), true, 0), None);
     for addr in [HERE, THERE] {
-        assert_eq!(listeners.find(at(addr, 81), true), Some(everywhere));
-        assert_eq!(listeners.find(at(addr, 82), true), None);
+        assert_eq!(listeners.find(at(addr, 81), true, 0), Some(everywhere));
+        assert_eq!(listeners.find(at(addr, 82), true, 0), None);
     }
 }
 
@@ -155,10 +164,10 @@ fn each_of_two_addresses_has_its_own_listener_on_one_port() {
 fn an_address_that_is_not_ours_comes_only_to_a_listener_that_takes_any() {
     for any_destination in [false, true] {
         let (mut listeners, [socket]) = (Listeners::default(), sockets());
-        assert_eq!(listeners.bind(socket, at(ANY, 80), false), Ok(()));
+        assert_eq!(listeners.bind(socket, at(ANY, 80), address(false)), Ok(()));
         let listener = listeners.listen(at(ANY, 80), entry(socket, any_destination)).unwrap();
-        assert_eq!(listeners.find(at(THERE, 80), true), Some(listener));
-        let found = listeners.find(at(THERE, 80), false);
+        assert_eq!(listeners.find(at(THERE, 80), true, 0), Some(listener));
+        let found = listeners.find(at(THERE, 80), false, 0);
         assert_eq!(found, any_destination.then_some(listener));
     }
 }
@@ -170,8 +179,8 @@ fn a_listener_that_is_gone_is_not_found_and_its_socket_stays_bound() {
     assert_eq!(listeners.remove(listener).map(|entry| entry.socket), Some(a));
     assert!(listeners.remove(listener).is_none());
     assert!(listeners.get(listener).is_none() && listeners.get_mut(listener).is_none());
-    assert_eq!(listeners.find(at(HERE, 80), true), None);
-    assert_eq!(listeners.bind(b, at(HERE, 80), false), Err(AddressInUse));
+    assert_eq!(listeners.find(at(HERE, 80), true, 0), None);
+    assert_eq!(listeners.bind(b, at(HERE, 80), address(false)), Err(AddressInUse));
     assert!(listeners.listen(at(HERE, 80), entry(a, false)).is_ok());
 }
 
@@ -179,11 +188,31 @@ fn a_listener_that_is_gone_is_not_found_and_its_socket_stays_bound() {
 fn a_place_that_was_given_up_is_free_for_the_next() {
     let (mut listeners, [a, b]) = (Listeners::default(), sockets());
     assert!(!listeners.is_bound(80));
-    assert_eq!(listeners.bind(a, at(HERE, 80), false), Ok(()));
+    assert_eq!(listeners.bind(a, at(HERE, 80), address(false)), Ok(()));
     assert!(listeners.is_bound(80) && !listeners.is_bound(81));
     listeners.unbind(b, at(HERE, 80));
-    assert_eq!(listeners.bind(b, at(HERE, 80), false), Err(AddressInUse));
+    assert_eq!(listeners.bind(b, at(HERE, 80), address(false)), Err(AddressInUse));
     listeners.unbind(a, at(HERE, 80));
     assert!(!listeners.is_bound(80));
-    assert_eq!(listeners.bind(b, at(HERE, 80), false), Ok(()));
+    assert_eq!(listeners.bind(b, at(HERE, 80), address(false)), Ok(()));
+}
+
+#[test]
+fn listeners_share_a_place_if_all_ask_for_it_and_a_hash_spreads_the_peers() {
+    let port = |port| Share { address: false, port };
+    for (first, second) in [(false, false), (false, true), (true, false), (true, true)] {
+        let (mut listeners, [a, b]) = (Listeners::default(), sockets());
+        assert_eq!(listeners.bind(a, at(HERE, 80), port(first)), Ok(()));
+        let here = listeners.listen(at(HERE, 80), entry(a, false)).unwrap();
+        let bound = listeners.bind(b, at(HERE, 80), port(second));
+        assert_eq!(bound, if first && second { Ok(()) } else { Err(AddressInUse) });
+        if bound.is_ok() {
+            let there = listeners.listen(at(HERE, 80), entry(b, false)).unwrap();
+            let found: Vec<_> =
+                (0..4).map(|hash| listeners.find(at(HERE, 80), true, hash)).collect();
+            assert_eq!(found, [here, there, here, there].map(Some));
+            listeners.remove(here);
+            assert_eq!(listeners.find(at(HERE, 80), true, 0), Some(there));
+        }
+    }
 }
