@@ -95,6 +95,10 @@ pub struct SocketOptions {
     /// TCP_NOTSENT_LOWAT: the socket is writable, and `write` takes octets, only while fewer than
     /// so many wait to be sent for the first time. `None`: as many as the buffer holds.
     pub notsent_lowat: Option<u32>,
+    /// TCP_DEFER_ACCEPT: for so long after a SYN an ACK without text does not end the handshake:
+    /// a listener's `accept` then finds a connection with something to read. When the time is over
+    /// the SYN-ACK leaves once more, and the ACK that answers it will do. `None`: any ACK will do.
+    pub defer_accept: Option<Duration>,
     /// TCP_CONGESTION: how fast to send. It counts for connections that are opened from then on.
     /// [`CongestionAlgorithm::Reno`].
     pub congestion: CongestionAlgorithm,
@@ -153,6 +157,7 @@ impl Default for SocketOptions {
             cork: false,
             quick_ack: false,
             notsent_lowat: None,
+            defer_accept: None,
             congestion: CongestionAlgorithm::Reno,
             max_segment: None,
         }

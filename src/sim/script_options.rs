@@ -29,6 +29,7 @@ pub(super) fn change(options: &mut SocketOptions, name: &str, value: &str) -> Re
         "linger2" => options.linger2 = seconds(value)?,
         "reuse_port" => options.reuse_port = switch(value)?,
         "local_port_range" => options.local_port_range = maybe(value, range)?,
+        "defer_accept" => options.defer_accept = maybe(value, seconds)?,
         "cork" => options.cork = switch(value)?,
         "quick_ack" => options.quick_ack = switch(value)?,
         "notsent_lowat" => options.notsent_lowat = maybe(value, read)?,

@@ -238,6 +238,12 @@ impl Stack {
         if !listener.listener.has_room() {
             return self.overflow(now, id, &segment, observer);
         }
+        if let (Some(wait), 0, Flow::HalfOpen(half_open)) =
+            (listener.options.defer_accept, segment.len(), &mut entry.flow)
+            && half_open.defers(now, wait)
+        {
+            return Ok(());
+        }
         let ticket = listener.listener.enqueue(Child::Open(id));
         let connection = Connection::new(now, &self.config.tcp, &listener.options, opened);
         let listening_socket = listener.socket;

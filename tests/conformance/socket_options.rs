@@ -378,3 +378,57 @@ fn after_a_connect_that_failed_the_socket_may_try_again() {
         ",
     );
 }
+
+#[test]
+fn a_listener_that_defers_accepts_whoever_has_sent_something() {
+    Script::default().plays(
+        "
+        +0    socket listen 80
+        +0    listener set defer_accept 5
+        +0    < S  0:0(0) win 65535 <mss 1460>
+        +0    > S. 0:0(0) ack 1 <...>
+        +0.1  < .  1:1(0) ack 1 win 512
+        +0    accept error EAGAIN
+        +3    < P. 1:11(10) ack 1 win 512    # No SYN-ACK has left again in the meantime.
+        +0    accept
+        +0    read 10
+        +0    expect srtt_ms 0               # The time that the peer took is no round trip.
+        +0.04 > .  1:1(0) ack 11
+        ",
+    );
+}
+
+#[test]
+fn a_peer_that_sends_nothing_is_asked_once_more_and_then_accepted() {
+    Script::default().plays(
+        "
+        +0    socket listen 80
+        +0    listener set defer_accept 5
+        +0    < S  0:0(0) win 65535 <mss 1460>
+        +0    > S. 0:0(0) ack 1 <...>
+        +0.1  < .  1:1(0) ack 1 win 512
+        +4.9  > S. 0:0(0) ack 1 <...>
+        +0    accept error EAGAIN
+        +0.1  < .  1:1(0) ack 1 win 512
+        +0    accept
+        +0    expect state ESTABLISHED
+        ",
+    );
+}
+
+#[test]
+fn a_fin_opens_a_connection_that_was_deferred() {
+    Script::default().plays(
+        "
+        +0    socket listen 80
+        +0    listener set defer_accept 5
+        +0    < S  0:0(0) win 65535 <mss 1460>
+        +0    > S. 0:0(0) ack 1 <...>
+        +0.1  < .  1:1(0) ack 1 win 512
+        +1    < F. 1:1(0) ack 1 win 512
+        +0    > .  1:1(0) ack 2
+        +0    accept
+        +0    read eof
+        ",
+    );
+}

@@ -43,6 +43,8 @@ pub(crate) struct HalfOpen {
     challenges: ChallengeBudget,
     /// How often that may happen.
     retries_max: u8,
+    /// Whether an ACK has been put off: the next one measures no round trip.
+    is_deferred: bool,
     /// What is to be sent.
     owed: Owed,
 }
@@ -93,6 +95,7 @@ impl HalfOpen {
             sent: 0,
             challenges: ChallengeBudget::default(),
             retries_max,
+            is_deferred: false,
             owed: Owed::SynAck,
         }
     }
@@ -111,6 +114,19 @@ impl HalfOpen {
         let nanos = rtt.and_then(|rtt| u64::try_from(rtt.as_nanos()).ok()).unwrap_or(0);
         self.sent_at = Instant::from_nanos(now.as_nanos().saturating_sub(nanos));
         self
+    }
+
+    /// TCP_DEFER_ACCEPT: whether the ACK that has come, and has no text, is put off since the SYN
+    /// is not `wait` old. The peer is then left in peace until it is; what it sends in the
+    /// meantime opens.
+    pub(crate) fn defers(&mut self, now: Instant, wait: Duration) -> bool {
+        let until = self.sent_at + wait;
+        let is_early = now < until;
+        if is_early {
+            self.next_at = until;
+            self.is_deferred = true;
+        }
+        is_early
     }
 
     /// When the SYN-ACK is due again, or the record is given up.
@@ -202,7 +218,7 @@ impl HalfOpen {
                 .agreed
                 .timestamps
                 .then(|| Timestamping::new(now, self.clock, self.recent, self.irs + 1)),
-            rtt: (self.sent == 1).then(|| now - self.sent_at),
+            rtt: (self.sent == 1 && !self.is_deferred).then(|| now - self.sent_at),
             was_sent_again: self.sent > 1,
         }
     }
