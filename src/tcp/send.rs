@@ -1,5 +1,7 @@
 //! The sending half: SND.* of RFC 9293 §3.3.1, what may leave, and when small segments wait.
 
+use arrayvec::ArrayVec;
+
 use super::negotiated::Negotiated;
 use super::segment::Segment;
 use super::send_buffer::SendBuffer;
@@ -8,6 +10,7 @@ use super::timestamps;
 use crate::observe::DropReason;
 use crate::options::SocketOptions;
 use crate::packet::Payload;
+use crate::wire::tcp_options::SackBlock;
 
 /// The send sequence space and the octets that stand in it.
 ///
@@ -17,6 +20,7 @@ use crate::packet::Payload;
 ///                      SND.UNA                  SND.NXT   SND.UNA + SND.WND
 /// ```
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each switches one thing")]
 pub(crate) struct SendSide {
     /// SND.UNA: the oldest octet that is not acknowledged.
     una: SeqNumber,
@@ -43,6 +47,8 @@ pub(crate) struct SendSide {
     next_options: u8,
     /// Where our FIN stands: behind the last octet, once the user has said CLOSE.
     fin: Option<SeqNumber>,
+    /// Whether SACK is agreed.
+    sack: bool,
     /// Whether Nagle's algorithm is off (RFC 9293 §3.7.4, MUST-17).
     nodelay: bool,
     /// Whether a segment that is not full waits for more to be written (TCP_CORK).
@@ -66,6 +72,8 @@ pub(crate) struct Acked {
     pub(crate) fin: bool,
     /// Whether the segment is a duplicate acknowledgment as RFC 5681 §2 defines it.
     pub(crate) is_duplicate: bool,
+    /// Octets right of SND.UNA that SACK blocks report as arrived.
+    pub(crate) sacked: u32,
 }
 
 impl Acked {
@@ -124,6 +132,7 @@ impl SendSide {
             mss: u32::from(agreed.send_mss),
             options,
             next_options: options,
+            sack: agreed.sack,
             fin: None,
             nodelay: false,
             cork: false,
@@ -260,8 +269,13 @@ impl SendSide {
 
     /// SEG.ACK has been judged: drops what it covers.
     pub(crate) fn acknowledge(&mut self, segment: &Segment, ack: SeqNumber) -> Acked {
+        let blocks = &segment.options.sack;
         if ack.at_or_before(self.una) {
-            return Acked { is_duplicate: self.is_duplicate(segment, ack), ..Acked::default() };
+            let sacked = self.sacked(blocks);
+            // With nothing but a D-SACK it answers what has arrived twice (RFC 2883 §5).
+            let is_duplicate =
+                self.is_duplicate(segment, ack) && (blocks.is_empty() || !self.sack || sacked > 0);
+            return Acked { is_duplicate, sacked, ..Acked::default() };
         }
         let fin = self.fin.is_some_and(|fin| ack.after(fin));
         let covered = SeqRange { start: self.una, end: ack }.len();
@@ -269,7 +283,36 @@ impl SendSide {
         self.buffer.acknowledge(octets);
         self.acked = self.acked.saturating_add(covered);
         self.una = ack;
-        Acked { octets, fin, is_duplicate: false }
+        Acked { octets, fin, is_duplicate: false, sacked: self.sacked(blocks) }
+    }
+
+    /// Octets right of SND.UNA that SACK blocks report. Blocks that cannot be count nothing, and
+    /// one inside of another, as a D-SACK is (RFC 2883 §4), nothing more.
+    fn sacked(&self, blocks: &[SackBlock]) -> u32 {
+        if !self.sack {
+            return 0;
+        }
+        let outstanding = SeqRange { start: self.una, end: self.nxt };
+        let range = |block: &SackBlock| SeqRange {
+            start: SeqNumber(block.left),
+            end: SeqNumber(block.right),
+        };
+        let may_be = |range: &SeqRange| {
+            range.start.after(self.una)
+                && outstanding.contains(range.start)
+                && range.end.after(range.start)
+                && range.end.at_or_before(self.nxt)
+        };
+        let ranges: ArrayVec<SeqRange, 4> = blocks.iter().map(range).filter(may_be).collect();
+        let is_counted_before = |(place, range): (usize, &SeqRange)| {
+            ranges.iter().enumerate().any(|(other, outer)| {
+                outer.start.at_or_before(range.start)
+                    && outer.end.at_or_after(range.end)
+                    && (outer != range || other < place)
+            })
+        };
+        let counted = ranges.iter().enumerate().filter(|&entry| !is_counted_before(entry));
+        counted.map(|(_, range)| range.len()).sum::<u32>().min(outstanding.len())
     }
 
     /// RFC 5681 §2: data is outstanding, and the segment says nothing but SEG.ACK = SND.UNA

@@ -304,3 +304,48 @@ fn blocks_that_cannot_be_do_no_harm() {
         established("sack on, mss 1000").plays(&script);
     }
 }
+
+/// A peer that answers a burst by one acknowledgment, as Linux does with SACK: its blocks tell of
+/// the loss that no duplicates can.
+#[test]
+fn three_segments_that_one_block_reports_tell_of_a_loss() {
+    established("sack on, mss 1000").plays(
+        "
+        +0    write 5000
+        +0    > .  1:1001(1000) ack 1
+        +0    > .  1001:2001(1000) ack 1
+        +0    > .  2001:3001(1000) ack 1
+        +0    > .  3001:4001(1000) ack 1
+        +0    > P. 4001:5001(1000) ack 1
+        +0.1  < .  1:1(0) ack 1 win 512 <sack 1001:3001>
+        +0    < .  1:1(0) ack 1 win 600 <sack 1001:4001>
+        +0    > .  1:1001(1000) ack 1
+        +0.1  < .  1:1(0) ack 5001 win 600
+        +0    expect retransmissions 1
+        ",
+    );
+}
+
+/// RFC 2883 §5: a duplicate that reports only what was acknowledged long ago tells of no loss, and
+/// a block inside of another is not counted twice.
+#[test]
+fn a_d_sack_tells_of_no_loss() {
+    established("sack on, mss 1000").plays(
+        "
+        +0    write 1000
+        +0    > P. 1:1001(1000) ack 1
+        +0.1  < .  1:1(0) ack 1001 win 512
+        +0    write 4000
+        +0    > .  1001:2001(1000) ack 1
+        +0    > .  2001:3001(1000) ack 1
+        +0    > .  3001:4001(1000) ack 1
+        +0    > P. 4001:5001(1000) ack 1
+        +0.1  < .  1:1(0) ack 1001 win 512 <sack 1:1001>
+        +0    < .  1:1(0) ack 1001 win 512 <sack 1:1001>
+        +0    < .  1:1(0) ack 1001 win 512 <sack 1:1001>
+        +0    < .  1:1(0) ack 1001 win 512 <sack 2001:3001 2001:3001>
+        +0    < .  1:1(0) ack 5001 win 512
+        +0    expect retransmissions 0
+        ",
+    );
+}

@@ -235,9 +235,9 @@ impl Recovery {
         };
         if acked.is_new() {
             verdict.rtt = self.measure(now, after.una, echoed);
-            self.on_advance(now, before, after, &mut verdict);
-        } else if acked.is_duplicate {
-            verdict.congestion = self.on_duplicate(after);
+            self.on_advance(now, acked.sacked, before, after, &mut verdict);
+        } else if acked.is_duplicate || acked.sacked > 0 {
+            verdict.congestion = self.on_duplicate(acked, after);
         }
         verdict
     }
@@ -270,6 +270,7 @@ impl Recovery {
     fn on_advance(
         &mut self,
         now: Instant,
+        sacked: u32,
         before: Outstanding,
         after: Outstanding,
         verdict: &mut Verdict,
@@ -292,7 +293,8 @@ impl Recovery {
                 // step 3). Of the segments that it covers one was the retransmission, the others
                 // had been counted out of the flight by duplicates.
                 let covered = SeqRange { start: before.una, end: after.una }.len() / after.mss;
-                self.duplicates = self.duplicates.saturating_sub(covered.saturating_sub(1));
+                let left = self.duplicates.saturating_sub(covered.saturating_sub(1));
+                self.count(left, sacked, after);
                 self.lost = after.first();
                 self.episode = Episode::FastRecovery { recover, is_first_partial: false };
                 // The "impatient" variant of RFC 6582 §4: a window with many holes is left to
@@ -315,17 +317,18 @@ impl Recovery {
     }
 
     /// A duplicate acknowledgment arrived; three of them tell of a loss.
-    fn on_duplicate(&mut self, out: Outstanding) -> Option<Congestion> {
+    fn on_duplicate(&mut self, acked: Acked, out: Outstanding) -> Option<Congestion> {
+        let known = self.duplicates.saturating_add(acked.is_duplicate.into());
         match self.episode {
             // The peer got again what it had: we have sent everything again anyway, and
             // RFC 6582 §3.2, step 2, forbids to take that for a new loss.
             Episode::Loss { .. } | Episode::AfterLoss { .. } => None,
             Episode::FastRecovery { .. } => {
-                self.count_duplicate(out);
+                self.count(known, acked.sacked, out);
                 None
             }
             Episode::Open => {
-                self.count_duplicate(out);
+                self.count(known, acked.sacked, out);
                 if self.duplicates < DUPLICATES_MIN {
                     return None;
                 }
@@ -336,11 +339,16 @@ impl Recovery {
         }
     }
 
-    /// More duplicates than there are segments behind the hole come from duplication in the
-    /// network or from a peer that wants us to send faster (RFC 5681 §3.2, ACK division).
-    fn count_duplicate(&mut self, out: Outstanding) {
+    /// So many duplicates are known, and SACK blocks report so many octets: of the two the more.
+    /// A peer with SACK may answer a burst by one acknowledgment (Linux compresses them), whose
+    /// blocks alone tell how much has arrived, as in RFC 6675 §4, `IsLost`.
+    ///
+    /// More than there are segments behind the hole come from duplication in the network or from
+    /// a peer that wants us to send faster (RFC 5681 §3.2, ACK division).
+    fn count(&mut self, known: u32, sacked: u32, out: Outstanding) {
         let behind_the_hole = out.len().saturating_sub(out.mss).div_ceil(out.mss);
-        self.duplicates = (self.duplicates + 1).min(behind_the_hole.max(DUPLICATES_MIN));
+        let most = behind_the_hole.max(DUPLICATES_MIN);
+        self.duplicates = known.max(sacked / out.mss).min(most);
     }
 
     /// When the retransmission timer runs out.

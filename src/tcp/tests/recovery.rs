@@ -14,12 +14,15 @@ struct Sender {
     recovery: Recovery,
     /// How old the echo of the next acknowledgment is.
     echoed: Option<Duration>,
+    /// Octets that the SACK blocks of the next duplicate report.
+    sacked: u32,
 }
 
 impl Sender {
     fn new(segments: u32) -> Self {
         let recovery = Recovery::new(START);
-        let mut sender = Self { now: Instant::ZERO, una: 0, nxt: 0, recovery, echoed: None };
+        let mut sender =
+            Self { now: Instant::ZERO, una: 0, nxt: 0, recovery, echoed: None, sacked: 0 };
         sender.send(segments);
         sender
     }
@@ -47,7 +50,7 @@ impl Sender {
 
     fn ack(&mut self, to: u32) -> Verdict {
         let before = self.out();
-        let acked = Acked { octets: to - self.una, fin: false, is_duplicate: false };
+        let acked = Acked { octets: to - self.una, fin: false, is_duplicate: false, sacked: 0 };
         self.una = to;
         let verdict = self.recovery.on_ack(self.now, acked, self.echoed, before, self.out());
         self.check();
@@ -55,7 +58,7 @@ impl Sender {
     }
 
     fn duplicate(&mut self) -> Verdict {
-        let acked = Acked { octets: 0, fin: false, is_duplicate: true };
+        let acked = Acked { octets: 0, fin: false, is_duplicate: true, sacked: self.sacked };
         let verdict = self.recovery.on_ack(self.now, acked, self.echoed, self.out(), self.out());
         self.check();
         verdict
@@ -91,6 +94,23 @@ fn three_duplicates_and_not_two_tell_of_a_loss() {
     assert_eq!(sender.in_flight(), 6000); // Three have arrived, one is lost.
     assert_eq!(sender.duplicate().congestion, None);
     assert_eq!(sender.in_flight(), 5000);
+}
+
+/// A peer with SACK may answer many segments by one acknowledgment, as Linux does: what its blocks
+/// report counts like a duplicate for each segment.
+#[test]
+fn octets_that_sack_reports_count_as_duplicates() {
+    for (sacked, congestion, in_flight) in [
+        (2999, None, 8000),
+        (3000, Some(Congestion::Loss), 6000),
+        (8000, Some(Congestion::Loss), 1000),
+        (u32::MAX, Some(Congestion::Loss), 0),
+    ] {
+        let mut sender = Sender::new(10);
+        sender.sacked = sacked;
+        assert_eq!(sender.duplicate().congestion, congestion, "{sacked}");
+        assert_eq!(sender.in_flight(), in_flight, "{sacked}");
+    }
 }
 
 #[test]

@@ -88,8 +88,14 @@ fn a_fin_takes_what_nagle_would_have_kept_along() {
     assert_eq!((last.range, last.fin, last.push), (range(1, 2), true, true));
     side.on_sent(&last);
     assert_eq!(side.next_new(u32::MAX, false), Err(Blocked::Nothing));
-    assert_eq!(ack(&mut side, 2, 65_535), Acked { octets: 2, fin: false, is_duplicate: false });
-    assert_eq!(ack(&mut side, 3, 65_535), Acked { octets: 0, fin: true, is_duplicate: false });
+    assert_eq!(
+        ack(&mut side, 2, 65_535),
+        Acked { octets: 2, fin: false, is_duplicate: false, sacked: 0 }
+    );
+    assert_eq!(
+        ack(&mut side, 3, 65_535),
+        Acked { octets: 0, fin: true, is_duplicate: false, sacked: 0 }
+    );
     assert!(side.is_fin_acked());
 }
 
