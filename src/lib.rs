@@ -52,7 +52,7 @@ pub use self::rng::Seed;
 pub use self::runtime::Driver;
 pub use self::runtime::Net;
 pub use self::stack::{ConnectionInfo, EchoReply, Readiness, Shutdown, SocketId, Stack};
-pub use self::tcp::{RecoveryState, SynCookies, TcpConfig, TcpInfo};
+pub use self::tcp::{MtuProbing, RecoveryState, SynCookies, TcpConfig, TcpInfo};
 pub use self::time::{Duration, Instant};
 pub use self::wire::display::describe;
 pub use self::wire::{Endpoint, FourTuple, Ipv4Cidr};

@@ -26,6 +26,7 @@ pub struct Counters {
     segments_sent: u64,
     retransmissions: u64,
     window_probes: u64,
+    mtu_probes: u64,
     bare_acks: u64,
     keepalive_probes: u64,
     timeouts: u64,
@@ -50,6 +51,7 @@ impl Default for Counters {
             segments_sent: 0,
             retransmissions: 0,
             window_probes: 0,
+            mtu_probes: 0,
             bare_acks: 0,
             keepalive_probes: 0,
             timeouts: 0,
@@ -83,6 +85,7 @@ impl Observer for Counters {
                 match reason {
                     SendReason::Retransmission => self.retransmissions += 1,
                     SendReason::WindowProbe => self.window_probes += 1,
+                    SendReason::MtuProbe => self.mtu_probes += 1,
                     SendReason::KeepAlive => self.keepalive_probes += 1,
                     SendReason::Ack => self.bare_acks += 1,
                     SendReason::Handshake
@@ -108,7 +111,7 @@ impl Observer for Counters {
 
 impl Counters {
     /// The counters but for the drops, in a fixed order.
-    pub fn list(&self) -> [Counter; 18] {
+    pub fn list(&self) -> [Counter; 19] {
         let counter = |name, help, value| Counter { name, help, value };
         [
             counter("packets_received_total", "IP packets received.", self.packets_received),
@@ -118,6 +121,11 @@ impl Counters {
             counter("tcp_segments_sent_total", "TCP segments sent.", self.segments_sent),
             counter("tcp_retransmissions_total", "TCP segments sent again.", self.retransmissions),
             counter("tcp_window_probes_total", "Zero-window probes sent.", self.window_probes),
+            counter(
+                "tcp_mtu_probes_total",
+                "Segments that try what a path carries.",
+                self.mtu_probes,
+            ),
             counter("tcp_bare_acks_total", "Segments that only acknowledge.", self.bare_acks),
             counter(
                 "tcp_keepalive_probes_total",

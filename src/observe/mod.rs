@@ -22,6 +22,8 @@ pub enum SendReason {
     Fin,
     /// Octets or a FIN that were sent before.
     Retransmission,
+    /// New octets in a segment that may be too large for the path (RFC 4821).
+    MtuProbe,
     /// A probe of a zero window (RFC 9293 §3.8.6.1).
     WindowProbe,
     /// A question to an idle peer whether it is still there (RFC 9293 §3.8.4).

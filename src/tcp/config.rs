@@ -1,5 +1,6 @@
 //! How TCP behaves: unit, default and source of each setting.
 
+use super::mtu_search::MtuProbing;
 use crate::config::{ConfigError, MTU_MIN};
 use crate::time::Duration;
 
@@ -57,10 +58,13 @@ pub struct TcpConfig {
     /// Whether a connection that finds the queue of `listen` full is reset. Off, as Linux
     /// (`tcp_abort_on_overflow`): the last segment of its handshake is dropped, and comes again.
     pub abort_on_overflow: bool,
-    /// Least path MTU that ICMP can talk us into, octets of the IP packet. 552, as Linux
-    /// (`min_pmtu`): whoever can guess a connection's numbers could else make it send hardly
-    /// anything in each packet (RFC 5927 §7). 68 at least (RFC 791 §3.1).
+    /// Least path MTU that ICMP, or a black hole, brings us down to, octets of the IP packet. 552,
+    /// as Linux (`min_pmtu`): whoever can guess a connection's numbers could else make it send
+    /// hardly anything in each packet (RFC 5927 §7). 68 at least (RFC 791 §3.1).
     pub path_mtu_min: u16,
+    /// Whether it is found out what a path carries when no router says it (RFC 4821). On a black
+    /// hole; Linux does not by default (`tcp_mtu_probing` = 0), and its connections end.
+    pub mtu_probing: MtuProbing,
     /// When a listener answers SYNs by cookies (RFC 4987 §3.6). Under pressure, as Linux
     /// (`tcp_syncookies` = 1).
     pub syn_cookies: SynCookies,
@@ -119,6 +123,7 @@ impl Default for TcpConfig {
             backlog_max: 4096,
             abort_on_overflow: false,
             path_mtu_min: 552,
+            mtu_probing: MtuProbing::OnBlackHole,
             syn_cookies: SynCookies::UnderPressure,
             ephemeral_ports: (32_768, 60_999),
         }

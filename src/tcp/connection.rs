@@ -158,6 +158,8 @@ impl Connection {
         acks.set_quick(options.quick_ack);
         // The socket may have been told of a smaller buffer since the window was offered.
         let receive_buffer = options.receive_buffer.max(offered);
+        let path = PathLimit::new(config, agreed.send_mss, iss + 1);
+        send.set_mss(path.mss());
         let mss = send.mss();
         // RFC 5681 §3.1: after the loss of a SYN the initial window is one segment.
         let initial_window = if opened.was_sent_again { 1 } else { config.initial_window };
@@ -176,7 +178,7 @@ impl Connection {
                     Algorithm::reno(mss, initial_window.saturating_mul(mss))
                 }
             },
-            path: PathLimit::new(config, u32::from(agreed.send_mss), iss + 1),
+            path,
             persist: Persist::default(),
             lifetime: Lifetime::new(now, config),
             statistics: Statistics::default(),
@@ -306,12 +308,17 @@ impl Connection {
     /// segments that fit; that is no congestion (RFC 1191 §6.5), and cwnd, which counts octets,
     /// stays.
     pub(crate) fn on_path_news(&mut self, now: Instant, path: Path) {
-        let too_large = self.path.on_news(path);
-        self.send.set_mss(self.path.mss());
-        self.congestion.on_mss(self.send.mss());
+        let too_large = self.path.on_news(now, path);
+        self.take_mss();
         if let Some(range) = too_large {
             self.recovery.on_too_large(now, range, self.outstanding());
         }
+    }
+
+    /// Segments are as large as the path carries from now on.
+    pub(super) fn take_mss(&mut self) {
+        self.send.set_mss(self.path.mss());
+        self.congestion.on_mss(self.send.mss());
     }
 
     /// An acknowledgment is owed at once: the one that ends the handshake of an active open, which
@@ -432,6 +439,8 @@ impl Connection {
         if self.recovery.on_timeout(now, self.rtt.rto(), out) {
             outcome.timed_out = true;
             outcome.is_silent = self.lifetime.on_retransmission();
+            self.path.on_timeout(now, self.send.una());
+            self.take_mss();
             self.congest_by_timeout(in_flight, was_in_loss);
         }
         outcome

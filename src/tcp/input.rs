@@ -136,12 +136,21 @@ impl Connection {
         let before = self.outstanding();
         let acked = self.send.acknowledge(segment, ack);
         self.send.update_window(segment, ack);
-        self.path.on_acknowledged(self.send.una());
+        if acked.is_new() {
+            self.path.on_acknowledged(now, self.send.una());
+            self.take_mss();
+        }
         self.urgent.on_acknowledged(self.send.una());
         let after = self.outstanding();
         let both = self.timestamps.zip(segment.options.timestamps);
         let echoed = both.map(|(own, theirs)| own.age(now, theirs.echo));
-        let verdict = self.recovery.on_ack(now, acked, echoed, before, after);
+        let mut verdict = self.recovery.on_ack(now, acked, echoed, before, after);
+        if verdict.congestion == Some(Congestion::Loss)
+            && let Some(probe) = self.path.on_loss(now, after.una)
+        {
+            verdict.congestion = None; // RFC 4821 §7.5: it was too large, and nothing else.
+            self.recovery.on_too_large(now, probe, after);
+        }
         self.statistics.on_acknowledged(acked.octets, before.mss);
         if let Some(rtt) = verdict.rtt {
             self.statistics.on_rtt(rtt, self.rtt.srtt());

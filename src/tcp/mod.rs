@@ -11,7 +11,7 @@
 //! | `AckScheduler` | is an ACK owed, by when | `Taken`, refusals | must one leave now |
 //! | `RttEstimator` | SRTT, RTTVAR | samples | RTO |
 //! | `Recovery` | what is lost, the retransmission timer | ACKs, time | what to send again |
-//! | `PathLimit` | what the path carries | ICMP, what is sent and acked | the largest segment |
+//! | `PathLimit` | what the path carries | ICMP, what arrives | the largest segment, probes |
 //! | `Algorithm` | cwnd, ssthresh | `AckSample`, `Congestion` | the window |
 //! | `Persist` | probe backoff | "data waits for window" | is a probe due |
 //! | `Lifetime` | since when we wait | progress, time | give up |
@@ -47,6 +47,7 @@ mod input;
 mod isn;
 mod lifetime;
 mod listener;
+mod mtu_search;
 mod negotiated;
 mod output;
 mod persist;
@@ -77,6 +78,7 @@ pub(crate) use self::isn::IsnGenerator;
 pub(crate) use self::listener::cookies::{Cookies, Recalled};
 pub(crate) use self::listener::half_open::{HalfOpen, Verdict as HalfOpenVerdict};
 pub(crate) use self::listener::{Listener, Ticket, Verdict as ListenerVerdict};
+pub use self::mtu_search::MtuProbing;
 pub(crate) use self::negotiated::Offer;
 pub(crate) use self::pmtu::Path;
 pub(crate) use self::reset::reset_for;

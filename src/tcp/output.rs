@@ -32,6 +32,8 @@ enum Choice {
     Again(NewText),
     /// New text, our FIN, or both.
     New(NewText),
+    /// New text in a segment of so many octets, options included, to see whether it arrives.
+    MtuProbe(NewText, u32),
     /// A question for the peer's window.
     Probe,
     /// A question whether the peer is there.
@@ -83,9 +85,16 @@ impl Connection {
             return Ok(Choice::Again(again));
         }
         let is_probe_due = self.persist.is_due();
-        let blocked = match self.next_new(room, is_probe_due) {
-            Ok(text) => return Ok(Choice::New(text)),
-            Err(blocked) => blocked,
+        let blocked = match self.permit_mtu_probe() {
+            Some((text, size)) if text.range.len() <= room => {
+                return Ok(Choice::MtuProbe(text, size));
+            }
+            // It waits for room that smaller segments would take.
+            Some(_) => Blocked::Congestion,
+            None => match self.next_new(room, is_probe_due) {
+                Ok(text) => return Ok(Choice::New(text)),
+                Err(blocked) => blocked,
+            },
         };
         if is_probe_due {
             Ok(Choice::Probe)
@@ -104,6 +113,16 @@ impl Connection {
         let again = self.lost_text()?;
         let is_first = again.range.start == self.send.una();
         (is_first || again.range.len() <= room).then_some(again)
+    }
+
+    /// A probe of the path, while nothing is lost and the congestion window has room for it and for
+    /// what must follow it.
+    fn permit_mtu_probe(&self) -> Option<(NewText, u32)> {
+        let size = self.path.next_probe()?;
+        let text = self.send.next_probe(size)?;
+        let needed = text.range.len().saturating_add(self.send.mss() * 3);
+        let is_time = self.recovery.is_calm() && self.congestion.window() >= needed;
+        is_time.then_some((text, size))
     }
 
     /// What is to be sent again first, if the peer's window allows it.
@@ -165,17 +184,11 @@ impl Connection {
             }
             Choice::New(text) => {
                 let reason = if text.fin { SendReason::Fin } else { SendReason::Data };
-                let payload = self.send.text(text.range);
-                if let Some(idle) = self.recovery.idle(now, self.outstanding()) {
-                    self.congestion.on_idle(idle, self.rtt.rto());
-                }
-                self.recovery.on_sent(now, sequence_of(&text));
-                self.acks.on_text_sent(now, self.statistics.data_received_at());
-                self.statistics.on_sent(text.range.len(), false);
-                self.path.on_sent(sequence_of(&text), text.range.len());
-                self.persist.update(now, None); // It has an answer to wait for now.
-                self.send.on_sent(&text);
-                plan_text(reason, &text, payload, stamp)
+                self.commit_new(now, reason, &text, stamp)
+            }
+            Choice::MtuProbe(text, size) => {
+                self.path.on_probe_sent(size, text.range);
+                self.commit_new(now, SendReason::MtuProbe, &text, stamp)
             }
             Choice::Probe => {
                 self.statistics.on_sent(0, false);
@@ -201,6 +214,27 @@ impl Connection {
                 plan_bare(SendReason::Ack, self.send.nxt(), stamp)
             }
         }
+    }
+
+    /// New text leaves.
+    fn commit_new(
+        &mut self,
+        now: Instant,
+        reason: SendReason,
+        text: &NewText,
+        stamp: Stamp,
+    ) -> SegmentPlan {
+        let payload = self.send.text(text.range);
+        if let Some(idle) = self.recovery.idle(now, self.outstanding()) {
+            self.congestion.on_idle(idle, self.rtt.rto());
+        }
+        self.recovery.on_sent(now, sequence_of(text));
+        self.acks.on_text_sent(now, self.statistics.data_received_at());
+        self.statistics.on_sent(text.range.len(), false);
+        self.path.on_sent(sequence_of(text), text.range.len());
+        self.persist.update(now, None); // It has an answer to wait for now.
+        self.send.on_sent(text);
+        plan_text(reason, text, payload, stamp)
     }
 }
 

@@ -1,14 +1,23 @@
-//! How large a segment the path carries, after what ICMP says (RFC 1191).
+//! How large a segment the path carries: after what ICMP says (RFC 1191), and where a router says
+//! nothing, after what arrives (RFC 4821).
 
 use super::config::TcpConfig;
+use super::mtu_search::{MtuProbing, MtuSearch};
 use super::seq::{SeqNumber, SeqRange};
 use crate::time::Instant;
 
 /// Octets of the IPv4 and TCP headers without options: what an MTU has room for beside a segment.
-const HEADERS: u32 = 40;
+const HEADERS: u16 = 40;
 
 /// Most octets of options in a segment: the data offset has four bits (RFC 9293 §3.1).
 const OPTIONS_MAX: u32 = 40;
+
+/// The end of all time that there is.
+const FOR_GOOD: Instant = Instant::from_nanos(u64::MAX);
+
+/// After so many timeouts of a large segment in a row it is taken for too large: 3, as Linux
+/// (`tcp_retries1`), which are about two seconds.
+const BLACK_HOLE_TIMEOUTS: u8 = 3;
 
 /// What is known of a path, as `ip` knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,64 +31,146 @@ pub(crate) struct Path {
 }
 
 /// The largest segment that peer, interface and path carry.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct PathLimit {
     /// What the two ends take, octets of text and options: the peer's MSS and our interface.
-    ends: u32,
+    ends: u16,
     /// What the path carries, as far as ICMP has said, octets of text and options.
-    path: u32,
-    /// Until when that is believed.
-    until: Option<Instant>,
+    path: u16,
+    /// Until when that is believed, which may be [`FOR_GOOD`].
+    until: Instant,
     /// The news that `path` includes.
     generation: u32,
-    /// Segments with no more text than so many octets fit through any path.
-    always_fits: u32,
+    /// Segments of so many octets of text and options fit through any path.
+    least: u16,
     /// From the first to the last outstanding segment that is larger than that.
     large: SeqRange,
+    /// How often in a row the oldest of them has timed out.
+    timeouts: u8,
+    probing: MtuProbing,
+    /// What passes, once it has come to a search. Rare, and so boxed.
+    search: Option<Box<MtuSearch>>,
 }
 
 impl PathLimit {
     /// Nothing is known of the path but that both ends take segments of `ends` octets of text and
     /// options. Nothing has been sent; SND.NXT is `start`.
-    pub(crate) fn new(config: &TcpConfig, ends: u32, start: SeqNumber) -> Self {
-        let least = u32::from(config.path_mtu_min).saturating_sub(HEADERS);
+    pub(crate) fn new(config: &TcpConfig, ends: u16, start: SeqNumber) -> Self {
+        let least = config.path_mtu_min.saturating_sub(HEADERS);
+        let search = match config.mtu_probing {
+            MtuProbing::Always => Some(Box::new(MtuSearch::new(ends.into(), least.into()))),
+            MtuProbing::Off | MtuProbing::OnBlackHole => None,
+        };
         Self {
             ends,
             path: ends,
-            until: None,
+            until: FOR_GOOD,
             generation: 0,
-            always_fits: least.saturating_sub(OPTIONS_MAX),
+            least,
             large: SeqRange::at(start, 0),
+            timeouts: 0,
+            probing: config.mtu_probing,
+            search,
         }
     }
 
     /// The largest segment, octets of text and options (RFC 9293 §3.7.1, MUST-16).
     pub(crate) fn mss(&self) -> u32 {
-        self.ends.min(self.path)
+        let limit = self.limit();
+        self.search.as_ref().map_or(limit, |search| search.low().min(limit))
+    }
+
+    /// What the ends take and what ICMP has left of it.
+    fn limit(&self) -> u32 {
+        self.ends.min(self.path).into()
     }
 
     /// Octets of the largest packet that the path is believed to carry.
     pub(crate) fn mtu(&self) -> u32 {
-        self.path + HEADERS
+        u32::from(self.path) + u32::from(HEADERS)
     }
 
-    /// Whether there may be news of the path since the last.
+    /// Whether there may be news of the path since the last, or a search is to begin anew.
     pub(crate) fn is_stale(&self, now: Instant, generation: u32) -> bool {
-        self.generation != generation || self.until.is_some_and(|until| until <= now)
+        self.generation != generation
+            || self.until <= now
+            || self.search.as_ref().is_some_and(|search| search.is_rested(now))
     }
 
     /// News of the path. Says which of the outstanding segments may be too large for it now.
-    pub(crate) fn on_news(&mut self, path: Path) -> Option<SeqRange> {
+    pub(crate) fn on_news(&mut self, now: Instant, path: Path) -> Option<SeqRange> {
         let before = self.mss();
-        self.path = path.mtu.saturating_sub(HEADERS).max(1);
-        self.until = path.until;
+        let mtu = u16::try_from(path.mtu).unwrap_or(u16::MAX);
+        self.path = mtu.saturating_sub(HEADERS).max(1);
+        self.until = path.until.unwrap_or(FOR_GOOD);
         self.generation = path.generation;
-        (self.mss() < before && !self.large.is_empty()).then_some(self.large)
+        let limit = self.limit();
+        let mut lost = None;
+        if let Some(search) = &mut self.search {
+            if search.probed_size().is_some_and(|size| size > limit) {
+                lost = search.on_lost(now, limit);
+            }
+            if search.is_rested(now) || search.high() > limit {
+                search.restart(limit);
+            }
+        }
+        self.end_search();
+        let is_smaller = self.mss() < before && !self.large.is_empty();
+        if is_smaller { Some(self.large) } else { lost }
+    }
+
+    /// Forgets a search that has found all that ICMP and the peer allow.
+    fn end_search(&mut self) {
+        let limit = self.limit();
+        self.search.take_if(|search| search.is_at(limit));
+    }
+
+    /// The size of a probe that may leave, octets of text and options.
+    pub(crate) fn next_probe(&self) -> Option<u32> {
+        self.search.as_ref()?.next(self.limit())
+    }
+
+    /// The next segment that leaves is a probe of so many octets of text and options.
+    pub(crate) fn on_probe_sent(&mut self, size: u32, range: SeqRange) {
+        if let Some(search) = &mut self.search {
+            search.on_sent(size, range);
+        }
+    }
+
+    /// Duplicate acknowledgments tell that the segment at SND.UNA, `una`, is lost. If it is the
+    /// probe, that says nothing of the network but that it is too large: gives its place.
+    pub(crate) fn on_loss(&mut self, now: Instant, una: SeqNumber) -> Option<SeqRange> {
+        let limit = self.limit();
+        let search = self.search.as_mut()?;
+        search.probe().filter(|probe| probe.start == una)?;
+        search.on_lost(now, limit)
+    }
+
+    /// The retransmission timer has run out, with SND.UNA at `una`. If large segments do so again
+    /// and again and no router says why, smaller ones are tried (RFC 4821 §7.7).
+    pub(crate) fn on_timeout(&mut self, now: Instant, una: SeqNumber) {
+        let limit = self.limit();
+        if let Some(search) = &mut self.search
+            && search.on_lost(now, limit).is_some()
+        {
+            return; // It may have been the probe; the rest is as it was.
+        }
+        if self.large.is_empty() || self.large.start != una || self.probing == MtuProbing::Off {
+            return;
+        }
+        self.timeouts = self.timeouts.saturating_add(1);
+        if self.timeouts < BLACK_HOLE_TIMEOUTS || self.mss() <= self.least.into() {
+            return;
+        }
+        match &mut self.search {
+            Some(search) => search.on_black_hole(self.least.into()),
+            None => self.search = Some(Box::new(MtuSearch::new(limit, self.least.into()))),
+        }
     }
 
     /// `sequence` left for the first time, `text_len` octets of it text.
     pub(crate) fn on_sent(&mut self, sequence: SeqRange, text_len: u32) {
-        if text_len <= self.always_fits {
+        if text_len + OPTIONS_MAX <= self.least.into() {
             return;
         }
         if self.large.is_empty() {
@@ -88,8 +179,14 @@ impl PathLimit {
         self.large.end = sequence.end;
     }
 
-    /// SND.UNA is `una` now.
-    pub(crate) fn on_acknowledged(&mut self, una: SeqNumber) {
+    /// SND.UNA has moved, to `una`.
+    pub(crate) fn on_acknowledged(&mut self, now: Instant, una: SeqNumber) {
+        self.timeouts = 0;
+        let limit = self.limit();
+        if let Some(search) = &mut self.search {
+            search.on_acknowledged(now, una, limit);
+            self.end_search();
+        }
         self.large.start = SeqNumber::max_of(self.large.start, una);
         self.large.end = SeqNumber::max_of(self.large.end, una);
     }
@@ -114,7 +211,7 @@ mod tests {
 
     const START: SeqNumber = SeqNumber(u32::MAX - 2_000); // The ranges wrap.
 
-    fn limit(ends: u32) -> PathLimit {
+    fn limit(ends: u16) -> PathLimit {
         PathLimit::new(&TcpConfig::default(), ends, START)
     }
 
@@ -132,8 +229,8 @@ mod tests {
             (9, 40, 1),
         ] {
             let mut limit = limit(ends);
-            assert_eq!(limit.mss(), ends);
-            limit.on_news(news(mtu, 1));
+            assert_eq!(limit.mss(), u32::from(ends));
+            limit.on_news(Instant::ZERO, news(mtu, 1));
             assert_eq!(limit.mss(), mss);
         }
     }
@@ -147,13 +244,16 @@ mod tests {
             nxt += len;
         }
         let large = SeqRange { start: START + 472, end: nxt - 472 };
-        assert_eq!(limit.on_news(news(1500, 1)), None);
-        assert_eq!(limit.on_news(news(1400, 2)), Some(large));
-        assert_eq!(limit.on_news(news(1400, 3)), None, "it is no news");
-        limit.on_acknowledged(START + 1_045);
-        assert_eq!(limit.on_news(news(1000, 4)), Some(SeqRange { start: START + 1_045, ..large }));
-        limit.on_acknowledged(nxt);
-        assert_eq!(limit.on_news(news(600, 5)), None);
+        assert_eq!(limit.on_news(Instant::ZERO, news(1500, 1)), None);
+        assert_eq!(limit.on_news(Instant::ZERO, news(1400, 2)), Some(large));
+        assert_eq!(limit.on_news(Instant::ZERO, news(1400, 3)), None, "it is no news");
+        limit.on_acknowledged(Instant::ZERO, START + 1_045);
+        assert_eq!(
+            limit.on_news(Instant::ZERO, news(1000, 4)),
+            Some(SeqRange { start: START + 1_045, ..large })
+        );
+        limit.on_acknowledged(Instant::ZERO, nxt);
+        assert_eq!(limit.on_news(Instant::ZERO, news(600, 5)), None);
     }
 
     #[test]
@@ -161,11 +261,11 @@ mod tests {
         let mut limit = limit(1460);
         let expiry = Instant::from_millis(600_000);
         assert!(!limit.is_stale(expiry, 0) && limit.is_stale(Instant::ZERO, 1));
-        limit.on_news(news(1000, 1));
+        limit.on_news(Instant::ZERO, news(1000, 1));
         assert!(!limit.is_stale(Instant::from_nanos(expiry.as_nanos() - 1), 1));
         assert!(limit.is_stale(expiry, 1));
-        limit.on_news(Path { mtu: 1500, until: None, generation: 1 });
+        limit.on_news(expiry, Path { mtu: 1500, until: None, generation: 1 });
         assert_eq!(limit.mss(), 1460, "RFC 1191 §6.3");
-        assert!(!limit.is_stale(Instant::from_nanos(u64::MAX), 1));
+        assert!(!limit.is_stale(Instant::from_nanos(u64::MAX - 1), 1));
     }
 }

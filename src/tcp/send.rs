@@ -377,6 +377,16 @@ impl SendSide {
         Ok(NewText { range, fin: is_last && is_fin_due, push: is_last })
     }
 
+    /// A segment of `size` octets of text and options from SND.NXT on, if the peer's window has
+    /// room for it and three full ones behind it, and they are there to be sent: their duplicate
+    /// acknowledgments tell whether it arrives (RFC 4821 §7.4).
+    pub(crate) fn next_probe(&self, size: u32) -> Option<NewText> {
+        let len = size.saturating_sub(self.next_options.into());
+        let needed = len.saturating_add(self.mss() * 3);
+        let fits = len > 0 && self.unsent() >= needed && self.usable_window() >= needed;
+        fits.then(|| NewText { range: SeqRange::at(self.nxt, len), fin: false, push: false })
+    }
+
     /// The sender's SWS avoidance (RFC 9293 §3.8.6.2.1, MUST-38) and Nagle's algorithm (§3.7.4,
     /// SHLD-7): whether a segment of `len` of the `unsent` octets may leave now.
     fn is_worth_sending(

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use wharf::Duration;
 use wharf::sim::established;
+use wharf::{Duration, MtuProbing};
 
 use crate::config;
 
@@ -274,9 +274,186 @@ fn a_transfer_survives_a_path_that_narrows_and_widens() {
             let path = Path::new(router, 1500).then(at(50), 1280).then(at(90), 600);
             world.set_path(host, Some(path.then(at(150), 1500)));
         }
-        world.serve(1, 80, |_| Plan::bulk(1 << 20));
-        world.connect(0, None, "10.7.0.2:80".parse().unwrap(), Plan::bulk(1 << 20));
+        world.serve(1, 80, |_| Plan::bulk(400_000));
+        world.connect(0, None, "10.7.0.2:80".parse().unwrap(), Plan::bulk(400_000));
         assert!(world.run_until_done(Duration::from_secs(5)), "{router:?}: it stalled");
         world.finish(Duration::from_hours(1), "a path that narrows and widens");
+    }
+}
+
+/// RFC 4821 §7.7; the ends are as Linux with `tcp_mtu_probing` = 1 has them.
+#[test]
+fn large_segments_that_vanish_three_times_are_cut_smaller_and_smaller_to_the_floor() {
+    established("").plays(
+        "
+        +0    write 1460
+        +0    > P. 1:1461(1460) ack 1
+        +0.3  > P. 1:1461(1460) ack 1
+        +0.6  > P. 1:1461(1460) ack 1
+        +1.2  > .  1:1025(1024) ack 1
+        +0    expect send_mss 1024
+        +2.4  > .  1:513(512) ack 1
+        +4.8  > .  1:513(512) ack 1
+        +0    expect send_mss 512
+        +0.1  < .  1:1(0) ack 513 win 512
+        +0    > .  513:1025(512) ack 1
+        +0    > P. 1025:1461(436) ack 1
+        +0.1  < .  1:1(0) ack 1461 win 512
+        +100  nothing
+        ",
+    );
+}
+
+#[test]
+fn small_segments_that_vanish_are_no_black_hole_and_nothing_is_if_probing_is_off() {
+    let small = "
+        +0    write 472
+        +0    > P. 1:473(472) ack 1
+        +0.3  > P. 1:473(472) ack 1
+        +0.6  > P. 1:473(472) ack 1
+        +1.2  > P. 1:473(472) ack 1
+        +2.4  > P. 1:473(472) ack 1
+        +0    expect send_mss 1460
+    ";
+    established("").plays(small);
+    let large = small.replace("473", "1461").replace("472", "1460");
+    config(|config| config.tcp.mtu_probing = MtuProbing::Off).established("").plays(&large);
+}
+
+/// A connection in a black hole that ends where segments of 1024 octets pass, with room in its
+/// congestion window for probes.
+const IN_BLACK_HOLE: &str = "
+    +0    write 1460
+    +0    > P. 1:1461(1460) ack 1
+    +0.3  > P. 1:1461(1460) ack 1
+    +0.6  > P. 1:1461(1460) ack 1
+    +1.2  > .  1:1025(1024) ack 1
+    +0.1  < .  1:1(0) ack 1025 win 512
+    +0    > P. 1025:1461(436) ack 1
+    +0.1  < .  1:1(0) ack 1461 win 512
+    +0    write 4096
+    +0    > .  1461:2485(1024) ack 1
+    +0    > .  2485:3509(1024) ack 1
+    +0.1  < .  1:1(0) ack 3509 win 512
+    +0    > .  3509:4533(1024) ack 1
+    +0    > P. 4533:5557(1024) ack 1
+    +0.1  < .  1:1(0) ack 5557 win 512
+    +0    write 20000
+    +0    > .  5557:6581(1024) ack 1
+    +0    > .  6581:7605(1024) ack 1
+    +0    > .  7605:8629(1024) ack 1
+    +0    > .  8629:9653(1024) ack 1
+    +0.1  < .  1:1(0) ack 9653 win 512
+    # The probe, and what shows whether it arrives.
+    +0    > .  9653:11113(1460) ack 1
+    +0    > .  11113:12137(1024) ack 1
+    +0    > .  12137:13161(1024) ack 1
+    +0    > .  13161:14185(1024) ack 1
+    +0    expect send_mss 1024
+    +0    expect cwnd 5120
+";
+
+#[test]
+fn a_probe_that_arrives_makes_segments_larger() {
+    let script = format!(
+        "{IN_BLACK_HOLE}
+        +0.1  < .  1:1(0) ack 11113 win 512
+        +0    > .  14185:15645(1460) ack 1
+        +0    expect send_mss 1460
+        "
+    );
+    established("").plays(&script);
+}
+
+#[test]
+fn a_probe_that_is_lost_is_no_congestion_and_a_smaller_one_follows() {
+    let script = format!(
+        "{IN_BLACK_HOLE}
+        +0.1  < .  1:1(0) ack 9653 win 512
+        +0    > .  14185:15209(1024) ack 1
+        +0    < .  1:1(0) ack 9653 win 512
+        +0    > .  15209:16233(1024) ack 1
+        +0    < .  1:1(0) ack 9653 win 512
+        +0    > .  9653:10677(1024) ack 1
+        +0    > .  10677:11113(436) ack 1
+        +0    > .  16233:17257(1024) ack 1
+        +0    expect cwnd 5120
+        +0    expect ssthresh 2920
+        +0    expect rto_ms 300
+        +0.1  < .  1:1(0) ack 17257 win 512
+        +0    > .  17257:18498(1241) ack 1
+        +0    > .  18498:19522(1024) ack 1
+        +0    > .  19522:20546(1024) ack 1
+        +0    > .  20546:21570(1024) ack 1
+        +0    > .  21570:22594(1024) ack 1
+        "
+    );
+    established("").plays(&script);
+}
+
+/// A router that tells of the probe: it was too large, and the rest stays as it is.
+#[test]
+fn a_probe_that_a_router_refuses_is_sent_again_alone() {
+    let script = format!(
+        "{IN_BLACK_HOLE}
+        +0.05 {TOO_BIG} 1300 quoting 9653
+        +0    > .  9653:10677(1024) ack 1
+        +0    > .  10677:11113(436) ack 1
+        +0    expect send_mss 1024
+        +0.05 < .  1:1(0) ack 9653 win 512
+        +0.05 < .  1:1(0) ack 14185 win 512
+        +0    > .  14185:15209(1024) ack 1
+        +0    > .  15209:16233(1024) ack 1
+        +0    > .  16233:17257(1024) ack 1
+        +0    > .  17257:18281(1024) ack 1
+        +0    > .  18281:19305(1024) ack 1
+        +0.1  < .  1:1(0) ack 19305 win 512
+        +0    > .  19305:20565(1260) ack 1
+        +0    > .  20565:21589(1024) ack 1
+        +0    > .  21589:22613(1024) ack 1
+        +0    > .  22613:23637(1024) ack 1
+        +0    > .  23637:24661(1024) ack 1
+        +0.1  < .  1:1(0) ack 20565 win 512
+        +0    > P. 24661:25557(896) ack 1
+        +0    expect send_mss 1260
+        "
+    );
+    established("").plays(&script);
+}
+
+#[test]
+fn with_probing_from_the_start_segments_are_small_until_a_probe_has_arrived() {
+    config(|config| config.tcp.mtu_probing = MtuProbing::Always).established("").plays(
+        "
+        +0    write 8000
+        +0    > .  1:1461(1460) ack 1
+        +0    > .  1461:2485(1024) ack 1
+        +0    > .  2485:3509(1024) ack 1
+        +0    > .  3509:4533(1024) ack 1
+        +0    > .  4533:5557(1024) ack 1
+        +0    > .  5557:6581(1024) ack 1
+        +0    > .  6581:7605(1024) ack 1
+        +0    > P. 7605:8001(396) ack 1
+        +0    expect send_mss 1024
+        +0.1  < .  1:1(0) ack 8001 win 512
+        +0    expect send_mss 1460
+        ",
+    );
+}
+
+/// RFC 2923 §2.1: a path that narrows under way, and a router that does not tell.
+#[test]
+fn a_transfer_survives_a_black_hole_in_either_direction() {
+    use wharf::sim::{Path, Plan, Router, Simulation};
+    for (seed, mtu) in [(1, 1480), (2, 1100), (3, 1000), (4, 552)] {
+        let mut world = Simulation::pair(seed, "delay=10ms".parse().unwrap());
+        for host in 0..2 {
+            let path = Path::new(Router::Silent, 1500).then(wharf::Instant::from_millis(90), mtu);
+            world.set_path(host, Some(path));
+        }
+        world.serve(1, 80, |_| Plan::bulk(300_000));
+        world.connect(0, None, "10.7.0.2:80".parse().unwrap(), Plan::bulk(300_000));
+        assert!(world.run_until_done(Duration::from_secs(30)), "{mtu}: it stalled");
+        world.finish(Duration::from_hours(1), "a black hole");
     }
 }

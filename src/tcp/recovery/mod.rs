@@ -136,6 +136,11 @@ impl Recovery {
         (!self.lost.is_empty()).then_some(self.lost)
     }
 
+    /// Whether nothing is lost or suspected to be.
+    pub(crate) fn is_calm(&self) -> bool {
+        self.episode == Episode::Open && self.duplicates == 0 && self.lost.is_empty()
+    }
+
     /// Segments sent again, ever.
     pub(crate) fn retransmissions(&self) -> u64 {
         self.retransmissions
@@ -383,7 +388,6 @@ impl Recovery {
         };
         let cause = if self.is_in_loss() { Cause::Timeout } else { Cause::Size };
         self.episode = Episode::Loss { recover: out.nxt, cause };
-        self.duplicates = 0;
         self.timed = None;
         self.rto.on_acked(now, out.len() > 0);
     }
