@@ -32,11 +32,11 @@ mkdir -p "fuzz/corpus/$target"
 export RUSTC_BOOTSTRAP=1
 cargo fuzz build --release --debug-assertions "$target"
 status=0
-# What is new goes to the first folder. Long inputs find nothing that several short ones do not.
+# What is new goes to the first folder. Long programs from the start: short ones end early.
 nice cargo fuzz run --release --debug-assertions "$target" \
     "fuzz/corpus/$target" "fuzz/seeds/$target" -- \
     -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -malloc_limit_mb=256 \
-    -max_len=1024 -print_final_stats=1 >"fuzz/corpus/$target.log" 2>&1 || status=$?
+    -max_len=1024 -len_control=0 -print_final_stats=1 >"fuzz/corpus/$target.log" 2>&1 || status=$?
 if ((status)); then
     tail -n 40 "fuzz/corpus/$target.log"
 else

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 
 use super::random::Random;
 use crate::error::SocketError;
+use crate::options::SocketOptions;
 use crate::rng::KeyedHash;
 use crate::stack::{Readiness, Shutdown, SocketId, Stack};
 use crate::time::{Duration, Instant};
@@ -44,6 +45,8 @@ pub struct Plan {
     pub ending: Ending,
     /// TCP_NODELAY.
     pub nodelay: bool,
+    /// Which other options it sets, a bit each: see [`Plan::set`]. None.
+    pub options: u8,
 }
 
 impl Plan {
@@ -57,6 +60,7 @@ impl Plan {
             deaf_for: Duration::ZERO,
             ending: Ending::HalfClose,
             nodelay: false,
+            options: 0,
         }
     }
 
@@ -76,7 +80,24 @@ impl Plan {
             deaf_for: if rng.chance(0.2) { millis(rng, 30_000) } else { Duration::ZERO },
             ending: Ending::HalfClose,
             nodelay: rng.chance(0.5),
+            options: 0,
         }
+    }
+
+    /// Sets the options of a connection. None of them may cost it anything but time: a peer is
+    /// given up only after 127 probes without an answer.
+    fn set(&self, options: &mut SocketOptions) {
+        let has = |bit: u8| self.options >> bit & 1 == 1;
+        options.nodelay = self.nodelay;
+        options.cork = has(0);
+        options.quick_ack = has(1);
+        options.keepalive = has(2);
+        options.keepalive_idle = Duration::from_secs(if has(3) { 1 } else { 60 });
+        options.keepalive_interval = Duration::from_secs(1);
+        options.keepalive_count = 127;
+        options.notsent_lowat = has(4).then_some(1000);
+        options.oob_inline = has(5);
+        options.tos = if has(6) { 0x48 } else { 0 };
     }
 }
 
@@ -234,7 +255,7 @@ impl Talker {
         let streams = (OctetStream::between(local, remote), OctetStream::between(remote, local));
         self.streams = Some(streams);
         if let Ok(mut options) = stack.options(self.socket) {
-            options.nodelay = self.report.plan.nodelay;
+            self.report.plan.set(&mut options);
             // What the stack refuses shows in the transfer.
             let _ = stack.set_options(self.socket, options);
         }

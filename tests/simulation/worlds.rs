@@ -9,8 +9,8 @@
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use wharf::sim::{CLIENT, Ending, Plan, Random, Rest, SERVER, Simulation};
-use wharf::{Duration, Impairment, StackConfig};
+use wharf::sim::{CLIENT, Ending, Path, Plan, Random, Rest, Router, SERVER, Simulation};
+use wharf::{Duration, Impairment, Instant, StackConfig, SynCookies};
 
 use super::server;
 
@@ -87,6 +87,7 @@ fn calm(seed: u64) {
     };
     let (client, other) = (settings(random, CLIENT), settings(random, SERVER));
     let mut world = Simulation::pair_of(seed, line, client, other);
+    narrow(&mut world, random);
     let most = any_size(random);
     world.serve(1, 80, move |rng| patient_plan(rng, most));
     for _ in 0..=random.below(6) {
@@ -119,11 +120,15 @@ fn rough(seed: u64) {
         }
         if random.chance(0.2) {
             config.tcp.backlog_max = 1 + random.word() % 4;
+            config.tcp.abort_on_overflow = random.chance(0.5);
         }
+        let cookies = [SynCookies::UnderPressure, SynCookies::Always, SynCookies::Off];
+        config.tcp.syn_cookies = cookies[random.index(3)];
     }
     let [client, other] = configs;
     let mut world = Simulation::pair_of(seed, line, client, other);
     world.tolerate_failures();
+    narrow(&mut world, random);
     let most = any_size(random);
     let serve = move |world: &mut Simulation| {
         world.serve(1, 80, move |rng| {
@@ -158,6 +163,8 @@ fn rough(seed: u64) {
     world.run_for(6 * HOUR);
     // Of two ends one may have given up while the other has nothing to send: it would wait on.
     world.give_up();
+    // Where sockets are short some connections were never accepted.
+    world.unserve(1, 80);
     come_to_rest(&mut world);
     world.finish(HOUR, "a rough world");
 }
@@ -185,6 +192,23 @@ fn leap(world: &mut Simulation, random: &mut Random, seconds_max: u64) {
     world.advance_to(world.now() + SECOND * u32::try_from(seconds).unwrap_or(1));
 }
 
+/// Now and then the way from a host carries smaller packets than its own link, from some time on
+/// smaller ones still, or larger ones again; a router says so.
+fn narrow(world: &mut Simulation, random: &mut Random) {
+    for host in [0, 1] {
+        if random.chance(0.4) {
+            let router = if random.chance(0.7) { Router::Tells } else { Router::TellsNoSize };
+            let any_mtu = |random: &mut Random| 576 + random.index(1000);
+            let mut path = Path::new(router, any_mtu(random));
+            for seconds in [1, 10, 100] {
+                let at = Instant::ZERO + Duration::from_millis(1000 * seconds + random.below(9000));
+                path = path.then(at, any_mtu(random));
+            }
+            world.set_path(host, Some(path));
+        }
+    }
+}
+
 /// Most octets of a stream: mostly few.
 fn any_size(random: &mut Random) -> u64 {
     [100, 2_000, 2_000, 20_000, 20_000, 100_000][random.index(6)]
@@ -193,6 +217,9 @@ fn any_size(random: &mut Random) -> u64 {
 /// A program that ends by itself, in not too many steps.
 fn patient_plan(random: &mut Random, most: u64) -> Plan {
     let mut plan = Plan::random(random, most);
+    if random.chance(0.5) {
+        plan.options = random.word().to_le_bytes()[0];
+    }
     let step = u64::try_from(plan.write_max.min(plan.read_max)).expect("a step has few octets");
     plan.send = plan.send.min(2_000 * step);
     plan
@@ -247,6 +274,8 @@ fn any_config(random: &mut Random, network: &str) -> StackConfig {
     }
     config.tcp.nagle = random.chance(0.7);
     config.tcp.window_scale = random.chance(0.7);
+    config.tcp.timestamps = random.chance(0.7);
+    config.tcp.sack = random.chance(0.7);
     if random.chance(0.2) {
         config.tcp.initial_window = 1 + random.word() % 4;
     }

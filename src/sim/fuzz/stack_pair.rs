@@ -66,6 +66,7 @@ fn settings_of(random: &mut Random, network: &str) -> StackConfig {
     // A program may lose so many packets in a row.
     config.tcp.give_up_after = DAY * 10;
     config.tcp.connect_timeout = DAY * 10;
+    config.tcp.orphan_timeout = DAY * 10;
     config.tcp.syn_ack_retries = 14;
     config
 }

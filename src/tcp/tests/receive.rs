@@ -127,6 +127,20 @@ fn text_that_came_early_and_lies_right_of_the_fin_is_forgotten() {
     assert_eq!(read(&mut side), b"abcdefghij");
 }
 
+/// Octets are copied to where they belong, so that no packet is held on to: a peer that sends them
+/// one by one fills no more memory than its window says.
+#[test]
+fn segments_of_one_octet_take_no_more_memory_than_one_large_one() {
+    let (mut small, mut large) = (side(5000), side(5000));
+    for offset in 0..4000 {
+        text(&mut small, offset, b"x");
+    }
+    text(&mut large, 0, &[b'x'; 4000]);
+    assert_eq!(small.readable(), large.readable());
+    assert!(small.allocated() <= large.allocated().next_power_of_two());
+    assert_eq!(small.wnd(), large.wnd());
+}
+
 #[test]
 fn a_second_fin_somewhere_else_is_ignored() {
     let mut side = side(100);
