@@ -106,11 +106,11 @@ impl Audit {
         let Some(segment) = packet.segment() else {
             return;
         };
-        if segment.flags.contains(TcpFlags::RST) {
-            return;
-        }
         let key = (packet.source_addr(), packet.destination_addr());
         let flow = self.flows.entry(key).or_default();
+        if segment.flags.contains(TcpFlags::RST) {
+            return flow.on_reset();
+        }
         if let Some(fault) = flow.on_sent(segment) {
             self.faults.push(format!("{} to {}: {fault}", key.0, key.1));
         }
@@ -242,7 +242,17 @@ impl FlowAudit {
         None
     }
 
+    /// What comes after a reset may be another connection, and one that a SYN cookie opens has
+    /// no SYN-ACK of its own to tell: an acknowledgment that was late is enough.
+    fn on_reset(&mut self) {
+        (self.our_edge, self.peer_edge) = (None, None);
+        (self.acked, self.early) = (None, None);
+    }
+
     fn on_received(&mut self, segment: &TcpSegment) {
+        if segment.flags.contains(TcpFlags::RST) {
+            self.on_reset();
+        }
         let items = decode_options(&segment.options, 0, (0, 0));
         if let Some(value) = items.iter().find_map(OptionItem::timestamp)
             && self.peer_time.is_none_or(|newest| is_before(newest, value))
