@@ -425,7 +425,7 @@ impl SendSide {
     /// `range` was sent for the first time, and our FIN behind it.
     pub(crate) fn on_sent(&mut self, text: &NewText) {
         debug_assert_eq!(text.range.start, self.nxt);
-        if text.range.len() < self.mss && !text.range.is_empty() {
+        if text.range.len() < self.text_max() && !text.range.is_empty() {
             self.small_end = text.range.end;
         }
         self.nxt = text.range.end + u32::from(text.fin);

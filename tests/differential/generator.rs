@@ -3,7 +3,7 @@
 use wharf::Duration;
 use wharf::sim::{Random, TcpFlags};
 
-use crate::script::{Ack, Call, Damage, Features, How, Opt, Script, Segment, Seq, Step};
+use crate::script::{Ack, Call, Damage, Features, How, Opt, Script, Segment, Seq, Stamp, Step};
 
 const SYN: TcpFlags = TcpFlags::SYN;
 const ACK: TcpFlags = TcpFlags::ACK;
@@ -17,7 +17,11 @@ const WAITS_MAX: Duration = Duration::from_millis(100);
 /// The script that follows from `seed`.
 pub(crate) fn script(seed: u64) -> Script {
     let mut random = Random::new(seed);
-    let features = Features { window_scale: random.chance(0.8) };
+    let features = Features {
+        window_scale: random.chance(0.8),
+        sack: random.chance(0.6),
+        timestamps: random.chance(0.5),
+    };
     let iss = match random.below(4) {
         0 => u32::MAX - random.word() % 3000, // It wraps soon.
         1 => (1 << 31) - random.word() % 3000,
@@ -104,6 +108,12 @@ impl Grammar {
             let at = self.random.index(options.len() + 1);
             options.insert(at, Opt::Scale(shift));
         }
+        for option in [Opt::SackPermitted, Opt::Timestamps(0)] {
+            if self.random.chance(0.6) {
+                let at = self.random.index(options.len() + 1);
+                options.insert(at, option);
+            }
+        }
         if self.random.chance(0.3) {
             let at = self.random.index(options.len() + 1);
             options.insert(at, self.odd_option());
@@ -160,6 +170,9 @@ impl Grammar {
         data.seq = Seq::Next(by);
         if by < 0 && self.random.chance(0.9) {
             data.ack = Ack::Una(0); // A segment that is sent again says nothing new.
+        }
+        if self.random.chance(0.05) {
+            data.stamp = self.pick(&[Stamp::Old, Stamp::NoEcho, Stamp::Missing]);
         }
         data.is_lie = by < 0 && self.random.chance(0.3);
         self.segment(data);
@@ -259,6 +272,12 @@ impl Grammar {
             3 => Ack::Una(1),
             4 => Ack::Next(self.pick(&[1, 1000, 1 << 20])),
             _ => Ack::Zero,
+        };
+        any.stamp = match self.random.below(8) {
+            0 => Stamp::Old,
+            1 => Stamp::NoEcho,
+            2 => Stamp::Missing,
+            _ => Stamp::Now,
         };
         any.damage = match self.random.below(20) {
             0 => Damage::Checksum,

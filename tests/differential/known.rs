@@ -6,7 +6,7 @@ use wharf::sim::TcpFlags;
 
 use crate::backend::Outcome;
 use crate::play::Moment;
-use crate::script::{Ack, Call, Damage, How, Opt, Script, Segment, Seq, Step};
+use crate::script::{Ack, Call, Damage, How, Opt, Script, Segment, Seq, Stamp, Step};
 
 /// One difference that is meant to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,6 +65,18 @@ pub(crate) enum Known {
     OrphanInFinWait2,
     /// A reset ends Linux's TIME-WAIT.
     ResetInTimeWait,
+    /// Linux takes the timestamp of a segment whose place or acknowledgment it refuses.
+    StampOfRefused,
+    /// Linux tells of a FIN that came early in a SACK block.
+    SackOfFin,
+    /// Linux's reset tells of what came early.
+    SackOnReset,
+    /// For Linux a reset behind the last octet that came early is in its place.
+    ResetAtSack,
+    /// In SYN-RECEIVED Linux drops a reset with an old timestamp.
+    StampInSynReceived,
+    /// What was closed while two SYNs cross acknowledges in another order.
+    ClosedInSynReceived,
     /// Linux does not let the peer take window back with the same numbers.
     WindowTakenBack,
 }
@@ -90,7 +102,7 @@ impl Known {
 }
 
 /// The rules in their order.
-const RULES: [(Known, Rule); 23] = [
+const RULES: [(Known, Rule); 29] = [
     (Known::NoFlags, is_no_flags),
     (Known::OptionLength, is_option_length),
     (Known::SimultaneousOptions, is_simultaneous_options),
@@ -113,6 +125,12 @@ const RULES: [(Known, Rule); 23] = [
     (Known::AckInSynReceived, is_ack_in_syn_received),
     (Known::OrphanInFinWait2, is_orphan_in_fin_wait_2),
     (Known::ResetInTimeWait, is_reset_in_time_wait),
+    (Known::StampOfRefused, is_stamp_of_refused),
+    (Known::SackOfFin, is_sack_of_fin),
+    (Known::SackOnReset, is_sack_on_reset),
+    (Known::ResetAtSack, is_reset_at_sack),
+    (Known::StampInSynReceived, is_stamp_in_syn_received),
+    (Known::ClosedInSynReceived, is_closed_in_syn_received),
     (Known::WindowTakenBack, is_window_taken_back),
 ];
 
@@ -335,6 +353,68 @@ fn is_reset_in_time_wait(case: &Case) -> bool {
         && case.segment.is_some_and(|segment| has(segment, TcpFlags::RST))
         && case.linux.state == TcpState::Closed
         && case.ours.state == TcpState::TimeWait
+}
+
+/// Whether both sent the same segments but for options of one kind.
+fn is_same_but(case: &Case, is_it: fn(&Opt) -> bool) -> bool {
+    let rest = |moment: &Moment| -> Vec<_> {
+        let mut seen = moment.seen.clone();
+        for one in &mut seen {
+            one.options.retain(|option| !is_it(option));
+            one.is_shrunk = false;
+        }
+        seen
+    };
+    case.linux.seen != case.ours.seen && rest(case.linux) == rest(case.ours)
+}
+
+fn is_stamp_of_refused(case: &Case) -> bool {
+    let is_refused = |step: &Step| {
+        let Step::Segment(segment) = step else { return false };
+        let is_old = matches!(segment.seq, Seq::Next(by) if by < 0);
+        is_old || !matches!(segment.ack, Ack::Next(0) | Ack::Una(0))
+    };
+    case.script.steps.iter().take(case.earlier.len() + 1).any(is_refused)
+        && is_same_but(case, |option| matches!(option, Opt::Timestamps(_)))
+}
+
+fn is_sack_of_fin(case: &Case) -> bool {
+    let is_early_fin =
+        |step: &Step| matches!(step, Step::Segment(segment) if has(segment, TcpFlags::FIN));
+    case.script.steps.iter().take(case.earlier.len() + 1).any(is_early_fin)
+        && is_same_but(case, |option| matches!(option, Opt::Sack(_)))
+}
+
+fn is_sack_on_reset(case: &Case) -> bool {
+    is_reset(case.linux) && is_same_but(case, |option| matches!(option, Opt::Sack(_)))
+}
+
+fn is_reset_at_sack(case: &Case) -> bool {
+    let has_sack = case
+        .earlier
+        .iter()
+        .flat_map(|moment| &moment.seen)
+        .any(|seen| seen.options.iter().any(|option| matches!(option, Opt::Sack(_))));
+    has_sack
+        && case.linux.state == TcpState::Closed
+        && case.ours.state != TcpState::Closed
+        && case.segment.is_some_and(|segment| has(segment, TcpFlags::RST))
+}
+
+fn is_stamp_in_syn_received(case: &Case) -> bool {
+    case.before == TcpState::SynReceived
+        && case.segment.is_some_and(|segment| {
+            has(segment, TcpFlags::RST) && matches!(segment.stamp, Stamp::Old)
+        })
+}
+
+fn is_closed_in_syn_received(case: &Case) -> bool {
+    let is_last = |moment: &Moment| moment.seen.last().and_then(|seen| seen.ack);
+    matches!(case.before, TcpState::SynReceived | TcpState::FinWait1)
+        && case.earlier.iter().any(|moment| moment.state == TcpState::SynReceived)
+        && case.linux.state == TcpState::FinWait1
+        && case.ours.state == TcpState::FinWait1
+        && is_last(case.linux) == is_last(case.ours)
 }
 
 fn is_window_taken_back(case: &Case) -> bool {

@@ -29,7 +29,7 @@ pub(crate) struct Linux {
 
 /// What makes Linux's reactions prompt and plain: no measure of the sender decides when an
 /// acknowledgment leaves, and no recovery but that of RFC 5681 and RFC 6298.
-const SETTINGS: [(&str, &str); 12] = [
+const SETTINGS: [(&str, &str); 10] = [
     ("conf/all/rp_filter", "0"),
     ("conf/default/rp_filter", "0"),
     ("tcp_congestion_control", "reno"),
@@ -39,8 +39,6 @@ const SETTINGS: [(&str, &str); 12] = [
     ("tcp_autocorking", "0"),
     ("tcp_comp_sack_nr", "0"),
     ("tcp_ecn", "0"),
-    ("tcp_timestamps", "0"),
-    ("tcp_sack", "0"),
     ("tcp_max_tw_buckets", "100000"),
 ];
 
@@ -75,7 +73,13 @@ impl Linux {
 
     /// Sets what the script's features say.
     pub(crate) fn configure(features: Features) {
-        set("tcp_window_scaling", if features.window_scale { "1" } else { "0" });
+        for (name, is_on) in [
+            ("tcp_window_scaling", features.window_scale),
+            ("tcp_sack", features.sack),
+            ("tcp_timestamps", features.timestamps),
+        ] {
+            set(name, if is_on { "1" } else { "0" });
+        }
     }
 
     fn fresh(&self) -> Result<OwnedFd, Errno> {

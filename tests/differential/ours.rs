@@ -29,7 +29,8 @@ impl Ours {
         let network = format!("{STACK_ADDR}/{PREFIX}").parse().expect("a literal network");
         let mut config = StackConfig::new(network);
         config.tcp.window_scale = features.window_scale;
-        (config.tcp.timestamps, config.tcp.sack) = (false, false);
+        config.tcp.sack = features.sack;
+        config.tcp.timestamps = features.timestamps;
         // As Linux's with `quickack 1` on its route.
         config.tcp.ack_delay = Duration::from_nanos(1);
         let stack = Stack::new(config, Seed::from_number(1)).expect("a valid configuration");

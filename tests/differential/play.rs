@@ -8,7 +8,7 @@ use wharf::sim::craft::{Content, Packet, TcpSegment};
 use wharf::{Duration, TcpState};
 
 use crate::backend::{Backend, Flow, Outcome};
-use crate::script::{Ack, Call, Damage, Opt, Script, Segment, Seq, Step};
+use crate::script::{Ack, Call, Damage, Opt, Script, Segment, Seq, Stamp, Step};
 
 /// What came of one step.
 #[derive(Clone, Debug)]
@@ -129,6 +129,13 @@ struct Peer {
     /// Whether its last SYN has offered one, and whether a SYN can still say so.
     syn_has_scale: bool,
     is_open: bool,
+    /// Whether its last SYN has offered timestamps, and whether both sides have.
+    syn_has_stamps: bool,
+    has_stamps: bool,
+    /// Its clock at the beginning, its clock, and the last value of the stack's.
+    clock_start: u32,
+    clock: u32,
+    stack_clock: u32,
 }
 
 /// Plays `script`. `times` are the beginnings of its steps when it has been played before.
@@ -158,6 +165,11 @@ pub(crate) fn play(
         has_scale: false,
         syn_has_scale: false,
         is_open: false,
+        syn_has_stamps: false,
+        has_stamps: false,
+        clock_start: script.iss ^ 0x5555,
+        clock: script.iss ^ 0x5555,
+        stack_clock: 0,
     };
     let mut moments = Vec::new();
     for (number, step) in script.steps.iter().enumerate() {
@@ -217,7 +229,8 @@ impl Peer {
         };
         header.window = segment.window;
         header.urgent = segment.urgent;
-        header.options = octets_of(&segment.options);
+        self.clock = self.clock.wrapping_add(1);
+        header.options = self.options(segment);
         let shift = u32::from(has(TcpFlags::SYN));
         header.payload = streamed(seq.wrapping_add(shift), segment.len, segment.is_lie);
         let end = seq.wrapping_add(header.len());
@@ -226,7 +239,10 @@ impl Peer {
             self.on_sent(seq, end, segment.flags);
             if has(TcpFlags::SYN) {
                 self.syn = self.iss.wrapping_add(seq);
-                self.syn_has_scale = has_scale(&segment.options);
+                self.syn_has_scale =
+                    has_option(&segment.options, |option| matches!(option, Opt::Scale(_)));
+                self.syn_has_stamps =
+                    has_option(&segment.options, |option| matches!(option, Opt::Timestamps(_)));
                 if !self.is_open {
                     self.has_scale = self.syn_has_scale;
                 }
@@ -239,6 +255,38 @@ impl Peer {
             }
         }
         damaged(packet.encode(), segment.damage)
+    }
+
+    /// The octets of a segment's options.
+    fn options(&self, segment: &Segment) -> Vec<u8> {
+        let is_syn = segment.flags.contains(TcpFlags::SYN);
+        let (value, echo) = match segment.stamp {
+            Stamp::Now | Stamp::Missing => (self.clock, self.stack_clock),
+            Stamp::Old => (self.clock_start.wrapping_sub(100_000), self.stack_clock),
+            Stamp::NoEcho => (self.clock, 0),
+        };
+        let stamps = [&[8, 10][..], &value.to_be_bytes(), &echo.to_be_bytes()].concat();
+        let mut octets = Vec::new();
+        if self.has_stamps && !is_syn && !matches!(segment.stamp, Stamp::Missing) {
+            octets.extend([1, 1]);
+            octets.extend(&stamps);
+        }
+        for option in &segment.options {
+            match option {
+                Opt::Mss(mss) => {
+                    octets.extend([2, 4]);
+                    octets.extend(mss.to_be_bytes());
+                }
+                Opt::Scale(shift) => octets.extend([3, 3, *shift]),
+                Opt::SackPermitted => octets.extend([4, 2]),
+                Opt::Timestamps(_) => octets.extend(&stamps),
+                Opt::Sack(_) => {}
+                Opt::Raw(raw) => octets.extend(raw),
+            }
+        }
+        octets.truncate(40);
+        octets.resize(octets.len().next_multiple_of(4), 0);
+        octets
     }
 
     /// It has sent what takes the places from `seq` to `end`.
@@ -303,7 +351,7 @@ impl Peer {
         }
         self.is_open |= has(TcpFlags::ACK) && !has(TcpFlags::SYN) && !has(TcpFlags::RST);
         let ack = has(TcpFlags::ACK).then(|| header.ack.wrapping_sub(self.iss));
-        let options = options_of(&header.options);
+        let options = self.options_of(&header.options, has(TcpFlags::SYN));
         let is_shrunk = self.window(header, ack, &options);
         let is_last = seq.wrapping_add(header.len()) == self.written + 1;
         let hint = if is_last { TcpFlags::NONE } else { TcpFlags::PSH };
@@ -322,6 +370,56 @@ impl Peer {
         }))
     }
 
+    /// The options of a segment of the stack, without what only fills up.
+    fn options_of(&mut self, mut octets: &[u8], is_syn: bool) -> Vec<Opt> {
+        let mut options = Vec::new();
+        let mut has_stamps = false;
+        while let [kind, rest @ ..] = octets {
+            octets = match (kind, rest) {
+                (0, _) | (_, []) => break,
+                (1, rest) => rest,
+                (_, [len, ..]) => {
+                    let (option, rest) = octets.split_at(usize::from(*len));
+                    has_stamps |= option[0] == 8;
+                    options.push(self.option_of(option));
+                    rest
+                }
+            };
+        }
+        if is_syn {
+            self.has_stamps = has_stamps && self.syn_has_stamps;
+        }
+        options
+    }
+
+    fn option_of(&mut self, option: &[u8]) -> Opt {
+        let word = |at: usize| {
+            let octets = option.get(at..at + 4).and_then(|octets| octets.try_into().ok());
+            u32::from_be_bytes(octets.unwrap_or_default())
+        };
+        match option {
+            [2, 4, high, low] => Opt::Mss(u16::from_be_bytes([*high, *low])),
+            [3, 3, shift] => Opt::Scale(*shift),
+            [4, 2] => Opt::SackPermitted,
+            [5, _, blocks @ ..] => Opt::Sack(
+                (0..blocks.len() / 8)
+                    .map(|number| (word(2 + 8 * number), word(6 + 8 * number)))
+                    .map(|(left, right)| {
+                        (left.wrapping_sub(self.iss), right.wrapping_sub(self.iss))
+                    })
+                    .collect(),
+            ),
+            [8, 10, ..] => {
+                self.stack_clock = word(2);
+                let echo = word(6);
+                let is_none = echo == 0;
+                let since = echo.wrapping_sub(self.clock_start).cast_signed();
+                Opt::Timestamps(if is_none { i32::MIN } else { since })
+            }
+            other => Opt::Raw(other.to_vec()),
+        }
+    }
+
     /// The stack has opened a connection, the first or another one: all numbers begin anew.
     fn on_opened(&mut self, header: &TcpSegment) {
         self.stack_iss = Some(header.seq);
@@ -330,6 +428,7 @@ impl Peer {
         if header.flags.contains(TcpFlags::ACK) {
             self.iss = self.syn;
             (self.has_scale, self.is_open) = (self.syn_has_scale, true);
+            self.stack_clock = 0;
             self.nxt = header.ack.wrapping_sub(self.iss);
             self.furthest = self.nxt;
             (self.early, self.fin, self.is_contradictory) = (None, None, false);
@@ -345,7 +444,11 @@ impl Peer {
         if is_syn {
             self.scale = options.iter().find_map(|option| match option {
                 Opt::Scale(shift) => Some(*shift),
-                Opt::Mss(_) | Opt::Raw(_) => None,
+                Opt::Mss(_)
+                | Opt::SackPermitted
+                | Opt::Sack(_)
+                | Opt::Timestamps(_)
+                | Opt::Raw(_) => None,
             });
         }
         let Some(ack) = ack else { return false };
@@ -357,60 +460,22 @@ impl Peer {
     }
 }
 
-/// Whether a reader of the options finds a window scale among them: nothing follows an end of
-/// list, or an option without a possible length.
-fn has_scale(options: &[Opt]) -> bool {
+/// Whether a reader of the options finds one among them: nothing follows an end of list, or an
+/// option without a possible length.
+fn has_option(options: &[Opt], is_it: fn(&Opt) -> bool) -> bool {
     options
         .iter()
         .take_while(|option| !matches!(option, Opt::Raw(raw) if matches!(raw[0], 0 | 200)))
-        .any(|option| matches!(option, Opt::Scale(_)))
-}
-
-/// The octets of options, filled up with ends of list.
-fn octets_of(options: &[Opt]) -> Vec<u8> {
-    let mut octets = Vec::new();
-    for option in options {
-        match option {
-            Opt::Mss(mss) => {
-                octets.extend([2, 4]);
-                octets.extend(mss.to_be_bytes());
-            }
-            Opt::Scale(shift) => octets.extend([3, 3, *shift]),
-            Opt::Raw(raw) => octets.extend(raw),
-        }
-    }
-    octets.truncate(40);
-    octets.resize(octets.len().next_multiple_of(4), 0);
-    octets
-}
-
-/// The options of a segment of the stack, without what only fills up.
-fn options_of(mut octets: &[u8]) -> Vec<Opt> {
-    let mut options = Vec::new();
-    while let [kind, rest @ ..] = octets {
-        octets = match (kind, rest) {
-            (0, _) => break,
-            (1, rest) => rest,
-            (_, [len, ..]) => {
-                let (option, rest) = octets.split_at(usize::from(*len));
-                options.push(match option {
-                    [2, 4, high, low] => Opt::Mss(u16::from_be_bytes([*high, *low])),
-                    [3, 3, shift] => Opt::Scale(*shift),
-                    other => Opt::Raw(other.to_vec()),
-                });
-                rest
-            }
-            (_, []) => break,
-        };
-    }
-    options
+        .any(is_it)
 }
 
 /// The shift follows from the size of a buffer, which is each stack's own affair.
 fn without_scale(option: Opt) -> Opt {
     match option {
         Opt::Scale(_) => Opt::Scale(0),
-        Opt::Mss(_) | Opt::Raw(_) => option,
+        Opt::Mss(_) | Opt::SackPermitted | Opt::Sack(_) | Opt::Timestamps(_) | Opt::Raw(_) => {
+            option
+        }
     }
 }
 

@@ -19,6 +19,10 @@ pub(crate) struct Script {
 pub(crate) struct Features {
     /// `tcp_window_scaling`.
     pub(crate) window_scale: bool,
+    /// `tcp_sack`.
+    pub(crate) sack: bool,
+    /// `tcp_timestamps`.
+    pub(crate) timestamps: bool,
 }
 
 /// One thing that happens.
@@ -79,6 +83,8 @@ pub(crate) struct Segment {
     pub(crate) window: u16,
     pub(crate) urgent: u16,
     pub(crate) options: Vec<Opt>,
+    /// The timestamps option, which it has once both sides have offered it.
+    pub(crate) stamp: Stamp,
     /// Octets of data.
     pub(crate) len: u16,
     /// Whether the octets are other ones than the peer's stream has there.
@@ -112,8 +118,26 @@ pub(crate) enum Ack {
 pub(crate) enum Opt {
     Mss(u16),
     Scale(u8),
+    SackPermitted,
+    /// Blocks, relative to the initial sequence number of whom they tell about.
+    Sack(Vec<(u32, u32)>),
+    /// Of a stack only its echo is told, relative to the peer's clock; of a peer it is made anew.
+    Timestamps(i32),
     /// Any octets.
     Raw(Vec<u8>),
+}
+
+/// What a segment of the peer says in its timestamps option.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Stamp {
+    /// The time, and the last value of the stack.
+    Now,
+    /// A time long ago, and the last value of the stack.
+    Old,
+    /// The time, and no value.
+    NoEcho,
+    /// There is none, as if it had been taken out on the way.
+    Missing,
 }
 
 /// What is wrong with a segment below its fields.
@@ -137,6 +161,7 @@ impl Segment {
             window: 20_000,
             urgent: 0,
             options: Vec::new(),
+            stamp: Stamp::Now,
             len,
             is_lie: false,
             damage: Damage::None,

@@ -66,6 +66,23 @@ fn shld_28_a_stream_leaves_in_full_segments_and_only_the_last_is_pushed() {
     assert!(side.next_new(u32::MAX, false).is_ok());
 }
 
+/// The options that every segment carries make a full one shorter.
+#[test]
+fn a_full_segment_with_timestamps_is_no_small_one() {
+    let agreed = Negotiated {
+        send_mss: MSS,
+        receive_mss: MSS,
+        send_shift: 0,
+        receive_shift: 0,
+        sack: false,
+        timestamps: true,
+    };
+    let from = (SeqNumber(PEER), UNA);
+    let mut side = SendSide::new(SeqNumber(ISS), agreed, 65_535, from, 1 << 20);
+    side.write(&[0; 1500]);
+    assert_eq!(send_all(&mut side), [988, 512]);
+}
+
 #[test]
 fn must_17_without_nagle_a_small_segment_does_not_wait() {
     let mut side = side(65_535);
