@@ -41,7 +41,7 @@ fn allowed(mut seen: Vec<Seen>) -> Vec<Seen> {
 }
 
 /// Data that leaves in one go is one piece, and carries the acknowledgment before it.
-fn joined(seen: &[Seen]) -> Vec<Seen> {
+pub(crate) fn joined(seen: &[Seen]) -> Vec<Seen> {
     let mut list: Vec<Seen> = Vec::new();
     for next in seen {
         if let Some(last) = list.last_mut() {

@@ -5,6 +5,7 @@ use wharf::TcpState;
 use wharf::sim::TcpFlags;
 
 use crate::backend::Outcome;
+use crate::compare::joined;
 use crate::play::Moment;
 use crate::script::{Ack, Call, Damage, How, Opt, Script, Segment, Seq, Stamp, Step};
 
@@ -65,8 +66,17 @@ pub(crate) enum Known {
     OrphanInFinWait2,
     /// A reset ends Linux's TIME-WAIT.
     ResetInTimeWait,
-    /// Linux takes the timestamp of a segment whose place or acknowledgment it refuses.
+    /// Linux and we differ in whether the timestamp of a segment that is refused counts, and in
+    /// whether a block tells of what it brings again.
     StampOfRefused,
+    /// Ours tells in a SACK block that it had what a segment with an old timestamp brings again.
+    SackOfOldStamp,
+    /// In Linux the answer to text with an old timestamp is not limited.
+    BudgetOfOldStamp,
+    /// For Linux an acknowledgment with text or with another window may be a duplicate too.
+    FastRetransmit,
+    /// A SYN that comes twice is a lost SYN-ACK to us, and lets the connection begin slowly.
+    SynTwice,
     /// Linux tells of a FIN that came early in a SACK block.
     SackOfFin,
     /// Linux's reset tells of what came early.
@@ -102,7 +112,7 @@ impl Known {
 }
 
 /// The rules in their order.
-const RULES: [(Known, Rule); 29] = [
+const RULES: [(Known, Rule); 33] = [
     (Known::NoFlags, is_no_flags),
     (Known::OptionLength, is_option_length),
     (Known::SimultaneousOptions, is_simultaneous_options),
@@ -126,6 +136,10 @@ const RULES: [(Known, Rule); 29] = [
     (Known::OrphanInFinWait2, is_orphan_in_fin_wait_2),
     (Known::ResetInTimeWait, is_reset_in_time_wait),
     (Known::StampOfRefused, is_stamp_of_refused),
+    (Known::SackOfOldStamp, is_sack_of_old_stamp),
+    (Known::BudgetOfOldStamp, is_budget_of_old_stamp),
+    (Known::FastRetransmit, is_fast_retransmit),
+    (Known::SynTwice, is_syn_twice),
     (Known::SackOfFin, is_sack_of_fin),
     (Known::SackOnReset, is_sack_on_reset),
     (Known::ResetAtSack, is_reset_at_sack),
@@ -363,7 +377,7 @@ fn is_same_but(case: &Case, is_it: fn(&Opt) -> bool) -> bool {
             one.options.retain(|option| !is_it(option));
             one.is_shrunk = false;
         }
-        seen
+        joined(&seen)
     };
     case.linux.seen != case.ours.seen && rest(case.linux) == rest(case.ours)
 }
@@ -372,10 +386,42 @@ fn is_stamp_of_refused(case: &Case) -> bool {
     let is_refused = |step: &Step| {
         let Step::Segment(segment) = step else { return false };
         let is_old = matches!(segment.seq, Seq::Next(by) if by < 0);
-        is_old || !matches!(segment.ack, Ack::Next(0) | Ack::Una(0))
+        is_old || !has(segment, TcpFlags::ACK) || !matches!(segment.ack, Ack::Next(0) | Ack::Una(0))
     };
     case.script.steps.iter().take(case.earlier.len() + 1).any(is_refused)
-        && is_same_but(case, |option| matches!(option, Opt::Timestamps(_)))
+        && is_same_but(case, |option| matches!(option, Opt::Timestamps(_) | Opt::Sack(_)))
+}
+
+fn is_sack_of_old_stamp(case: &Case) -> bool {
+    case.segment.is_some_and(|segment| matches!(segment.stamp, Stamp::Old))
+        && is_same_but(case, |option| matches!(option, Opt::Sack(_)))
+}
+
+fn is_budget_of_old_stamp(case: &Case) -> bool {
+    let is_old =
+        |step: &Step| matches!(step, Step::Segment(segment) if matches!(segment.stamp, Stamp::Old));
+    case.script.steps.iter().take(case.earlier.len() + 1).any(is_old)
+        && is_one(case.linux, TcpFlags::ACK)
+        && case.ours.seen.is_empty()
+}
+
+fn is_fast_retransmit(case: &Case) -> bool {
+    let earlier = || case.earlier.iter().flat_map(|moment| &moment.seen);
+    let is_again = case
+        .linux
+        .seen
+        .iter()
+        .any(|seen| !seen.payload.is_empty() && earlier().any(|old| old.seq == seen.seq));
+    let is_bare = |step: &Step| matches!(step, Step::Segment(segment) if segment.flags == TcpFlags::ACK && segment.len == 0);
+    let bare = case.script.steps.iter().take(case.earlier.len() + 1).filter(|step| is_bare(step));
+    is_again && case.ours.seen.is_empty() && bare.count() >= 2
+}
+
+fn is_syn_twice(case: &Case) -> bool {
+    let is_syn =
+        |step: &&Step| matches!(step, Step::Segment(segment) if has(segment, TcpFlags::SYN));
+    case.script.steps.iter().take(case.earlier.len()).filter(is_syn).count() >= 2
+        && is_more_of_the_same(case.linux, case.ours)
 }
 
 fn is_sack_of_fin(case: &Case) -> bool {
