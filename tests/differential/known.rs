@@ -412,8 +412,10 @@ fn is_fast_retransmit(case: &Case) -> bool {
         .seen
         .iter()
         .any(|seen| !seen.payload.is_empty() && earlier().any(|old| old.seq == seen.seq));
-    let is_bare = |step: &Step| matches!(step, Step::Segment(segment) if segment.flags == TcpFlags::ACK && segment.len == 0);
-    let bare = case.script.steps.iter().take(case.earlier.len() + 1).filter(|step| is_bare(step));
+    let bare = case.script.steps.iter().take(case.earlier.len() + 1).filter(|step| match step {
+        Step::Segment(segment) => segment.flags == TcpFlags::ACK && segment.len == 0,
+        Step::Call(_) | Step::Wait(_) => false,
+    });
     is_again && case.ours.seen.is_empty() && bare.count() >= 2
 }
 

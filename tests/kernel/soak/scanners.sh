@@ -19,7 +19,8 @@ source "$here/scripts/netns.sh"
 
 if [[ ${1:-} != --inside ]]; then
     [[ $(id -u) == 0 && -c /dev/net/tun ]] || skip "it needs root and /dev/net/tun"
-    command -v nmap >/dev/null || { apt-get update -qq && apt-get install -y -qq nmap; } >/dev/null 2>&1
+    command -v nmap >/dev/null \
+        || { apt-get update -qq && apt-get install -y -qq nmap; } >/dev/null 2>&1
     command -v nmap >/dev/null || skip "nmap is missing"
     if [[ -z ${PYTHON:-} ]]; then
         PYTHON=${CARGO_TARGET_DIR:-$here/target}/python-scapy/bin/python3

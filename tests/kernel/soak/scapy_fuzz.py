@@ -31,7 +31,8 @@ def segment(host, known):
         return IP(dst=host) / tcp / Raw(random.randbytes(random.randrange(100)))
     tcp = fuzz(TCP(dport=random.choice(PORTS)))
     if random.random() < 0.5:
-        tcp = TCP(dport=random.choice(PORTS), flags=random.randrange(256), seq=random.getrandbits(32))
+        tcp = TCP(dport=random.choice(PORTS), flags=random.randrange(256))
+        tcp.seq = random.getrandbits(32)
         tcp.options = [(random.randrange(256), random.randbytes(random.randrange(9)))]
     return ip / tcp / Raw(random.randbytes(random.randrange(200)))
 
