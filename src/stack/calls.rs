@@ -7,7 +7,7 @@ use super::listeners::{Child, ListenerEntry, Share};
 use super::lists::FlowList;
 use super::memory::WRITE_MIN;
 use super::socket::{Kind, Socket};
-use super::{Instant, Owner, Readiness, Shutdown, SocketId, Stack, TcpState};
+use super::{Instant, Owner, Readiness, Shutdown, SocketId, Stack};
 use crate::error::SocketError;
 use crate::tcp::{Connection, Listener, Unread};
 use crate::time::Duration;
@@ -39,7 +39,6 @@ impl Stack {
             bound: None,
             is_dirty: false,
             is_read_shut: false,
-            is_write_shut: false,
         }))
     }
 
@@ -209,8 +208,9 @@ impl Stack {
                 Err(SocketError::InProgress)
             }
             Kind::Connecting(_) => Err(SocketError::AlreadyInProgress),
-            Kind::Connected(_) | Kind::Ended(_) => Err(SocketError::AlreadyConnected),
-            Kind::Listening(_) => Err(SocketError::InvalidArgument),
+            Kind::Connected(_) | Kind::Ended(_) | Kind::Listening(_) => {
+                Err(SocketError::AlreadyConnected)
+            }
             Kind::Udp(udp) => self.connect_udp(udp, remote),
             Kind::Echo(_) => Err(SocketError::NotSupported),
         }
@@ -358,8 +358,8 @@ impl Stack {
                 Ok(written)
             }
             Kind::Connecting(_) => Err(SocketError::WouldBlock),
-            Kind::Ended(_) => Err(SocketError::BrokenPipe),
-            Kind::Fresh | Kind::Listening(_) => Err(SocketError::NotConnected),
+            // As Linux also without a connection.
+            Kind::Fresh | Kind::Listening(_) | Kind::Ended(_) => Err(SocketError::BrokenPipe),
             Kind::Udp(_) | Kind::Echo(_) => Err(SocketError::NotSupported),
         }
     }
@@ -390,13 +390,11 @@ impl Stack {
                 }
                 return Ok(());
             }
-            Kind::Connecting(_) if self.state(id)? == TcpState::SynReceived => {
-                let socket = self.socket_mut(id)?;
-                socket.is_read_shut |= how != Shutdown::Write;
-                socket.is_write_shut |= how != Shutdown::Read;
-                return Ok(());
+            Kind::Connecting(flow) => {
+                let flow = *flow;
+                return self.shut_connecting(now, id, flow, how);
             }
-            Kind::Fresh | Kind::Connecting(_) | Kind::Ended(_) | Kind::Udp(_) | Kind::Echo(_) => {
+            Kind::Fresh | Kind::Ended(_) | Kind::Udp(_) | Kind::Echo(_) => {
                 return Err(SocketError::NotConnected);
             }
         };
@@ -427,12 +425,16 @@ impl Stack {
             Kind::Fresh => {}
             Kind::Ended(ended) => self.memory.release(ended.unread.allocated()),
             Kind::Listening(listener) => self.close_listener(now, listener),
-            Kind::Connecting(flow) => self.abort_flow(now, flow),
+            Kind::Connecting(flow) => self.close_connecting(now, flow, socket.options),
             Kind::Connected(flow) => {
                 let is_abort = socket.options.linger == Some(Duration::ZERO);
                 self.give_to(flow, Owner::Nobody);
                 let Some(entry) = self.flows.get_mut(flow) else { return };
                 let Some(open) = entry.connection_mut() else { return };
+                if is_abort && !open.is_reset_due() {
+                    self.remove_flow(now, flow, &mut ());
+                    return;
+                }
                 let patience = self.config.tcp.orphan_timeout;
                 match if is_abort { None } else { Some(open.abandon(now, patience)) } {
                     Some(None) => self.touch_flow(flow),
@@ -544,3 +546,7 @@ fn readiness_of(open: &Connection, socket: &Socket, has_memory: bool) -> Readine
     let may_write = has_memory || open.unacknowledged() < WRITE_MIN;
     ready.and(Readiness::WRITABLE, may_write && open.is_write_worthwhile())
 }
+
+#[cfg(test)]
+#[path = "tests/calls.rs"]
+mod tests;

@@ -34,7 +34,7 @@ impl Stack {
         };
         let socket = self.socket_mut(id)?;
         socket.kind = Kind::Fresh;
-        (socket.is_read_shut, socket.is_write_shut) = (false, false);
+        socket.is_read_shut = false;
         socket.soft_error = None;
         socket.error = error.or(socket.error);
         self.touch_socket(id);

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use super::demux::FlowId;
 use super::flow::{Flow, Owner};
 use super::socket::Kind;
-use super::{DropReason, Instant, Observer, SocketId, Stack, report_state};
+use super::{DropReason, Instant, Observer, Shutdown, SocketId, Stack, TcpState, report_state};
 use crate::error::SocketError;
-use crate::tcp::{Connecting, ConnectingVerdict, Connection, Offer, Opened, Segment};
+use crate::options::SocketOptions;
+use crate::tcp::{Close, Connecting, ConnectingVerdict, Connection, Offer, Opened, Segment};
+use crate::time::Duration;
 use crate::wire::{Endpoint, FourTuple};
 
 impl Stack {
@@ -96,27 +98,97 @@ impl Stack {
         observer: &mut dyn Observer,
     ) -> Result<(), DropReason> {
         let entry = self.flows.get_mut(id).ok_or(DropReason::NoTcpSocket)?;
-        let Owner::Socket(socket_id) = entry.owner else { return Err(DropReason::NoTcpSocket) };
-        let socket = self.sockets.get_mut(socket_id).ok_or(DropReason::NoTcpSocket)?;
-        let mut connection = Connection::new(now, &self.config.tcp, &socket.options, opened);
+        let Flow::Connecting(connecting) = &mut entry.flow else { return Ok(()) };
+        let close = connecting.take_close();
+        let socket = match entry.owner {
+            Owner::Socket(socket) => self.sockets.get_mut(socket),
+            Owner::Listener(_) | Owner::Queue(..) | Owner::Nobody => None,
+        };
+        let options = match (&socket, &close) {
+            (Some(socket), _) => Arc::clone(&socket.options),
+            (None, Close::Socket(options)) => Arc::clone(options),
+            (None, Close::No | Close::Write) => return Err(DropReason::NoTcpSocket),
+        };
+        let mut connection = Connection::new(now, &self.config.tcp, &options, opened);
         if segment.syn {
             // Our ACK ends the handshake; after a plain ACK of the peer's it is already over.
             connection.owe_ack(now);
         }
-        (socket.kind, socket.soft_error) = (Kind::Connected(id), None);
-        if std::mem::take(&mut socket.is_write_shut) {
-            // CLOSE in SYN-RECEIVED waits for the connection (RFC 9293 §3.10.4).
-            connection.shutdown_write();
+        match close {
+            Close::No => {}
+            Close::Write => connection.shutdown_write(),
+            // Nothing has been read: it ends by a FIN.
+            Close::Socket(_) => {
+                let end = connection.abandon(now, self.config.tcp.orphan_timeout);
+                debug_assert!(end.is_none(), "nothing has arrived that could be unread");
+            }
         }
         entry.flow = Flow::Open(Box::new(connection));
         report_state(now, entry, observer); // It may be over before anything is transmitted.
+        let owner = entry.owner;
+        if let Some(socket) = socket {
+            (socket.kind, socket.soft_error) = (Kind::Connected(id), None);
+        }
         self.touch_flow(id);
-        self.touch_socket(socket_id);
+        if let Owner::Socket(socket) = owner {
+            self.touch_socket(socket);
+        }
         let rest = segment.without_syn();
         if rest.len() == 0 && rest.ack.is_some() && rest.urgent.is_none() {
             return Ok(()); // The SYN's ACK and window are what the connection started from.
         }
         self.receive_for_flow(now, id, rest, observer)
+    }
+
+    /// shutdown(2) of a socket that connects. In SYN-SENT, CLOSE deletes the connection (RFC 9293
+    /// §3.10.4), and as on Linux whatever direction is shut; the socket is told of a reset. In
+    /// SYN-RECEIVED the FIN waits for the handshake.
+    pub(super) fn shut_connecting(
+        &mut self,
+        now: Instant,
+        id: SocketId,
+        flow: FlowId,
+        how: Shutdown,
+    ) -> Result<(), SocketError> {
+        if let Some(connecting) = self.in_syn_received(flow) {
+            if how != Shutdown::Read {
+                connecting.close(Close::Write);
+            }
+            let socket = self.socket_mut(id)?;
+            socket.is_read_shut |= how != Shutdown::Write;
+            return Ok(());
+        }
+        self.abort_flow(now, flow);
+        let socket = self.socket_mut(id)?;
+        (socket.kind, socket.error) = (Kind::Fresh, Some(SocketError::Reset));
+        self.touch_socket(id);
+        Ok(())
+    }
+
+    /// close(2) of a socket that connects. In SYN-SENT nobody has heard of us; in SYN-RECEIVED the
+    /// peer has, and gets our FIN once the handshake is through, or an RST if that is asked for.
+    pub(super) fn close_connecting(
+        &mut self,
+        now: Instant,
+        flow: FlowId,
+        options: Arc<SocketOptions>,
+    ) {
+        let is_abort = options.linger == Some(Duration::ZERO);
+        match self.in_syn_received(flow) {
+            Some(connecting) if !is_abort => {
+                connecting.close(Close::Socket(options));
+                self.give_to(flow, Owner::Nobody);
+            }
+            Some(_) | None => self.abort_flow(now, flow),
+        }
+    }
+
+    /// The open, if the peer's SYN has crossed ours.
+    fn in_syn_received(&mut self, id: FlowId) -> Option<&mut Connecting> {
+        match &mut self.flows.get_mut(id)?.flow {
+            Flow::Connecting(open) if open.tcp_state() == TcpState::SynReceived => Some(open),
+            Flow::Connecting(_) | Flow::HalfOpen(_) | Flow::Open(_) | Flow::TimeWait(_) => None,
+        }
     }
 
     /// An active open has failed: refused, or nobody answered. The socket may try again.

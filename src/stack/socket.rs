@@ -116,8 +116,6 @@ pub(super) struct Socket {
     pub(super) is_dirty: bool,
     /// Whether the user has shut the reading side down.
     pub(super) is_read_shut: bool,
-    /// Whether the user has shut the writing side down before the connection was open.
-    pub(super) is_write_shut: bool,
 }
 
 /// What a socket is.

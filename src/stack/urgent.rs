@@ -111,7 +111,7 @@ impl Stack {
 
 #[cfg(test)]
 mod tests {
-    use super::SocketError::{InvalidArgument, NotConnected, NotSupported};
+    use super::SocketError::{BrokenPipe, InvalidArgument, NotConnected, NotSupported};
     use super::*;
     use crate::config::StackConfig;
     use crate::rng::Seed;
@@ -213,8 +213,8 @@ mod tests {
         stack.listen(listening, 1).unwrap();
         let udp = stack.udp_socket().unwrap();
         for (socket, read, write, mark) in [
-            (fresh, InvalidArgument, NotConnected, Ok(false)),
-            (listening, NotConnected, NotConnected, Err(InvalidArgument)),
+            (fresh, InvalidArgument, BrokenPipe, Ok(false)),
+            (listening, NotConnected, BrokenPipe, Err(InvalidArgument)),
             (udp, NotSupported, NotSupported, Err(NotSupported)),
         ] {
             assert_eq!(stack.read_urgent(socket, &mut [0]), Err(read));

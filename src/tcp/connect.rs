@@ -1,5 +1,7 @@
 //! SYN-SENT, and the SYN-RECEIVED that follows a simultaneous open (RFC 9293 §3.10.7.3, MUST-10).
 
+use std::sync::Arc;
+
 use super::ack::ChallengeBudget;
 use super::config::TcpConfig;
 use super::connection::Opened;
@@ -35,12 +37,26 @@ pub(crate) struct Connecting {
     gives_up_at: Instant,
     /// [`TcpConfig::connect_timeout`].
     timeout: Duration,
-    /// How often the SYN has been sent again.
+    /// How often the SYN has been sent again because nobody answered.
     retries: u32,
+    /// How often the SYN has left, be it as SYN-ACK.
+    times_sent: u32,
     /// TCP_SYNCNT: how often it may be.
     retries_max: u32,
     challenges: ChallengeBudget,
     owed: Owed,
+    close: Close,
+}
+
+/// What the user has said about the end, in SYN-RECEIVED.
+#[derive(Clone, Debug)]
+pub(crate) enum Close {
+    /// Nothing.
+    No,
+    /// CLOSE of the sending direction.
+    Write,
+    /// The socket is closed, whose options these were.
+    Socket(Arc<SocketOptions>),
 }
 
 /// What the peer's SYN said in a simultaneous open: we are in SYN-RECEIVED.
@@ -93,9 +109,11 @@ impl Connecting {
             gives_up_at: now + config.connect_timeout,
             timeout: config.connect_timeout,
             retries: 0,
+            times_sent: 0,
             retries_max: u32::MAX,
             challenges: ChallengeBudget::default(),
             owed: Owed::Syn,
+            close: Close::No,
         };
         connecting.set_options(options);
         connecting
@@ -136,6 +154,17 @@ impl Connecting {
     /// The MSS that our SYN announces.
     pub(crate) fn announced_mss(&self) -> u32 {
         self.offer.mss.into()
+    }
+
+    /// CLOSE in SYN-RECEIVED (RFC 9293 §3.10.4): the FIN waits until the connection is
+    /// established, as in Linux since 6.10, and then follows at once.
+    pub(crate) fn close(&mut self, close: Close) {
+        self.close = close;
+    }
+
+    /// What the user has said about the end.
+    pub(crate) fn take_close(&mut self) -> Close {
+        std::mem::replace(&mut self.close, Close::No)
     }
 
     /// When the SYN is due again, or the open is given up.
@@ -294,7 +323,8 @@ impl Connecting {
             window_from,
             offered: u32::from(self.window),
             timestamps: self.timestamps(now, irs, options),
-            rtt: (self.retries == 0).then(|| now - self.first_sent_at),
+            // Karn: a SYN that has left again, as SYN-ACK too, does not tell which one is meant.
+            rtt: (self.retries == 0 && self.times_sent <= 1).then(|| now - self.first_sent_at),
             was_sent_again: self.retries > 0,
         }
     }
@@ -328,6 +358,7 @@ impl Connecting {
                 Some(plan)
             }
             Owed::Syn => {
+                self.times_sent = self.times_sent.saturating_add(1);
                 let (reason, flags) = (SendReason::Handshake, TcpFlags::SYN);
                 let mut plan = SegmentPlan::bare(reason, self.iss, ack, flags, window);
                 plan.options = match &self.crossed {

@@ -278,6 +278,12 @@ impl Connection {
         None
     }
 
+    /// Whether ABORT tells the peer: not in CLOSING and LAST-ACK, where both FINs are there and
+    /// only the acknowledgment of ours is missing (RFC 9293 §3.10.5).
+    pub(crate) fn is_reset_due(&self) -> bool {
+        !matches!(self.state, State::Closing | State::LastAck)
+    }
+
     /// ABORT (RFC 9293 §3.10.5): the RST that tells the peer. The connection is then to be
     /// forgotten.
     pub(crate) fn abort(&self, now: Instant) -> SegmentPlan {

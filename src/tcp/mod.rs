@@ -71,7 +71,7 @@ mod unread;
 mod urgent;
 
 pub use self::config::{SynCookies, TcpConfig};
-pub(crate) use self::connect::{Connecting, Verdict as ConnectingVerdict};
+pub(crate) use self::connect::{Close, Connecting, Verdict as ConnectingVerdict};
 pub(crate) use self::connection::{Connection, End, Opened, Outcome};
 pub use self::info::{RecoveryState, TcpInfo};
 pub(crate) use self::isn::IsnGenerator;

@@ -443,3 +443,154 @@ fn closing_a_socket_that_connects_ends_the_attempt() {
         ",
     );
 }
+
+/// RFC 9293 §3.10.7.4: a simultaneous open goes on whatever the segment that ends it brings.
+#[test]
+fn must_10_text_and_a_fin_on_the_segment_that_ends_a_simultaneous_open_count() {
+    play(
+        "
+        +0    connect
+        +0    > S  0:0(0) <...>
+        +0.1  < S  0:0(0) win 65535 <mss 1460>
+        +0    > S. 0:0(0) ack 1 <mss 1460>
+        +0.1  < FP. 1:11(10) ack 1 win 65535
+        +0    > .  1:1(0) ack 12
+        +0    expect state CLOSE-WAIT
+        +0    read 10
+        +0    read eof
+        ",
+    );
+}
+
+/// The peer has lost our SYN-ACK: it says its SYN again, and ours goes again as SYN-ACK.
+#[test]
+fn must_10_a_syn_ack_that_is_lost_in_a_simultaneous_open_is_sent_again() {
+    play(
+        "
+        +0    connect
+        +0    > S  0:0(0) <...>
+        +0.1  < S  0:0(0) win 65535 <mss 1460>
+        +0    > S. 0:0(0) ack 1 <mss 1460>
+        +0.9  > S. 0:0(0) ack 1 <mss 1460>
+        +0.1  < S  0:0(0) win 65535 <mss 1460>
+        +0    > S. 0:0(0) ack 1 <mss 1460>
+        +0    expect state SYN-RECEIVED
+        +0.1  < .  1:1(0) ack 1 win 65535
+        +0    expect state ESTABLISHED
+        +10   nothing
+        ",
+    );
+}
+
+/// Karn's rule (RFC 6298 §3): our SYN has left twice, once as SYN-ACK, and nobody knows which of
+/// them the ACK means. Nothing was lost, so that the timeout stays the initial one.
+#[test]
+fn must_18_no_round_trip_is_measured_in_a_simultaneous_open() {
+    play(
+        "
+        +0    connect
+        +0    > S  0:0(0) <...>
+        +0.4  < S  0:0(0) win 65535 <mss 1460>
+        +0    > S. 0:0(0) ack 1 <mss 1460>
+        +0.1  < .  1:1(0) ack 1 win 65535
+        +0    expect srtt_ms 0
+        +0    expect rto_ms 1000
+        +0    expect cwnd 14600
+        +0    write 10
+        +0    > P. 1:11(10) ack 1
+        +0.1  < .  1:1(0) ack 11 win 65535
+        +0    expect srtt_ms 100
+        ",
+    );
+}
+
+/// RFC 9293 §3.10.4 queues the FIN until ESTABLISHED; nothing that the peer sends is lost by it.
+#[test]
+fn a_fin_that_was_asked_for_in_syn_received_leaves_when_the_handshake_is_through() {
+    play(
+        "
+        +0    connect
+        +0    > S  0:0(0) <...>
+        +0.1  < S  0:0(0) win 65535 <mss 1460>
+        +0    > S. 0:0(0) ack 1 <mss 1460>
+        +0    shutdown write
+        +0    expect state SYN-RECEIVED
+        +0.1  < S. 0:0(0) ack 1 win 65535 <mss 1460>
+        +0    > F. 1:1(0) ack 1
+        +0    expect state FIN-WAIT-1
+        +0.1  < P. 1:11(10) ack 2 win 65535
+        +0    read 10
+        +0.04 > .  2:2(0) ack 11
+        ",
+    );
+}
+
+#[test]
+fn a_socket_closed_in_syn_received_ends_in_the_background_and_data_for_it_is_reset() {
+    play(
+        "
+        +0    connect
+        +0    > S  0:0(0) <...>
+        +0.1  < S  0:0(0) win 65535 <mss 1460>
+        +0    > S. 0:0(0) ack 1 <mss 1460>
+        +0    close
+        +0    expect state SYN-RECEIVED
+        +0.1  < .  1:1(0) ack 1 win 65535
+        +0    > F. 1:1(0) ack 1
+        +0    expect state FIN-WAIT-1
+        +0.1  < P. 1:11(10) ack 2 win 65535
+        +0    > R  2:2(0)
+        +0    expect connections 0
+        ",
+    );
+}
+
+/// And if the handshake never ends, neither socket nor memory is left.
+#[test]
+fn a_socket_closed_in_syn_received_is_forgotten_when_nobody_answers_or_the_peer_refuses() {
+    let opening = "
+        +0    connect
+        +0    > S  0:0(0) <...>
+        +0.1  < S  0:0(0) win 65535 <mss 1460>
+        +0    > S. 0:0(0) ack 1 <mss 1460>
+        +0    close
+        ";
+    play(&format!(
+        "{opening}
+        +0.1  < R. 1:1(0) ack 1
+        +0    expect connections 0
+        "
+    ));
+    let again = "> S. 0:0(0) ack 1 <mss 1460>";
+    play(&format!(
+        "{opening}
+        +0.9  {again}
+        +2    {again}
+        +4    {again}
+        +8    {again}
+        +16   {again}
+        +32   {again}
+        +60   {again}
+        +58   nothing
+        +0    expect connections 0
+        "
+    ));
+}
+
+/// RFC 9293 §3.10.4: CLOSE in SYN-SENT deletes the connection; as on Linux the socket may be used
+/// again.
+#[test]
+fn shutdown_in_syn_sent_ends_the_attempt_and_a_late_syn_ack_is_reset() {
+    play(
+        "
+        +0    connect
+        +0    > S  0:0(0) <...>
+        +0    shutdown write
+        +0    expect connections 0
+        +0    expect pending ECONNRESET
+        +0.1  < S. 0:0(0) ack 1 win 65535 <mss 1460>
+        +0    > R  1:1(0)
+        +100  nothing
+        ",
+    );
+}

@@ -399,3 +399,28 @@ fn an_ack_at_the_right_edge_of_a_window_that_is_full_counts() {
         ",
     );
 }
+
+/// The third of the packet wars of draft-gont-tcpm-tcp-seq-validation: both ends probe a shut
+/// window, each one octet left of the other's. The ACK and the window of such a probe count, and it
+/// is not answered without end.
+#[test]
+fn simultaneous_window_probes_are_no_war_and_what_they_acknowledge_counts() {
+    config(|config| config.tcp.receive_buffer = 2048).established("mss 1024, win 0").plays(
+        "
+        +0    <+ .  1:1025(1024) ack 1 win 0
+        +0    < P. 1025:2049(1024) ack 1 win 0
+        +0    > .  1:1(0) ack 2049 win 0
+        +0    write 10
+        +0.3  > .  0:0(0) ack 2049 win 0                 # ours
+        +0    < .  2048:2048(0) ack 1 win 0              # theirs
+        +0    > .  1:1(0) ack 2049 win 0
+        +0.01 < .  2048:2048(0) ack 1 win 0              # not so soon again
+        +0.29 nothing
+        +0    < .  2048:2048(0) ack 1 win 1024           # a probe may open our window
+        +0    > P. 1:11(10) ack 2049 win 0
+        +0.1  < .  2048:2048(0) ack 11 win 1024          # and acknowledge what leaves
+        +0    expect send_queue 0
+        +0.4  nothing
+        ",
+    );
+}
