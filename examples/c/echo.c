@@ -95,10 +95,10 @@ int main(void)
 		if (connection < 0) {
 			connection = wharf_accept(server, now, listening, &peer);
 			if (connection >= 0)
-				printf("10.7.0.%d port %d is here\n", peer.ip[3], peer.port);
-		} else {
-			serve(server, now, &connection);
+				printf("10.7.0.%d is here\n", peer.ip[3]);
 		}
+		if (connection >= 0)
+			serve(server, now, &connection);
 		len = wharf_recv(client, now, call, answer + have, sizeof answer - have, 0, NULL);
 		if (len > 0)
 			have += (size_t)len;

@@ -13,6 +13,9 @@ use crate::time::Instant;
 /// Nanoseconds of a microsecond.
 const NANOS: u64 = 1_000;
 
+/// Packets that may wait to be fetched; more stay in the stack, which has its own limits.
+const DEPARTED_MAX: usize = 4096;
+
 /// A stack, and what the surface keeps for it.
 #[derive(Debug)]
 pub(super) struct Host {
@@ -59,7 +62,9 @@ impl Host {
     /// runs from when it left.
     pub(super) fn deadline(&mut self, micros: u64) -> Option<u64> {
         let now = self.at(micros);
-        while let Some(packet) = self.stack.transmit(now, &mut ()) {
+        while self.departed.len() < DEPARTED_MAX
+            && let Some(packet) = self.stack.transmit(now, &mut ())
+        {
             self.departed.push_back(packet);
         }
         let due = self.stack.next_timeout_exact()?.max(now);

@@ -38,6 +38,7 @@ mod offset {
     pub(super) const SND_SSTHRESH: usize = 76;
     pub(super) const SND_CWND: usize = 80;
     pub(super) const ADVMSS: usize = 84;
+    pub(super) const REORDERING: usize = 88;
     pub(super) const RCV_SPACE: usize = 96;
     pub(super) const TOTAL_RETRANS: usize = 100;
     pub(super) const BYTES_ACKED: usize = 120;
@@ -60,6 +61,9 @@ mod offset {
 const OPT_TIMESTAMPS: u8 = 1;
 const OPT_SACK: u8 = 2;
 const OPT_WSCALE: u8 = 4;
+
+/// How many duplicate acknowledgments tell of a loss (RFC 5681 §3.2).
+const DUPLICATES: u32 = 3;
 
 /// The slow-start threshold before any loss (`TCP_INFINITE_SSTHRESH`).
 const INFINITE_SSTHRESH: u32 = 0x7fff_ffff;
@@ -175,6 +179,7 @@ impl Layout {
         };
         self.put_u32(offset::SND_SSTHRESH, ssthresh);
         self.put_u32(offset::SND_CWND, info.cwnd / mss);
+        self.put_u32(offset::REORDERING, DUPLICATES);
         self.put_u32(offset::RCV_SPACE, info.receive_space);
         self.put_u32(offset::NOTSENT_BYTES, info.unsent);
         self.put_u32(offset::SND_WND, info.send_window);

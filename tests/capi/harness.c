@@ -21,6 +21,7 @@ int main(int argc, char **argv)
 	const struct test *const lists[] = {
 		connecting_tests, accepting_tests, closing_tests, queue_tests,	polling_tests,
 		option_tests,	  timer_tests,	   datagram_tests, packet_tests, handle_tests,
+		random_tests,
 	};
 	const char *prefix = argc > 1 ? argv[1] : "capi";
 	int failures = 0;

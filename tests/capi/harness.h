@@ -44,7 +44,7 @@ struct test {
 /* One list a file, each ended by a NULL name. */
 extern const struct test accepting_tests[], closing_tests[], connecting_tests[],
 	datagram_tests[], handle_tests[], option_tests[], packet_tests[], polling_tests[],
-	queue_tests[], timer_tests[];
+	queue_tests[], random_tests[], timer_tests[];
 
 /* So many rounds, or a twentieth of them where each is slow (WHARF_SLOW is set). */
 int rounds(int count);

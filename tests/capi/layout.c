@@ -32,6 +32,7 @@ FIELD(rttvar, 72);
 FIELD(snd_ssthresh, 76);
 FIELD(snd_cwnd, 80);
 FIELD(advmss, 84);
+FIELD(reordering, 88);
 FIELD(rcv_space, 96);
 FIELD(total_retrans, 100);
 FIELD(bytes_acked, 120);
