@@ -11,7 +11,7 @@
 
 #[cfg(feature = "cli")]
 pub mod app;
-#[cfg(feature = "capi")]
+#[cfg(any(test, feature = "capi"))]
 mod capi;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
