@@ -121,6 +121,8 @@ void peer_connected(struct peer *);
 void peer_connected_with(struct peer *, const char *flags);
 /* Whether the segment has an option of this kind. */
 int has_option(const struct segment *, int kind);
+/* An octet each way: from then on the stack's acknowledgments wait for its answers. */
+void peer_converses(struct peer *);
 void peer_close(struct peer *);
 
 #endif

@@ -281,6 +281,7 @@ static void a_quick_acknowledgment_does_not_wait(void)
 	struct peer p;
 
 	peer_connected(&p);
+	peer_converses(&p);
 	give(&p, ACK | PSH, p.theirs, p.ours, 20000, "ab");
 	EQUAL(drain(&p), 0);
 	EQUAL(set_int(p.w, p.handle, WHARF_TCP_QUICKACK, 1), 0);

@@ -132,6 +132,7 @@ static void times_and_the_initial_window_are_what_the_flags_say(void)
 	struct peer p;
 
 	peer_connected_with(&p, "min_rto_ms=50,iw=3,delack_ms=7");
+	peer_converses(&p);
 	give(&p, ACK | PSH, p.theirs, p.ours, 65535, "ab");
 	EQUAL(drain(&p), 0);
 	EQUAL(wharf_deadline(p.w, p.now), p.now + 7 * MS);

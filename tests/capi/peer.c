@@ -172,6 +172,18 @@ void peer_connected(struct peer *p)
 	peer_connected_with(p, "wscale=0,timestamps=0,sack=0");
 }
 
+void peer_converses(struct peer *p)
+{
+	char question;
+
+	give(p, ACK | PSH, p->theirs++, p->ours, 20000, "?");
+	if (wharf_recv(p->w, p->now, p->handle, &question, 1, 0, NULL) != 1)
+		abort();
+	if (wharf_send(p->w, p->now, p->handle, "x", 1, 0, NULL) != 1 || drain(p) != 1)
+		abort();
+	give(p, ACK, p->theirs, ++p->ours, 20000, NULL);
+}
+
 int has_option(const struct segment *s, int kind)
 {
 	for (int at = 0; at < s->options_len && s->options[at];) {
