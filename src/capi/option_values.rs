@@ -28,6 +28,9 @@ const MSS_DEFAULT: u16 = 536;
 /// number. Linux says 6, which takes two.
 const SYN_COUNT_DEFAULT: u8 = 7;
 
+/// Longest wait between two SYN-ACKs (`TCP_RTO_MAX`).
+const RTO_MAX_SECONDS: u64 = 120;
+
 /// Longest TCP_LINGER2 (`TCP_FIN_TIMEOUT_MAX`).
 const LINGER2_MAX: Duration = Duration::from_mins(2);
 
@@ -69,6 +72,8 @@ impl Host {
             }
             Opt::NoDelay => Value::Int(options.nodelay.into()),
             Opt::OobInline => Value::Int(options.oob_inline.into()),
+            Opt::DeferAccept => Value::Int(options.defer_accept.map_or(0, seconds)),
+            Opt::ReusePort => Value::Int(options.reuse_port.into()),
             Opt::Cork => Value::Int(options.cork.into()),
             Opt::QuickAck => Value::Int(options.quick_ack.into()),
             Opt::NotSentLowat => Value::Int(options.notsent_lowat.unwrap_or(0).cast_signed()),
@@ -149,6 +154,8 @@ fn set(options: &mut SocketOptions, entry: Entry, opt: Opt, octets: &[u8]) -> An
         Opt::Broadcast => options.broadcast = int(octets)? != 0,
         Opt::NoDelay => options.nodelay = int(octets)? != 0,
         Opt::OobInline => options.oob_inline = int(octets)? != 0,
+        Opt::DeferAccept => options.defer_accept = defer_accept(int(octets)?),
+        Opt::ReusePort => options.reuse_port = int(octets)? != 0,
         Opt::Cork => options.cork = int(octets)? != 0,
         Opt::QuickAck => options.quick_ack = int(octets)? != 0,
         Opt::NotSentLowat => {
@@ -215,6 +222,20 @@ fn linger2(seconds: c_int) -> Duration {
         Ok(0) => SocketOptions::default().linger2,
         Ok(seconds) => Duration::from_secs(seconds).min(LINGER2_MAX),
     }
+}
+
+/// TCP_DEFER_ACCEPT: seconds, rounded up to when a SYN-ACK would be sent again: after 1, 3, 7 … of
+/// them, and from then on each two minutes. None and a negative number switch it off.
+fn defer_accept(seconds: c_int) -> Option<Duration> {
+    let wanted = u64::try_from(seconds).ok().filter(|&seconds| seconds > 0)?;
+    let mut moment = 0;
+    for retry in 0..u8::MAX {
+        moment += (1 << retry.min(7)).min(RTO_MAX_SECONDS);
+        if moment >= wanted {
+            break;
+        }
+    }
+    Some(Duration::from_secs(moment))
 }
 
 /// An `int` that is not negative.

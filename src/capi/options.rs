@@ -13,10 +13,10 @@ use super::{memory, registry};
 pub(super) enum Opt {
     // SOL_SOCKET
     Error, KeepAlive, ReuseAddress, Type, Broadcast, SendBuffer, ReceiveBuffer, Linger, AcceptConn,
-    Protocol, Domain, OobInline,
+    Protocol, Domain, OobInline, ReusePort,
     // IPPROTO_TCP
     NoDelay, MaxSegment, Cork, KeepIdle, KeepInterval, KeepCount, SynCount, Linger2, Info, QuickAck,
-    Congestion, UserTimeout, NotSentLowat,
+    Congestion, UserTimeout, NotSentLowat, DeferAccept,
     // Of this surface alone
     State,
     // IPPROTO_IP
@@ -39,6 +39,7 @@ const NUMBERS: &[(c_int, c_int, c_int, Opt)] = &[
     ( 5, libc::SOL_SOCKET, libc::SO_SNDBUF, Opt::SendBuffer),
     ( 6, libc::SOL_SOCKET, libc::SO_REUSEADDR, Opt::ReuseAddress),
     ( 0, libc::SOL_SOCKET, libc::SO_OOBINLINE, Opt::OobInline),
+    ( 0, libc::SOL_SOCKET, libc::SO_REUSEPORT, Opt::ReusePort),
     ( 0, libc::SOL_SOCKET, libc::SO_TYPE, Opt::Type),
     ( 0, libc::SOL_SOCKET, libc::SO_BROADCAST, Opt::Broadcast),
     ( 0, libc::SOL_SOCKET, libc::SO_ACCEPTCONN, Opt::AcceptConn),
@@ -55,6 +56,7 @@ const NUMBERS: &[(c_int, c_int, c_int, Opt)] = &[
     (15, libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, Opt::NotSentLowat),
     (16, libc::IPPROTO_TCP, libc::TCP_SYNCNT, Opt::SynCount),
     (17, libc::IPPROTO_TCP, libc::TCP_LINGER2, Opt::Linger2),
+    (18, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, Opt::DeferAccept),
     (19, libc::IPPROTO_TCP, libc::TCP_CONGESTION, Opt::Congestion),
     (20, NO_LEVEL, 0, Opt::State),
     (21, libc::IPPROTO_TCP, libc::TCP_INFO, Opt::Info),

@@ -104,6 +104,30 @@ static void two_may_bind_a_place_together_but_one_listens(void)
 	wharf_free(w);
 }
 
+static void listeners_that_share_a_port_both_get_connections(void)
+{
+	struct pair p;
+	struct wharf_addr here = address(2, 80);
+	int l[2], got[2] = { 0, 0 };
+
+	pair_open(&p);
+	for (int i = 0; i < 2; i++) {
+		l[i] = wharf_socket(p.b, 4, WHARF_TCP);
+		EQUAL(set_int(p.b, l[i], raw(SOL_SOCKET, SO_REUSEPORT), 1), 0);
+		EQUAL(get_int(p.b, l[i], raw(SOL_SOCKET, SO_REUSEPORT)), 1);
+		EQUAL(wharf_bind(p.b, l[i], &here), 0);
+		EQUAL(wharf_listen(p.b, l[i], 64), 0);
+	}
+	for (int i = 0; i < 40; i++)
+		open_to(&p, 80);
+	for (int i = 0; i < 2; i++)
+		while (wharf_accept(p.b, p.now, l[i], NULL) >= 0)
+			got[i]++;
+	EQUAL(got[0] + got[1], 40);
+	CHECK(got[0] > 0 && got[1] > 0);
+	pair_close(&p);
+}
+
 static void a_listener_listens_again_with_another_backlog(void)
 {
 	wharf *w = stack(1, NULL);
@@ -189,6 +213,29 @@ static void what_is_accepted_has_the_listener_s_options(void)
 	pair_close(&p);
 }
 
+static void a_listener_that_waits_for_data_hands_out_who_has_sent_some(void)
+{
+	struct pair p;
+	int l, h;
+
+	pair_open(&p);
+	l = listener(p.b, 2, 80, 8);
+	EQUAL(set_int(p.b, l, WHARF_TCP_DEFER_ACCEPT, 3), 0);
+	h = open_to(&p, 80);
+	EQUAL(get_int(p.a, h, WHARF_TCP_STATE), 1);
+	EQUAL(wharf_accept(p.b, p.now, l, NULL), -EAGAIN);
+	EQUAL(wharf_send(p.a, p.now, h, "GET", 3, 0, NULL), 3);
+	settle(&p);
+	EQUAL(wharf_ready(p.b, l), WHARF_IN);
+	CHECK(wharf_accept(p.b, p.now, l, NULL) >= 0);
+	open_to(&p, 80);
+	pass(&p, 2 * SECOND);
+	EQUAL(wharf_accept(p.b, p.now, l, NULL), -EAGAIN);
+	pass(&p, 2 * SECOND);
+	CHECK(wharf_accept(p.b, p.now, l, NULL) >= 0);
+	pair_close(&p);
+}
+
 static void data_and_fin_that_came_before_accept_are_there(void)
 {
 	struct pair p;
@@ -237,11 +284,13 @@ const struct test accepting_tests[] = {
 	TEST(a_place_is_taken_once),
 	TEST(port_0_and_no_bind_at_all_take_an_ephemeral_port),
 	TEST(two_may_bind_a_place_together_but_one_listens),
+	TEST(listeners_that_share_a_port_both_get_connections),
 	TEST(a_listener_listens_again_with_another_backlog),
 	TEST(a_listener_that_is_shut_for_reading_can_listen_again),
 	TEST(a_closed_listener_resets_those_who_wait),
 	TEST(on_a_listener_nothing_is_sent_or_received_or_queued),
 	TEST(what_is_accepted_has_the_listener_s_options),
+	TEST(a_listener_that_waits_for_data_hands_out_who_has_sent_some),
 	TEST(data_and_fin_that_came_before_accept_are_there),
 	TEST(a_connection_that_was_reset_before_accept_is_handed_out_with_its_error),
 	{ NULL, NULL },
