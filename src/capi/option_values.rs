@@ -43,13 +43,7 @@ impl Host {
         let options = self.stack.options(entry.id)?;
         let is_stream = entry.protocol == Protocol::Tcp;
         Ok(match opt {
-            Opt::Error => {
-                let error = match self.stack.take_error(entry.id)? {
-                    None => self.stack.take_soft_error(entry.id)?,
-                    error => error,
-                };
-                Value::Int(error.map_or(0, |error| Errno::from(error).0))
-            }
+            Opt::Error => Value::Int(self.take_error_number(entry)?),
             Opt::Linger => Value::Pair(match options.linger {
                 None => [0, 0],
                 Some(time) => [1, seconds(time)],
@@ -96,11 +90,7 @@ impl Host {
                 0 => options.max_segment.unwrap_or(MSS_DEFAULT).into(),
                 mss => c_int::try_from(mss).unwrap_or(c_int::MAX),
             }),
-            Opt::Congestion => {
-                let mut name = options.congestion.name().as_bytes().to_vec();
-                name.resize(CONGESTION_NAME_MAX, 0);
-                Value::Octets(name)
-            }
+            Opt::Congestion => Value::Octets(congestion_name(options.congestion)),
             Opt::State => Value::Int(self.state_number(entry)?),
             Opt::Info => Value::Octets(self.tcp_info(entry)?),
             Opt::Mtu => match self.stack.info(entry.id)?.path_mtu {
@@ -135,6 +125,15 @@ impl Host {
             _ => set(&mut options, entry, opt, octets)?,
         }
         Ok(self.stack.set_options(entry.id, options)?)
+    }
+
+    /// SO_ERROR: what is pending, once; else what may pass.
+    fn take_error_number(&mut self, entry: Entry) -> Answer<c_int> {
+        let error = match self.stack.take_error(entry.id)? {
+            None => self.stack.take_soft_error(entry.id)?,
+            error => error,
+        };
+        Ok(error.map_or(0, |error| Errno::from(error).0))
     }
 
     /// `WHARF_TCP_STATE`: as TCP_INFO, but that TIME-WAIT is told, which Linux keeps from the
@@ -250,6 +249,13 @@ fn narrow<T: TryFrom<c_int>>(octets: &[u8]) -> Answer<T> {
 
 fn seconds(time: Duration) -> c_int {
     c_int::try_from(time.as_secs()).unwrap_or(c_int::MAX)
+}
+
+/// TCP_CONGESTION: a name, filled up with NULs.
+fn congestion_name(algorithm: CongestionAlgorithm) -> Vec<u8> {
+    let mut name = algorithm.name().as_bytes().to_vec();
+    name.resize(CONGESTION_NAME_MAX, 0);
+    name
 }
 
 /// TCP_CONGESTION: EINVAL for no name at all, ENOENT for one that is not built.
