@@ -10,6 +10,9 @@ pub mod decisions {}
 #[doc = include_str!("differences.md")]
 pub mod differences {}
 
+#[doc = include_str!("pitfalls.md")]
+pub mod pitfalls {}
+
 #[doc = include_str!("rfc_coverage.md")]
 pub mod rfc_coverage {}
 

@@ -45,7 +45,7 @@ fn rows() -> Vec<Row> {
     rows
 }
 
-fn in_backticks(cell: &str) -> Vec<String> {
+pub(crate) fn in_backticks(cell: &str) -> Vec<String> {
     cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 

@@ -7,6 +7,7 @@
 mod coverage;
 mod dependencies;
 mod layers;
+mod pitfalls;
 mod sizes;
 mod tree;
 mod words;
