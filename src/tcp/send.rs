@@ -53,6 +53,9 @@ pub(crate) struct SendSide {
     nodelay: bool,
     /// Whether a segment that is not full waits for more to be written (TCP_CORK).
     cork: bool,
+    /// Whether the user has said TCP_NODELAY since the last write: then what is written waits for
+    /// nothing more, even corked, as on Linux.
+    is_pushed: bool,
     /// Whether the last write said that more follows (MSG_MORE).
     more: bool,
     /// Where the last segment ended that was smaller than a full one.
@@ -136,6 +139,7 @@ impl SendSide {
             fin: None,
             nodelay: false,
             cork: false,
+            is_pushed: false,
             more: false,
             small_end: iss + 1,
             buffer: SendBuffer::default(),
@@ -225,12 +229,14 @@ impl SendSide {
     pub(crate) fn set_options(&mut self, options: &SocketOptions) {
         self.nodelay = options.nodelay;
         self.cork = options.cork;
+        self.is_pushed = options.nodelay;
         self.buffer_max = options.send_buffer;
     }
 
     /// Tells whether the application has said that more follows what it writes now.
     pub(crate) fn expect_more(&mut self, more: bool) {
         self.more = more;
+        self.is_pushed = false;
     }
 
     /// SEND: takes as many of `octets` as there is room for, and says how many.
@@ -404,7 +410,7 @@ impl SendSide {
             Ok(())
         } else if !is_all {
             Err(Blocked::Window)
-        } else if is_fin_due {
+        } else if is_fin_due || self.is_pushed {
             Ok(()) // Nothing comes after a FIN that could fill the segment up.
         } else if self.cork || self.more {
             Err(Blocked::Cork)

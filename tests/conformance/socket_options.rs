@@ -432,3 +432,22 @@ fn a_fin_opens_a_connection_that_was_deferred() {
         ",
     );
 }
+
+/// As Linux: the option pushes what waits, though the cork stays for what follows.
+#[test]
+fn nodelay_pushes_what_a_cork_holds() {
+    established("").plays(
+        "
+        +0    set cork on
+        +0    write 40
+        +0.1  set nodelay on
+        +0    > P. 1:41(40) ack 1
+        +0.1  < .  1:1(0) ack 41 win 512
+        +0    write 40
+        +0.1  nothing
+        +0.1  > P. 41:81(40) ack 1
+        +0    < .  1:1(0) ack 81 win 512
+        +10   nothing
+        ",
+    );
+}
