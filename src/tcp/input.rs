@@ -167,7 +167,7 @@ impl Connection {
         } else if acked.octets > 0 && verdict.may_grow {
             self.congestion.on_ack(AckSample {
                 delivered: acked.octets,
-                was_window_limited: self.recovery.is_window_limited(),
+                was_window_limited: self.recovery.is_window_limited(before.una),
             });
         }
         // A peer that answers the probes of its shut window is alive. Without a socket nobody

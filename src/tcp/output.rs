@@ -70,8 +70,11 @@ impl Connection {
             }
             Err(blocked) => {
                 // What is to be sent again waits for nothing else than the congestion window.
-                let is_limited = blocked == Blocked::Congestion || self.lost_text().is_some();
-                self.recovery.on_burst_end(is_limited);
+                let out = self.outstanding();
+                let is_full = out.len() > 0 && self.congestion_room() < out.mss;
+                let is_limited =
+                    is_full || blocked == Blocked::Congestion || self.lost_text().is_some();
+                self.recovery.on_burst_end(is_limited, out);
                 self.settle(now);
                 None
             }

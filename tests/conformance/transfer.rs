@@ -359,3 +359,28 @@ fn the_first_text_of_a_connection_is_acknowledged_at_once_until_it_is_answered()
         ",
     );
 }
+
+/// RFC 7661, and as Linux: a burst that fills the congestion window to its last octet has tried
+/// it, though nothing was left to be held back; each of its acknowledgments counts.
+#[test]
+fn a_burst_that_just_fills_the_window_lets_it_grow() {
+    let mut config = wharf::sim::script::default_config();
+    config.tcp.initial_window = 2;
+    Script::new(config).established("mss 1000").plays(
+        "
+        +0    write 2000
+        +0    > .  1:1001(1000) ack 1
+        +0    > P. 1001:2001(1000) ack 1
+        +0    expect cwnd 2000
+        +0.1  < .  1:1(0) ack 1001 win 512
+        +0    expect cwnd 3000
+        +0    < .  1:1(0) ack 2001 win 512
+        +0    expect cwnd 4000
+        +0    write 1000
+        +0    > P. 2001:3001(1000) ack 1
+        +0.1  < .  1:1(0) ack 3001 win 512
+        +0    expect cwnd 4000
+        +10   nothing
+        ",
+    );
+}

@@ -112,8 +112,8 @@ fn must_34_a_window_that_shrinks_stops_new_data_and_shld_16_old_data_is_sent_aga
         +0    > .  2001:3001(1000) ack 1
         +0.1  < .  1:1(0) ack 3001 win 4000
         +0    > .  3001:4001(1000) ack 1
-        +0.1  < .  1:1(0) ack 4001 win 4000
         +0    > .  4001:5001(1000) ack 1
+        +0.1  < .  1:1(0) ack 4001 win 4000
         +0    > P. 5001:6001(1000) ack 1
         +0.1  < .  1:1(0) ack 6001 win 4000
         +100  nothing

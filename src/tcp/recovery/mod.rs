@@ -101,8 +101,9 @@ pub(crate) struct Recovery {
     /// echo of what has been sent since is a measurement.
     echo_since: Instant,
     rto: Rto,
-    /// Whether the congestion window was what held the last burst back (RFC 7661).
-    is_window_limited: bool,
+    /// SND.NXT when the congestion window last was what held a burst back: what was sent until
+    /// then has tried the window (RFC 7661).
+    limited: SeqNumber,
     /// When something last left.
     last_sent: Option<Instant>,
     /// Segments sent again, ever.
@@ -119,7 +120,7 @@ impl Recovery {
             timed: None,
             echo_since: Instant::ZERO,
             rto: Rto::default(),
-            is_window_limited: false,
+            limited: start,
             last_sent: None,
             retransmissions: 0,
         }
@@ -188,9 +189,10 @@ impl Recovery {
         self.rto.timeout(rto)
     }
 
-    /// Whether the congestion window was what held the last burst back.
-    pub(crate) fn is_window_limited(&self) -> bool {
-        self.is_window_limited
+    /// Whether what an acknowledgment covers from `una` on was sent while the congestion window
+    /// was full, so that the window has been tried.
+    pub(crate) fn is_window_limited(&self, una: SeqNumber) -> bool {
+        una.before(self.limited)
     }
 
     /// For how long nothing was in flight, if nothing is and something once was.
@@ -198,9 +200,13 @@ impl Recovery {
         self.last_sent.filter(|_| out.len() == 0).map(|last| now - last)
     }
 
-    /// A burst came to its end; `by_window`: the congestion window ended it.
-    pub(crate) fn on_burst_end(&mut self, by_window: bool) {
-        self.is_window_limited = by_window;
+    /// A burst came to its end; `by_window`: the congestion window ended it, or is full.
+    pub(crate) fn on_burst_end(&mut self, by_window: bool, out: Outstanding) {
+        if by_window {
+            self.limited = out.nxt;
+        } else if self.limited.before(out.una) {
+            self.limited = out.una; // So that it stays near, however much is sent unhindered.
+        }
     }
 
     /// `sequence` left for the first time.
