@@ -445,8 +445,11 @@ impl Connection {
         if self.recovery.on_timeout(now, self.rtt.rto(), out) {
             outcome.timed_out = true;
             outcome.is_silent = self.lifetime.on_retransmission();
-            self.path.on_timeout(now, self.send.una());
-            self.take_mss();
+            if self.send.wnd() > 0 {
+                // Behind a shut window nothing gets through, whatever its size.
+                self.path.on_timeout(now, self.send.una());
+                self.take_mss();
+            }
             self.congest_by_timeout(in_flight, was_in_loss);
         }
         outcome

@@ -172,6 +172,7 @@ impl Connection {
         }
         // A peer that answers the probes of its shut window is alive. Without a socket nobody
         // would ever end the waiting, so there only octets taken count (RFC 6429).
+        // Octets that lie right of an edge which has moved left wait like this too (SHLD-17).
         // A user timeout bounds the waiting too, as on Linux: it is about data that does not get
         // through, whoever is to blame (RFC 5482 §3).
         let answers_probe = self.send.wnd() == 0

@@ -38,6 +38,7 @@ pub(crate) struct World {
 pub(crate) struct Tap {
     segments: Arc<AtomicU64>,
     urgent: Arc<AtomicU64>,
+    marked: Arc<AtomicU64>,
 }
 
 impl Tap {
@@ -46,12 +47,18 @@ impl Tap {
         (self.segments.load(Ordering::Relaxed), self.urgent.load(Ordering::Relaxed))
     }
 
+    /// Segments whose TOS is not the default.
+    pub(crate) fn marked(&self) -> u64 {
+        self.marked.load(Ordering::Relaxed)
+    }
+
     fn see(&self, packet: &[u8]) {
         let header_len = usize::from(packet[0] & 15) * 4;
         if packet[9] == 6 {
             self.segments.fetch_add(1, Ordering::Relaxed);
             let is_urgent = packet[header_len + 13] & 0x20 != 0;
             self.urgent.fetch_add(is_urgent.into(), Ordering::Relaxed);
+            self.marked.fetch_add((packet[1] != 0).into(), Ordering::Relaxed);
         }
     }
 }

@@ -139,6 +139,36 @@ fn must_35_a_window_that_shrinks_to_nothing_is_probed() {
     );
 }
 
+/// RFC 9293 §3.8.6: what was sent and lies right of an edge that has moved left is no reason to
+/// give up, for as long as the peer answers. Two hours of it are eight times R2.
+#[test]
+fn shld_17_octets_beyond_an_edge_that_shrank_do_not_time_the_connection_out() {
+    let mut script = String::from(
+        "
+        +0    write 3000
+        +0    > .  1:1001(1000) ack 1
+        +0    > .  1001:2001(1000) ack 1
+        +0.1  < .  1:1(0) ack 1001 win 0
+        ",
+    );
+    let mut wait = 0.3;
+    for _ in 0..70 {
+        writeln!(script, "+{wait:.1} > . 1001:2001(1000) ack 1").unwrap();
+        script.push_str("+0 < . 1:1(0) ack 1001 win 0\n");
+        wait = f64::min(wait * 2.0, 120.0);
+    }
+    script.push_str(
+        "
+        +0    expect state ESTABLISHED
+        +0    < .  1:1(0) ack 2001 win 2000
+        +0    > P. 2001:3001(1000) ack 1
+        +0.1  < .  1:1(0) ack 3001 win 2000
+        +200  nothing
+        ",
+    );
+    established("rtt 100ms, mss 1000, wscale off, win 2000").plays(&script);
+}
+
 /// RFC 9293 §3.8.6.2.1: less than a segment and less than half of the largest window waits, but
 /// not for ever.
 #[test]
