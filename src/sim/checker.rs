@@ -225,7 +225,7 @@ impl FlowAudit {
             if !is_before(ack, range.0) {
                 return wrong("a block that is acknowledged");
             }
-            if self.our_edge.is_none_or(|edge| is_before(edge.wrapping_add(unit), range.1)) {
+            if self.our_edge.is_some_and(|edge| is_before(edge.wrapping_add(unit), range.1)) {
                 return wrong("a block behind the window");
             }
             let touches =
