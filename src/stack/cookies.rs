@@ -2,6 +2,7 @@
 
 use super::listeners::ListenerId;
 use super::{DropReason, Event, Flow, Instant, Observer, Stack};
+use crate::options::SocketOptions;
 use crate::tcp::{Cookies, Recalled, Segment, reset_for};
 use crate::wire::FourTuple;
 
@@ -17,9 +18,10 @@ impl Stack {
     ) -> Result<(), DropReason> {
         let options = &self.listeners.get(id).ok_or(DropReason::NoTcpSocket)?.options;
         let (ttl, tos) = (options.ttl, options.dscp());
+        let window = promised_window(options);
         let agreed = (self.offer(options, &tuple), &syn.options);
         let iss = self.cookies.make(now, &tuple, syn.seq, agreed);
-        let mut half_open = self.half_open(now, id, &tuple, syn, iss)?;
+        let mut half_open = self.half_open(now, id, &tuple, syn, iss, window)?;
         let Some(mut syn_ack) = half_open.transmit(now) else { return Ok(()) };
         if let Some(timestamps) = &mut syn_ack.options.timestamps {
             timestamps.value = Cookies::stamp(timestamps.value, &syn.options);
@@ -59,8 +61,10 @@ impl Stack {
             }
             return Err(DropReason::AcceptQueueFull);
         }
+        let window = promised_window(&entry.options);
         let syn = segment.syn_of(options);
-        let half_open = self.half_open(now, id, &tuple, &syn, cookie)?.recalled(now, rtt);
+        let half_open = self.half_open(now, id, &tuple, &syn, cookie, window)?;
+        let half_open = half_open.recalled(now, rtt);
         let flow = self.insert_half_open(id, tuple, half_open)?;
         observer.on_event(now, &Event::SynCookieTaken { flow: tuple });
         let outcome = self.receive_for_flow(now, flow, segment, observer);
@@ -68,4 +72,10 @@ impl Stack {
         debug_assert!(entry.is_none_or(|entry| !matches!(entry.flow, Flow::HalfOpen(_))));
         outcome
     }
+}
+
+/// The window of a SYN-ACK with a cookie: the whole buffer even when memory is short. When the
+/// cookie comes back nobody knows any more how short it was, and a promise must be kept (SHLD-14).
+fn promised_window(options: &SocketOptions) -> u32 {
+    options.receive_buffer
 }

@@ -149,12 +149,14 @@ impl Stack {
         let isn = self.isn.isn(now, &tuple);
         // As Linux: past all that the old connection can have in the network.
         let iss = floor.map_or(isn, |floor| SeqNumber::max_of(isn, floor + 65_537));
-        let half_open = self.half_open(now, id, &tuple, syn, iss)?;
+        let options = &self.listeners.get(id).ok_or(DropReason::NoTcpSocket)?.options;
+        let window = self.first_window(options, self.offer(options, &tuple));
+        let half_open = self.half_open(now, id, &tuple, syn, iss, window)?;
         self.insert_half_open(id, tuple, half_open)?;
         Ok(())
     }
 
-    /// The record of a SYN that is answered with `iss`.
+    /// The record of a SYN that is answered with `iss` and a window of so many octets.
     pub(super) fn half_open(
         &self,
         now: Instant,
@@ -162,11 +164,11 @@ impl Stack {
         tuple: &FourTuple,
         syn: &Segment,
         iss: SeqNumber,
+        window: u32,
     ) -> Result<HalfOpen, DropReason> {
         let options = &self.listeners.get(id).ok_or(DropReason::NoTcpSocket)?.options;
         let offer = self.offer(options, tuple);
         let retries = self.config.tcp.syn_ack_retries;
-        let window = self.first_window(options, offer);
         Ok(HalfOpen::new(now, syn, iss, offer, window, retries))
     }
 
