@@ -245,8 +245,7 @@ impl FlowAudit {
     /// What comes after a reset may be another connection, and one that a SYN cookie opens has
     /// no SYN-ACK of its own to tell: an acknowledgment that was late is enough.
     fn on_reset(&mut self) {
-        (self.our_edge, self.peer_edge) = (None, None);
-        (self.acked, self.early) = (None, None);
+        (self.our_edge, self.acked, self.early) = (None, None, None);
     }
 
     fn on_received(&mut self, segment: &TcpSegment) {
