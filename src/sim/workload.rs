@@ -45,7 +45,7 @@ pub struct Plan {
     pub ending: Ending,
     /// TCP_NODELAY.
     pub nodelay: bool,
-    /// Which other options it sets, a bit each: see [`Plan::set`]. None.
+    /// Which other options it sets, a bit each: see `Plan::set`. None.
     pub options: u8,
 }
 
