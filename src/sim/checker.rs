@@ -253,15 +253,18 @@ impl FlowAudit {
             self.on_reset();
         }
         let items = decode_options(&segment.options, 0, (0, 0));
-        if let Some(value) = items.iter().find_map(OptionItem::timestamp)
-            && self.peer_time.is_none_or(|newest| is_before(newest, value))
+        let time = items.iter().find_map(OptionItem::timestamp);
+        let is_old = time.zip(self.peer_time).is_some_and(|(time, newest)| is_before(time, newest));
+        if let Some(time) = time
+            && !is_old
         {
-            self.peer_time = Some(value);
+            self.peer_time = Some(time);
         }
         if !segment.payload.is_empty()
             && self.acked.is_some_and(|acked| is_before(acked, segment.seq))
         {
-            self.early = Some(segment.seq);
+            // Whether PAWS drops what is older than the newest depends on more than is known here.
+            self.early = (!is_old).then_some(segment.seq);
         }
         if segment.flags.contains(TcpFlags::SYN) {
             self.latest_syn = SynOptions::of(segment);
