@@ -69,7 +69,7 @@ answers || fail "the server did not answer before: $(tail -n 3 "$work/log")"
 memory_before=$(memory) connections_before=$(connections)
 end=$((SECONDS + seconds))
 
-"$PYTHON" "$here/tests/kernel/soak/scapy_fuzz.py" "$host" "$seconds" >"$work/scapy" 2>&1 &
+"$PYTHON" "$here/tests/kernel/scanners/scapy_fuzz.py" "$host" "$seconds" >"$work/scapy" 2>&1 &
 fuzzer=$!
 rounds=0
 while ((SECONDS < end)); do
