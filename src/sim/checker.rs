@@ -41,6 +41,8 @@ struct FlowAudit {
     early: Option<u32>,
     /// What we have acknowledged.
     acked: Option<u32>,
+    /// Whether the host has sent a FIN, and received one.
+    fins: (bool, bool),
 }
 
 /// What the options of a SYN said.
@@ -167,6 +169,13 @@ impl FlowAudit {
         }
         (self.acked, self.early) = (Some(segment.ack), None);
         let edge = segment.ack.wrapping_add(scaled(segment, self.own.scale, self.peer.scale));
+        // Behind both FINs is no window; and a late segment may open another connection there, by
+        // the cookie that it brings back.
+        self.fins.0 |= segment.flags.contains(TcpFlags::FIN);
+        if self.fins == (true, true) {
+            self.our_edge = None;
+            return None;
+        }
         let before = self.our_edge.replace(edge);
         // The field may say less than one of its units too little (RFC 7323 §2.4).
         let unit = 1u32 << self.own.scale.unwrap_or(0).min(14);
@@ -252,6 +261,7 @@ impl FlowAudit {
         if segment.flags.contains(TcpFlags::RST) {
             self.on_reset();
         }
+        self.fins.1 |= segment.flags.contains(TcpFlags::FIN);
         let items = decode_options(&segment.options, 0, (0, 0));
         let time = items.iter().find_map(OptionItem::timestamp);
         let is_old = time.zip(self.peer_time).is_some_and(|(time, newest)| is_before(time, newest));
