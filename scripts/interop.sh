@@ -99,6 +99,12 @@ loss_websocket 180
 delay_transfers 180
 delay_exchanges 180
 delay_websocket 180
+kernel_recovers_by_sack 90
+kernel_agrees_on_options 20
+kernel_keepalive 30
+kernel_urgent 30
+kernel_linger 60
+black_hole 90
 services_tcp 60
 services_udp 30
 services_by_nc 30
