@@ -263,7 +263,8 @@ impl Connecting {
             if timestamps::is_before(latest.value, recent.value) {
                 return self.challenge(now); // RFC 7323 §5.3, R1.
             }
-            if segment.seq.at_or_before(nxt) {
+            // As in SYN-RECEIVED after a passive open: not from anywhere left of RCV.NXT.
+            if segment.seq == nxt || segment.seq == crossed.irs {
                 *recent = latest;
             }
         }

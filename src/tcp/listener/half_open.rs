@@ -167,7 +167,9 @@ impl HalfOpen {
             if timestamps::is_before(latest.value, self.recent) {
                 return self.challenge(now); // RFC 7323 §5.3, R1.
             }
-            if segment.seq.at_or_before(nxt) {
+            // Only at the one number that our SYN-ACK has acknowledged, or on the SYN itself: else
+            // whoever knows the four-tuple could make the peer's own segments old.
+            if segment.seq == nxt || segment.seq == self.irs {
                 self.recent = latest.value;
             }
         }
