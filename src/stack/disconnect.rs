@@ -15,7 +15,11 @@ impl Stack {
     /// `BadHandle`; `NotSupported`: it is an echo socket.
     pub fn disconnect(&mut self, now: Instant, id: SocketId) -> Result<(), SocketError> {
         let error = match &self.socket(id)?.kind {
-            Kind::Fresh | Kind::Ended(_) => None,
+            Kind::Fresh => None,
+            Kind::Ended(ended) => {
+                self.memory.release(ended.unread.allocated());
+                None
+            }
             Kind::Listening(listener) => {
                 let listener = *listener;
                 self.close_listener(now, listener);
