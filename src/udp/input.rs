@@ -1,6 +1,6 @@
 //! Datagrams and ICMP errors that arrive, and whose they are.
 
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use super::{Udp, UdpId};
 use crate::error::SocketError;
@@ -13,8 +13,8 @@ impl Udp {
     /// whose queue it is now.
     ///
     /// The destination is one of our addresses, a broadcast or a group. A socket that is bound to
-    /// all addresses gets all three kinds, any other what was sent to its address. A datagram that
-    /// a connected socket does not want is nobody's, as on Linux.
+    /// all addresses gets all three kinds, any other what was sent to its address. What a connected
+    /// socket does not want is for those without a peer, of its own place or of all addresses.
     pub(crate) fn input(
         &mut self,
         source: Ipv4Addr,
@@ -39,19 +39,17 @@ impl Udp {
         Ok(id)
     }
 
-    /// Who gets a datagram from `source` to `place`: of several that share the place one that is
-    /// connected to the source, as on Linux, or else the one that a hash of both ends falls on.
+    /// Who gets a datagram from `source` to `place`, as on Linux: the one that is connected to the
+    /// source; or else of those without a peer that share the place the one that a hash of both
+    /// ends falls on. A socket with another peer counts for nothing.
     fn find(&self, place: SocketAddrV4, source: SocketAddrV4) -> Option<UdpId> {
-        let ids = self.binds.at(place);
-        let socket = |id: &UdpId| self.sockets.get(*id);
-        let is_connected = |id: &&UdpId| socket(id).is_some_and(|s| s.peer == Some(source));
-        if let Some(id) = ids.iter().find(is_connected) {
-            return Some(*id);
+        if let Some(id) = self.binds.connected(place, source) {
+            return Some(id);
         }
-        let open = || ids.iter().filter(|id| socket(id).is_some_and(|s| s.peer.is_none()));
-        let count = u64::try_from(open().count()).ok().filter(|&count| count > 0)?;
+        let open = self.binds.open(place);
+        let count = u64::try_from(open.len()).ok()?;
         let hash = if count > 1 { self.key.hash((place, source)) } else { 0 };
-        open().nth(usize::try_from(hash % count).ok()?).copied()
+        open.get(usize::try_from(hash.checked_rem(count)?).ok()?).copied()
     }
 
     /// An ICMP error about a datagram of `flow`. It becomes the pending error of the socket that
@@ -62,11 +60,8 @@ impl Udp {
     /// Linux keeps the transient ones back.
     pub(crate) fn on_icmp_error(&mut self, flow: FourTuple, error: SocketError) -> Option<UdpId> {
         let local = SocketAddrV4::new(flow.local.ipv4()?, flow.local.port());
-        let has_peer = |id: &&UdpId| {
-            let peer = self.sockets.get(**id).and_then(|socket| socket.peer);
-            peer.is_some_and(|peer| SocketAddr::from(peer) == flow.remote.into())
-        };
-        let id = *self.binds.at(local).iter().find(has_peer)?;
+        let remote = SocketAddrV4::new(flow.remote.ipv4()?, flow.remote.port());
+        let id = self.binds.connected(local, remote)?;
         self.sockets.get_mut(id)?.error = Some(error);
         Some(id)
     }

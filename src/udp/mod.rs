@@ -9,6 +9,7 @@
 //! caller's to know. A place belongs to one socket, or to several that all ask for SO_REUSEPORT; a
 //! datagram, be it broadcast or multicast, goes to one socket at most.
 
+mod binds;
 mod input;
 mod output;
 mod socket;
@@ -16,12 +17,10 @@ mod socket;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::ops::RangeInclusive;
 
-use smallvec::SmallVec;
-
+use self::binds::Binds;
 pub(crate) use self::socket::UdpOptions;
 use self::socket::UdpSocket;
 use crate::collections::{SlotMap, new_key_type};
@@ -73,7 +72,7 @@ impl Udp {
         if let Some(socket) = self.sockets.remove(id)
             && let Some(local) = socket.local
         {
-            self.binds.remove(local, id);
+            self.binds.remove(local, socket.peer, id);
         }
     }
 
@@ -104,32 +103,25 @@ impl Udp {
         if remote.is_broadcast && !socket.options.broadcast {
             return Err(SocketError::PermissionDenied);
         }
-        match socket.local {
-            None => {
-                self.bind_free(id, SocketAddrV4::new(source, 0))?;
-            }
-            Some(any) if any.ip().is_unspecified() => {
-                // Nobody who does not share can have the place: binding to all addresses took the
-                // whole port.
-                let local = SocketAddrV4::new(source, any.port());
-                self.binds.remove(any, id);
-                self.binds.insert(local, id);
-                self.socket_mut(id)?.local = Some(local);
-            }
-            Some(_) => {}
-        }
+        let local = match socket.local {
+            None => self.bind_free(id, SocketAddrV4::new(source, 0))?,
+            // Nobody who does not share can have the place: binding to all addresses took the
+            // whole port.
+            Some(any) if any.ip().is_unspecified() => SocketAddrV4::new(source, any.port()),
+            Some(local) => local,
+        };
+        self.rebind(id, local, Some(peer))?;
         let socket = self.socket_mut(id)?;
-        socket.peer = Some(peer);
         socket.peer_is_broadcast = remote.is_broadcast;
         Ok(())
     }
 
     /// Gives the peer up: the socket hears of everybody again. It stays bound where it is.
     pub(crate) fn disconnect(&mut self, id: UdpId) -> Result<(), SocketError> {
-        let socket = self.socket_mut(id)?;
-        socket.peer = None;
-        socket.peer_is_broadcast = false;
-        Ok(())
+        match self.socket(id)?.local {
+            Some(local) => self.rebind(id, local, None),
+            None => Ok(()),
+        }
     }
 
     /// Where a socket is bound; 0.0.0.0:0 if it is not.
@@ -165,8 +157,7 @@ impl Udp {
     fn bind_free(&mut self, id: UdpId, local: SocketAddrV4) -> Result<SocketAddrV4, SocketError> {
         let UdpOptions { reuse_port, local_port_range, .. } = self.socket(id)?.options;
         let chosen = if local.port() != 0 {
-            let shares = |other: UdpId| self.sockets.get(other).is_some_and(|s| s.shares_port);
-            self.binds.is_free(local, |other| reuse_port && shares(other)).then_some(local)
+            self.binds.is_free(local, reuse_port).then_some(local)
         } else {
             let (first, last) = port_range(local_port_range);
             let offset = self.rng.below(u64::from(last - first) + 1);
@@ -174,13 +165,30 @@ impl Udp {
             (start..=last)
                 .chain(first..start)
                 .map(|port| SocketAddrV4::new(*local.ip(), port))
-                .find(|place| self.binds.is_free(*place, |_| false))
+                .find(|place| self.binds.is_free(*place, false))
         };
         let bound = chosen.ok_or(SocketError::AddressInUse)?;
         let socket = self.socket_mut(id)?;
         (socket.local, socket.shares_port) = (Some(bound), reuse_port);
-        self.binds.insert(bound, id);
+        self.binds.insert(bound, None, reuse_port, id);
         Ok(bound)
+    }
+
+    /// Moves a bound socket to `local` and `peer`.
+    fn rebind(
+        &mut self,
+        id: UdpId,
+        local: SocketAddrV4,
+        peer: Option<SocketAddrV4>,
+    ) -> Result<(), SocketError> {
+        let socket = self.sockets.get_mut(id).ok_or(SocketError::BadHandle)?;
+        if let Some(before) = socket.local {
+            self.binds.remove(before, socket.peer, id);
+        }
+        (socket.local, socket.peer) = (Some(local), peer);
+        socket.peer_is_broadcast = false;
+        self.binds.insert(local, peer, socket.shares_port, id);
+        Ok(())
     }
 
     fn socket(&self, id: UdpId) -> Result<&UdpSocket, SocketError> {
@@ -197,49 +205,6 @@ fn port_range(own: Option<(u16, u16)>) -> (u16, u16) {
     let (first, last) = EPHEMERAL_PORTS.into_inner();
     let bound = |own, ours| if EPHEMERAL_PORTS.contains(&own) { own } else { ours };
     own.map_or((first, last), |own| (bound(own.0, first), bound(own.1, last)))
-}
-
-/// Who is bound where: port first, so that all places of a port stand side by side.
-///
-/// A tree and no hash table, for that order; a look-up is logarithmic in the number of sockets
-/// (four or five nodes deep at 10,000), and nothing a peer sends can make it worse.
-#[derive(Debug, Default)]
-struct Binds(BTreeMap<(u16, Ipv4Addr), SmallVec<[UdpId; 1]>>);
-
-impl Binds {
-    /// Whether a socket may bind to `place`: as on Linux, all addresses and a certain one exclude
-    /// each other on a port, unless `shares` says of all who are there that they share.
-    fn is_free(&self, place: SocketAddrV4, shares: impl Fn(UdpId) -> bool) -> bool {
-        let port = place.port();
-        let all = if place.ip().is_unspecified() {
-            (port, Ipv4Addr::UNSPECIFIED)..=(port, Ipv4Addr::BROADCAST)
-        } else {
-            (port, *place.ip())..=(port, *place.ip())
-        };
-        let wildcard = self.0.get(&(port, Ipv4Addr::UNSPECIFIED));
-        let there = self.0.range(all).map(|(_, ids)| ids).chain(wildcard);
-        there.flatten().all(|&id| shares(id))
-    }
-
-    /// Who may get what is sent to `place`: those bound to that very address, or else to all.
-    fn at(&self, place: SocketAddrV4) -> &[UdpId] {
-        let at = |addr| self.0.get(&(place.port(), addr));
-        at(*place.ip()).or_else(|| at(Ipv4Addr::UNSPECIFIED)).map_or(&[], SmallVec::as_slice)
-    }
-
-    fn insert(&mut self, place: SocketAddrV4, id: UdpId) {
-        self.0.entry((place.port(), *place.ip())).or_default().push(id);
-    }
-
-    fn remove(&mut self, place: SocketAddrV4, id: UdpId) {
-        let key = (place.port(), *place.ip());
-        if let Some(ids) = self.0.get_mut(&key) {
-            ids.retain(|&mut other| other != id);
-            if ids.is_empty() {
-                self.0.remove(&key);
-            }
-        }
-    }
 }
 
 /// An address of the family that we speak.

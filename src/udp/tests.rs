@@ -1,5 +1,7 @@
 //! Bindings, queues, peers and errors of UDP sockets.
 
+mod sharing;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use super::output::Transmit;
@@ -503,50 +505,6 @@ fn a_closed_socket_is_a_bad_handle_to_every_call() {
     let heir = bound(&mut udp, "0.0.0.0:53");
     assert_ne!(heir, id);
     assert!(!udp.has_datagram(heir));
-}
-
-/// A socket that shares its place, or does not, bound to `local` if it may.
-fn sharing(udp: &mut Udp, reuse_port: bool, local: &str) -> Result<UdpId, SocketError> {
-    let id = udp.open();
-    udp.set_options(id, UdpOptions { reuse_port, ..UdpOptions::default() })?;
-    udp.bind(id, addr(local)).map(|_| id)
-}
-
-#[test]
-fn a_place_is_shared_if_all_ask_for_it_and_each_peer_keeps_its_socket() {
-    for (first, second) in [(false, false), (false, true), (true, false)] {
-        let mut udp = udp();
-        sharing(&mut udp, first, "0.0.0.0:53").unwrap();
-        for place in ["0.0.0.0:53", "10.7.0.2:53"] {
-            let refused = sharing(&mut udp, second, place);
-            assert_eq!(refused, Err(SocketError::AddressInUse), "{first} {second} {place}");
-        }
-    }
-    let mut udp = udp();
-    let a = sharing(&mut udp, true, "0.0.0.0:53").unwrap();
-    let b = sharing(&mut udp, true, "0.0.0.0:53").unwrap();
-    let mut counts = [0, 0];
-    for port in 1000..1100 {
-        let first = udp.input(PEER, HERE, &datagram(port, 53, b"1")).unwrap();
-        assert_eq!(udp.input(PEER, HERE, &datagram(port, 53, b"2")), Ok(first));
-        counts[usize::from(first == b)] += 1;
-    }
-    assert!(counts.iter().all(|&count| count > 20), "{counts:?}");
-    udp.close(a);
-    for port in 1000..1100 {
-        assert_eq!(udp.input(PEER, HERE, &datagram(port, 53, b"3")), Ok(b));
-    }
-}
-
-#[test]
-fn of_those_that_share_a_place_the_one_that_is_connected_to_the_sender_gets_its_datagrams() {
-    let mut udp = udp();
-    let open = sharing(&mut udp, true, "10.7.0.2:53").unwrap();
-    let connected = sharing(&mut udp, true, "10.7.0.2:53").unwrap();
-    udp.connect(connected, HERE.into(), peer("10.7.0.1:5000")).unwrap();
-    for (port, id) in [(5000, connected), (5001, open), (5002, open)] {
-        assert_eq!(udp.input(PEER, HERE, &datagram(port, 53, b"x")), Ok(id), "{port}");
-    }
 }
 
 #[test]
