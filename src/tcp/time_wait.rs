@@ -80,11 +80,11 @@ impl TimeWait {
         if segment.syn && segment.ack.is_none() && self.is_new_incarnation(segment) {
             return Verdict::Reopen { floor: self.send_nxt };
         }
+        let is_stale = self.take_timestamp(segment);
         if segment.len() == 0 && segment.seq == self.receive_nxt {
             return Verdict::Drop(DropReason::BelowWindow); // The last ACK, or one like it.
         }
-        let is_stale = self.take_timestamp(segment);
-        if segment.fin && (segment.seq + segment.len()) == self.receive_nxt && !is_stale {
+        if self.is_fin_again(segment) && !is_stale {
             self.expires_at = now + Duration::from_nanos(self.length);
         }
         let is_bare = segment.payload.is_empty() && !segment.fin;
@@ -112,13 +112,24 @@ impl TimeWait {
         }
     }
 
+    /// Whether it is the peer's FIN once more, and not something like it.
+    fn is_fin_again(&self, segment: &Segment) -> bool {
+        segment.fin && (segment.seq + segment.len()) == self.receive_nxt
+    }
+
     /// Takes a newer TSval over, and says whether it was an older one.
+    ///
+    /// Only a segment in its place counts, which is either RCV.NXT or that of the FIN that comes
+    /// again: with any place left of RCV.NXT (RFC 7323 §4.3) half of all guesses of a blind
+    /// attacker would do to make the segments and SYNs of the peer look old.
     fn take_timestamp(&mut self, segment: &Segment) -> bool {
+        let is_fin_again = self.is_fin_again(segment);
         let Some((own, theirs)) = self.timestamps.as_mut().zip(segment.options.timestamps) else {
             return false;
         };
         let is_stale = is_before(theirs.value, own.recent());
-        if !is_stale && segment.seq.at_or_before(self.receive_nxt) {
+        let is_in_place = segment.seq == self.receive_nxt && !segment.syn;
+        if !is_stale && (is_in_place || is_fin_again) {
             own.set_recent(theirs.value);
         }
         is_stale

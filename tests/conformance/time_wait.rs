@@ -236,3 +236,36 @@ fn a_fin_that_comes_again_is_acknowledged_with_timestamps() {
         ",
     );
 }
+
+/// RFC 7323 §4.3: who knows no sequence number must not make honest segments look old. A timestamp
+/// counts at RCV.NXT and on the FIN that comes again, and nowhere else.
+#[test]
+fn the_timestamp_of_a_segment_that_is_not_in_its_place_changes_nothing() {
+    for (guess, recent) in [
+        (".  4294966297:4294966297(0) ack 2", 1300),
+        ("P. 4294966297:4294966307(10) ack 2", 1300),
+        ("P. 4294967295:1(2) ack 2", 1300),
+        ("P. 1:2(1) ack 2", 1300),
+        ("F. 0:0(0) ack 2", 1300),
+        (".  1:1(0) ack 2", 1300),
+        (".  3:3(0) ack 2", 1300),
+        ("S. 2:2(0) ack 2", 1300),
+        ("F. 1:1(0) ack 2", 900_000),
+        ("F. 2:2(0) ack 2", 900_000),
+        ("P. 2:12(10) ack 2", 900_000),
+    ] {
+        in_time_wait_with_timestamps(&format!(
+            "
+            +1    < {guess} win 512 <TS val 900000 ecr 100>
+            +0    > .  2:2(0) ack 2 <TS val 1200 ecr {recent}>
+            "
+        ));
+    }
+    in_time_wait_with_timestamps(
+        "
+        +1    < .  2:2(0) ack 2 win 512 <TS val 900000 ecr 100>  # As the last ACK is.
+        +1    < .  1:1(0) ack 2 win 512 <TS val 900000 ecr 100>
+        +0    > .  2:2(0) ack 2 <TS val 2200 ecr 900000>
+        ",
+    );
+}
