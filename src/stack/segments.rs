@@ -1,7 +1,7 @@
 //! Segments that arrive: from the datagram to the flow, the listener, or an RST.
 
 use super::demux::FlowId;
-use super::flow::{Flow, Owner};
+use super::flow::{Flow, FlowEntry, Owner};
 use super::listeners::{Child, ListenerId};
 use super::{DropReason, Event, Instant, Observer, SocketOptions, Stack, report_state};
 use crate::ip::{Cast, Datagram};
@@ -12,6 +12,14 @@ use crate::tcp::{
 use crate::wire::tcp::TcpHeader;
 use crate::wire::tcp_options::TcpOptions;
 use crate::wire::{Endpoint, FourTuple, ParseError};
+
+/// A record in TIME-WAIT to which a SYN of a new connection has come.
+#[derive(Clone, Copy)]
+struct Reopened {
+    record: FlowId,
+    /// What the old connection has sent: our initial sequence number must be past it.
+    floor: SeqNumber,
+}
 
 impl Stack {
     /// SEGMENT ARRIVES: finds whose it is (RFC 9293 §3.10.7).
@@ -25,7 +33,7 @@ impl Stack {
         if let Some(id) = self.flows.find(&tuple) {
             return self.receive_for_flow(now, id, segment, observer);
         }
-        self.receive_for_listener(now, tuple, segment, datagram.is_ours, None, observer)
+        self.receive_for_listener(now, tuple, segment, datagram.is_ours, observer)
     }
 
     /// A segment of a flow that is known.
@@ -38,7 +46,6 @@ impl Stack {
     ) -> Result<(), DropReason> {
         let may_hold = self.memory.has_room();
         let Some(entry) = self.flows.get_mut(id) else { return Ok(()) };
-        let tuple = entry.tuple;
         match &mut entry.flow {
             Flow::Open(connection) => {
                 let outcome = connection.receive(now, &segment, may_hold);
@@ -68,44 +75,52 @@ impl Stack {
                 }
                 TimeWaitVerdict::Drop(reason) => Err(reason),
                 TimeWaitVerdict::Reopen { floor } => {
-                    let is_ours = tuple.local.ipv4().is_some_and(|addr| self.ip.is_ours(addr));
-                    let hash = self.flows.hash(&tuple);
-                    let listener = self.listeners.find(tuple.local, is_ours, hash);
-                    let listener = listener.and_then(|id| self.listeners.get(id));
-                    match listener.map(|entry| entry.listener.judge(now, &segment)) {
-                        // As Linux: a cookie could not be past `floor`; the record that makes
-                        // room bounds the half-open ones.
-                        Some(ListenerVerdict::Open | ListenerVerdict::SendCookie) => {
-                            self.remove_flow(now, id, observer);
-                            let floor = Some(floor);
-                            self.receive_for_listener(now, tuple, segment, is_ours, floor, observer)
-                        }
-                        // The record outlives a SYN that the listener has no room for.
-                        Some(ListenerVerdict::Drop(reason)) => Err(reason),
-                        Some(ListenerVerdict::Answer(_) | ListenerVerdict::TakeCookie) | None => {
-                            let entry = self.flows.get_mut(id);
-                            if let Some(Flow::TimeWait(record)) = entry.map(|e| &mut e.flow) {
-                                record.owe_ack();
-                            }
-                            self.touch_flow(id);
-                            Err(DropReason::NoTcpSocket)
-                        }
-                    }
+                    self.reopen(now, Reopened { record: id, floor }, &segment, observer)
                 }
             },
         }
     }
 
+    /// A SYN of a new connection has come to a record in TIME-WAIT, which makes room for it if a
+    /// listener takes it (MAY-2), and outlives a SYN for which there is no listener or no room.
+    fn reopen(
+        &mut self,
+        now: Instant,
+        reopened: Reopened,
+        syn: &Segment,
+        observer: &mut dyn Observer,
+    ) -> Result<(), DropReason> {
+        let id = reopened.record;
+        let Some(FlowEntry { tuple, .. }) = self.flows.get(id) else { return Ok(()) };
+        let tuple = *tuple;
+        let is_ours = tuple.local.ipv4().is_some_and(|addr| self.ip.is_ours(addr));
+        let found = self.listeners.find(tuple.local, is_ours, self.flows.hash(&tuple));
+        let listener = found.and_then(|id| Some((id, self.listeners.get(id)?)));
+        match listener.map(|(id, entry)| (id, entry.listener.judge(now, syn))) {
+            // As Linux: a cookie could not be past `floor`; the record that makes room bounds the
+            // half-open ones.
+            Some((listener, ListenerVerdict::Open | ListenerVerdict::SendCookie)) => {
+                self.open_half(now, listener, tuple, syn, Some(reopened), observer)
+            }
+            Some((_, ListenerVerdict::Drop(reason))) => Err(reason),
+            Some((_, ListenerVerdict::Answer(_) | ListenerVerdict::TakeCookie)) | None => {
+                let entry = self.flows.get_mut(id);
+                if let Some(Flow::TimeWait(record)) = entry.map(|e| &mut e.flow) {
+                    record.owe_ack();
+                }
+                self.touch_flow(id);
+                Err(DropReason::NoTcpSocket)
+            }
+        }
+    }
+
     /// A segment for which there is no flow: LISTEN (§3.10.7.2) or CLOSED (§3.10.7.1).
-    ///
-    /// `floor`: the initial sequence number must be past it (a reopened TIME-WAIT).
     fn receive_for_listener(
         &mut self,
         now: Instant,
         tuple: FourTuple,
         segment: Segment,
         is_ours: bool,
-        floor: Option<SeqNumber>,
         observer: &mut dyn Observer,
     ) -> Result<(), DropReason> {
         let hash = self.flows.hash(&tuple);
@@ -119,12 +134,8 @@ impl Stack {
         };
         let entry = self.listeners.get(id).ok_or(DropReason::NoTcpSocket)?;
         match entry.listener.judge(now, &segment) {
-            ListenerVerdict::SendCookie if floor.is_none() => {
-                self.send_cookie(now, id, tuple, &segment, observer)
-            }
-            ListenerVerdict::Open | ListenerVerdict::SendCookie => {
-                self.open_half(now, id, tuple, &segment, floor)
-            }
+            ListenerVerdict::SendCookie => self.send_cookie(now, id, tuple, &segment, observer),
+            ListenerVerdict::Open => self.open_half(now, id, tuple, &segment, None, observer),
             ListenerVerdict::TakeCookie => self.take_cookie(now, id, tuple, segment, observer),
             ListenerVerdict::Answer(reset) => {
                 self.answer(now, tuple, reset)?;
@@ -134,24 +145,29 @@ impl Stack {
         }
     }
 
-    /// A SYN for a listener becomes a half-open connection.
+    /// A SYN for a listener becomes a half-open connection, in the place of `reopened` if there was
+    /// a record. That goes last, once nothing can fail any more.
     fn open_half(
         &mut self,
         now: Instant,
         id: ListenerId,
         tuple: FourTuple,
         syn: &Segment,
-        floor: Option<SeqNumber>,
+        reopened: Option<Reopened>,
+        observer: &mut dyn Observer,
     ) -> Result<(), DropReason> {
         if self.live() >= self.config.limits.connections_max {
             return Err(DropReason::TooManyConnections);
         }
         let isn = self.isn.isn(now, &tuple);
         // As Linux: past all that the old connection can have in the network.
-        let iss = floor.map_or(isn, |floor| SeqNumber::max_of(isn, floor + 65_537));
+        let iss = reopened.map_or(isn, |old| SeqNumber::max_of(isn, old.floor + 65_537));
         let options = &self.listeners.get(id).ok_or(DropReason::NoTcpSocket)?.options;
         let window = self.first_window(options, self.offer(options, &tuple));
         let half_open = self.half_open(now, id, &tuple, syn, iss, window)?;
+        if let Some(Reopened { record, .. }) = reopened {
+            self.remove_flow(now, record, observer);
+        }
         self.insert_half_open(id, tuple, half_open)?;
         Ok(())
     }

@@ -37,7 +37,7 @@ pub(crate) enum Verdict {
     Acknowledge,
     /// Nothing happens.
     Drop(DropReason),
-    /// A SYN of a new connection: the record goes, and a listener may take it (MAY-2). Our
+    /// A SYN of a new connection: a listener may take it (MAY-2), and then the record goes. Our
     /// initial sequence number must then be past `floor`.
     Reopen {
         /// What the old connection has sent.

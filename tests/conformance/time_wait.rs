@@ -269,3 +269,27 @@ fn the_timestamp_of_a_segment_that_is_not_in_its_place_changes_nothing() {
         ",
     );
 }
+
+/// A SYN that nobody takes does not end the wait: neither for want of room, nor of a listener.
+#[test]
+fn a_syn_that_opens_nothing_leaves_the_record_as_it_was() {
+    let played = config(|config| config.limits.connections_max = 1).plays(&format!(
+        "
+        +0    socket listen 80
+        {}
+        +0    b: < S 0:0(0) win 65535 <mss 1460>
+        +0    b: > S. 0:0(0) ack 1 <...>
+        +0.5  a: < S 1000:1000(0) win 65535 <mss 1460>
+        +0    expect dropped too_many_connections 1
+        +0    a: expect state TIME-WAIT
+        +0.1  a: < F. 1:1(0) ack 2 win 512
+        +0    a: > . 2:2(0) ack 2
+        +0    b: < R 1:1(0)
+        +0    a: incarnation 1000000
+        +0    a: < S 0:0(0) win 65535 <mss 1460>
+        +0    a: > S. 0:0(0) ack 1 <...>
+        ",
+        closed_first("a")
+    ));
+    played.stack.check();
+}
