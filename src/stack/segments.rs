@@ -67,9 +67,11 @@ impl Stack {
             }
             Flow::TimeWait(time_wait) => match time_wait.receive(now, &segment) {
                 TimeWaitVerdict::Acknowledge => {
-                    if segment.fin {
-                        self.give_to(id, Owner::Nobody); // Its wait may have begun anew.
-                    }
+                    self.touch_flow(id);
+                    Ok(())
+                }
+                TimeWaitVerdict::Restart => {
+                    self.give_to(id, Owner::Nobody); // The list is in the order of their ends.
                     self.touch_flow(id);
                     Ok(())
                 }

@@ -35,6 +35,8 @@ pub(crate) struct TimeWait {
 pub(crate) enum Verdict {
     /// It is acknowledged.
     Acknowledge,
+    /// It is the peer's FIN again: it is acknowledged, and the wait begins anew.
+    Restart,
     /// Nothing happens.
     Drop(DropReason),
     /// A SYN of a new connection: a listener may take it (MAY-2), and then the record goes. Our
@@ -86,6 +88,8 @@ impl TimeWait {
         }
         if self.is_fin_again(segment) && !is_stale {
             self.expires_at = now + Duration::from_nanos(self.length);
+            self.owes_ack = true;
+            return Verdict::Restart;
         }
         let is_bare = segment.payload.is_empty() && !segment.fin;
         if (is_bare || segment.syn || is_stale) && !self.challenges.take(now) {
@@ -114,7 +118,7 @@ impl TimeWait {
 
     /// Whether it is the peer's FIN once more, and not something like it.
     fn is_fin_again(&self, segment: &Segment) -> bool {
-        segment.fin && (segment.seq + segment.len()) == self.receive_nxt
+        segment.fin && !segment.syn && (segment.seq + segment.len()) == self.receive_nxt
     }
 
     /// Takes a newer TSval over, and says whether it was an older one.
@@ -202,7 +206,7 @@ mod tests {
         let mut record = record();
         let later = Instant::from_millis(30_000);
         let fin = segment(TcpFlags::FIN.with(TcpFlags::ACK), 999);
-        assert_eq!(record.receive(later, &fin), Verdict::Acknowledge);
+        assert_eq!(record.receive(later, &fin), Verdict::Restart);
         assert_eq!(record.deadline(), later + LENGTH);
         let ack = record.transmit(later).unwrap();
         assert_eq!((ack.seq, ack.ack), (SeqNumber(500), SeqNumber(1000)));
@@ -269,7 +273,7 @@ mod tests {
         assert_eq!(record.deadline(), Instant::ZERO + LENGTH);
         let echo = |record: &mut TimeWait| record.transmit(later).unwrap().options.timestamps;
         assert_eq!(echo(&mut record), Some(Timestamps { value: 1070, echo: 9 }));
-        assert_eq!(record.receive(later, &timed(fin, 10)), Verdict::Acknowledge);
+        assert_eq!(record.receive(later, &timed(fin, 10)), Verdict::Restart);
         assert_eq!(record.deadline(), later + LENGTH);
         assert_eq!(echo(&mut record), Some(Timestamps { value: 1070, echo: 10 }));
     }
@@ -279,10 +283,11 @@ mod tests {
         let mut record = record();
         let stray = segment(TcpFlags::ACK, 7);
         let fin = segment(TcpFlags::FIN.with(TcpFlags::ACK), 999);
-        let mut verdicts =
-            |ms, segment| record.receive(Instant::from_millis(ms), segment) == Verdict::Acknowledge;
-        assert!(verdicts(0, &stray) && !verdicts(499, &stray) && verdicts(500, &stray));
-        assert!(verdicts(501, &fin) && verdicts(501, &fin));
+        let mut verdict = |ms, segment| record.receive(Instant::from_millis(ms), segment);
+        assert_eq!(verdict(0, &stray), Verdict::Acknowledge);
+        assert_eq!(verdict(499, &stray), Verdict::Drop(DropReason::RateLimited));
+        assert_eq!(verdict(500, &stray), Verdict::Acknowledge);
+        assert_eq!([(); 2].map(|()| verdict(501, &fin)), [Verdict::Restart; 2]);
     }
 
     #[test]

@@ -293,3 +293,39 @@ fn a_syn_that_opens_nothing_leaves_the_record_as_it_was() {
     ));
     played.stack.check();
 }
+
+/// Who would end first goes first: a FIN too old to restart the wait earns no later place.
+#[test]
+fn a_fin_that_does_not_restart_the_wait_does_not_put_off_an_eviction() {
+    let timed = |label: &str| {
+        format!(
+            "
+            +0    {label}: < S 0:0(0) win 65535 <mss 1460,TS val 1000 ecr 0>
+            +0    {label}: > S. 0:0(0) ack 1 <...>
+            +0    {label}: < . 1:1(0) ack 1 win 512 <TS val 1000 ecr 0>
+            +0    {label}: accept
+            +0    {label}: close
+            +0    {label}: > F. 1:1(0) ack 1 <...>
+            +0    {label}: < F. 1:1(0) ack 2 win 512 <TS val 1000 ecr 0>
+            +0    {label}: > . 2:2(0) ack 2 <...>
+            "
+        )
+    };
+    for old in ["F. 1:1(0) ack 2 win 512 <TS val 999 ecr 0>", "F. 2:2(0) ack 2 win 512"] {
+        let [a, b, c] = ["a", "b", "c"].map(timed);
+        config(|config| config.limits.time_wait_max = 2).plays(&format!(
+            "
+            +0    socket listen 80
+            {a}
+            +1    nothing
+            {b}
+            +0    a: < {old}
+            +0    a: > . 2:2(0) ack 2 <...>
+            {c}
+            +0    a: expect state CLOSED
+            +0    b: expect state TIME-WAIT
+            +0    c: expect state TIME-WAIT
+            "
+        ));
+    }
+}
