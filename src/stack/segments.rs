@@ -107,8 +107,10 @@ impl Stack {
             Some((_, ListenerVerdict::Drop(reason))) => Err(reason),
             Some((_, ListenerVerdict::Answer(_) | ListenerVerdict::TakeCookie)) | None => {
                 let entry = self.flows.get_mut(id);
-                if let Some(Flow::TimeWait(record)) = entry.map(|e| &mut e.flow) {
-                    record.owe_ack();
+                if let Some(Flow::TimeWait(record)) = entry.map(|e| &mut e.flow)
+                    && !record.refuse(now)
+                {
+                    return Err(DropReason::RateLimited);
                 }
                 self.touch_flow(id);
                 Err(DropReason::NoTcpSocket)

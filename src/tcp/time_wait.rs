@@ -139,9 +139,11 @@ impl TimeWait {
         is_stale
     }
 
-    /// A SYN found nobody to open for: it is acknowledged like any other segment.
-    pub(crate) fn owe_ack(&mut self) {
-        self.owes_ack = true;
+    /// A SYN found nobody to open for: whether it is acknowledged, as other refused segments are.
+    pub(crate) fn refuse(&mut self, now: Instant) -> bool {
+        let may_answer = self.challenges.take(now);
+        self.owes_ack |= may_answer;
+        may_answer
     }
 
     /// The acknowledgment that is owed.

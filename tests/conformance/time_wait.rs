@@ -329,3 +329,23 @@ fn a_fin_that_does_not_restart_the_wait_does_not_put_off_an_eviction() {
         ));
     }
 }
+
+/// RFC 5961 §7: as any segment that is refused.
+#[test]
+fn syns_that_nobody_takes_are_acknowledged_twice_a_second_at_most() {
+    in_time_wait(
+        "
+        +0    unlisten
+        +1    < S  1000:1000(0) win 65535 <mss 1460>
+        +0    > .  2:2(0) ack 2
+        +0    < S  1000:1000(0) win 65535 <mss 1460>
+        +0    < S  2000:2000(0) win 65535 <mss 1460>
+        +0.499 < S 1000:1000(0) win 65535 <mss 1460>
+        +0    expect dropped rate_limited 3
+        +0.001 < S 1000:1000(0) win 65535 <mss 1460>
+        +0    > .  2:2(0) ack 2
+        +0    expect dropped no_tcp_socket 2
+        +0    expect state TIME-WAIT
+        ",
+    );
+}
