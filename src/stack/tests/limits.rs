@@ -133,9 +133,8 @@ fn observers_hear_once_that_memory_is_short_and_once_that_it_is_not() {
     assert_eq!(shortages.unwrap().value, 2);
 }
 
-/// The listener is gone, and so is what it held: nothing of an ended connection is forgotten.
-#[test]
-fn unread_data_of_ended_connections_counts_until_it_is_read_or_closed() {
+/// Two connections that their peers have reset, with 5000 octets unread on each.
+fn two_ended() -> (Pair, [SocketId; 2]) {
     let (mut pair, [(first, held), (second, other)]) = pair(1 << 20);
     for socket in [first, second] {
         pair.client.write(pair.now, socket, &[7; 5000]).unwrap();
@@ -147,6 +146,36 @@ fn unread_data_of_ended_connections_counts_until_it_is_read_or_closed() {
         pair.exchange();
     }
     assert_eq!(pair.server.memory.used(), 4 * 4096);
+    (pair, [held, other])
+}
+
+#[test]
+fn unread_data_of_a_connection_is_given_back_when_its_socket_disconnects() {
+    let (mut pair, [first, second]) = two_ended();
+    pair.server.disconnect(pair.now, first).unwrap();
+    assert_eq!(pair.server.memory.used(), 2 * 4096);
+    pair.server.close(pair.now, first);
+    pair.server.disconnect(pair.now, second).unwrap();
+    pair.server.disconnect(pair.now, second).unwrap();
+    assert_eq!(pair.server.memory.used(), 0);
+    pair.server.check();
+}
+
+#[test]
+fn unread_data_of_a_live_connection_is_given_back_when_its_socket_disconnects() {
+    let (mut pair, [(from, held), _]) = pair(1 << 20);
+    pair.client.write(pair.now, from, &[7; 5000]).unwrap();
+    pair.exchange();
+    assert_eq!(pair.server.memory.used(), 2 * 4096);
+    pair.server.disconnect(pair.now, held).unwrap();
+    assert_eq!(pair.server.memory.used(), 0);
+    pair.server.check();
+}
+
+/// The listener is gone, and so is what it held: nothing of an ended connection is forgotten.
+#[test]
+fn unread_data_of_ended_connections_counts_until_it_is_read_or_closed() {
+    let (mut pair, [held, other]) = two_ended();
     assert_eq!(drain(&mut pair, held), 5000);
     assert_eq!(pair.server.memory.used(), 2 * 4096);
     pair.server.close(pair.now, other);
