@@ -312,3 +312,37 @@ fn an_echo_that_cannot_be_spoils_no_estimate() {
         established("ts on, rtt 100ms").plays(&script);
     }
 }
+
+/// RFC 7323 §5.3, R3: whoever knows the four-tuple but not the numbers must not be able to make
+/// the peer's own acknowledgment old. It is told where we stand, with the timestamp that we know.
+#[test]
+fn a_timestamp_from_left_of_the_window_makes_no_ack_of_a_handshake_old() {
+    let forged = "< . 4294966000:4294966000(0) ack 1 win 512 <TS val 2000000000 ecr 0>";
+    Script::default().plays(&format!(
+        "
+        +0    socket listen 80
+        +0    < S  0:0(0) win 65535 <mss 1460,TS val 4000 ecr 0>
+        +0    > S. 0:0(0) ack 1 <mss 1460,TS val 0 ecr 4000>
+        +0.1  {forged}
+        +0    > .  1:1(0) ack 1 <TS val 100 ecr 4000>
+        +0.1  < .  1:1(0) ack 1 win 512 <TS val 4200 ecr 0>
+        +0    accept
+        +0    write 10
+        +0    > P. 1:11(10) ack 1 <TS val 200 ecr 4200>
+        "
+    ));
+    Script::default().plays(&format!(
+        "
+        +0    connect
+        +0    > S  0:0(0) <...>
+        +0.1  < S  0:0(0) win 65535 <mss 1460,TS val 4000 ecr 0>
+        +0    > S. 0:0(0) ack 1 <mss 1460,TS val 100 ecr 4000>
+        +0.1  {forged}
+        +0    > .  1:1(0) ack 1 <TS val 200 ecr 4000>
+        +0.1  < .  1:1(0) ack 1 win 512 <TS val 4200 ecr 100>
+        +0    expect state ESTABLISHED
+        +0    write 10
+        +0    > P. 1:11(10) ack 1 <TS val 300 ecr 4200>
+        "
+    ));
+}
