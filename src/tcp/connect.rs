@@ -277,8 +277,7 @@ impl Connecting {
                 let options = &crossed.options;
                 return Verdict::Opened(self.opened(now, crossed.irs, options, window, from));
             }
-            self.owed = Owed::Syn;
-            return Verdict::Stay;
+            return self.answer(now, Owed::Syn);
         }
         if segment.syn || !segment.lies_in(window) {
             return self.challenge(now);
@@ -300,8 +299,13 @@ impl Connecting {
 
     /// An acknowledgment is owed, unless one was not long ago (RFC 5961 §7).
     fn challenge(&mut self, now: Instant) -> Verdict {
+        self.answer(now, Owed::Ack)
+    }
+
+    /// An answer is owed, under the same limit; it does not displace one that is.
+    fn answer(&mut self, now: Instant, answer: Owed) -> Verdict {
         if self.challenges.take(now) && self.owed == Owed::Nothing {
-            self.owed = Owed::Ack;
+            self.owed = answer;
         }
         Verdict::Stay
     }

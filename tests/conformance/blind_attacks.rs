@@ -282,3 +282,40 @@ fn ephemeral_ports_cannot_be_told_from_those_before() {
     let steps: BTreeSet<_> = ports.windows(2).map(|p| p[1].wrapping_sub(p[0])).collect();
     assert!(steps.len() > 1800, "{} different steps", steps.len());
 }
+
+/// As Linux (`tcp_invalid_ratelimit`): whoever repeats a SYN in another's name does not have us
+/// send him a SYN-ACK for each.
+#[test]
+fn a_syn_that_is_repeated_is_answered_twice_a_second_at_most() {
+    let again = "< S  0:0(0) win 65535 <mss 1460>";
+    Script::default().plays(&format!(
+        "
+        +0    socket listen 80
+        +0    < S  0:0(0) win 65535 <mss 1460>
+        +0    > S. 0:0(0) ack 1 <mss 1460>
+        +0.1  {again}
+        +0    > S. 0:0(0) ack 1 <mss 1460>
+        +0.1  {again}
+        +0.3  {again}
+        +0.1  {again}
+        +0    > S. 0:0(0) ack 1 <mss 1460>
+        +0    {again}
+        +0.1  < .  1:1(0) ack 1 win 65535
+        +0    accept
+        "
+    ));
+    Script::default().plays(&format!(
+        "
+        +0    connect
+        +0    > S  0:0(0) <...>
+        +0.1  < S  0:0(0) win 65535 <mss 1460>
+        +0    > S. 0:0(0) ack 1 <mss 1460>
+        +0.1  {again}
+        +0    > S. 0:0(0) ack 1 <mss 1460>
+        +0.1  {again}
+        +0.3  {again}
+        +0.1  {again}
+        +0    > S. 0:0(0) ack 1 <mss 1460>
+        "
+    ));
+}

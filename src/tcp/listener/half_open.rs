@@ -174,13 +174,10 @@ impl HalfOpen {
             }
         }
         if segment.syn {
-            // The peer's SYN again: our SYN-ACK was lost, and it is owed once more.
+            // The peer's SYN again: our SYN-ACK was lost, and it is owed once more. Not for each of
+            // them: whoever repeats it in another's name would have us send as often (as Linux).
             let is_same = segment.seq == self.irs && segment.ack.is_none();
-            if is_same {
-                self.owed = Owed::SynAck;
-                return Verdict::Stay;
-            }
-            return self.challenge(now);
+            return self.answer(now, if is_same { Owed::SynAck } else { Owed::Ack });
         }
         if !segment.lies_in(self.receive_window()) {
             return self.challenge(now);
@@ -202,8 +199,13 @@ impl HalfOpen {
 
     /// An acknowledgment is owed, unless one was not long ago (RFC 5961 §7).
     fn challenge(&mut self, now: Instant) -> Verdict {
+        self.answer(now, Owed::Ack)
+    }
+
+    /// An answer is owed, under the same limit; it does not displace one that is.
+    fn answer(&mut self, now: Instant, answer: Owed) -> Verdict {
         if self.challenges.take(now) && self.owed == Owed::Nothing {
-            self.owed = Owed::Ack;
+            self.owed = answer;
         }
         Verdict::Stay
     }

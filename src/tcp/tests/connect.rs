@@ -276,13 +276,15 @@ fn must_11_after_an_active_open_a_reset_at_rcv_nxt_refuses_and_any_other_does_no
 
 #[test]
 fn after_two_syns_have_crossed_the_same_one_again_brings_our_answer_again() {
-    let mut connecting = crossed(scale(7));
     for (flags, ack) in [("S", 0), ("S.", ISS)] {
+        let mut connecting = crossed(scale(7));
         assert!(matches!(arrive(&mut connecting, flags, IRS, ack, b""), Verdict::Stay));
         assert_eq!(leaves(&mut connecting), Some((SYN_ACK, ISS, NXT)), "{flags} {ack}");
+        arrive(&mut connecting, flags, IRS, ack, b"");
+        assert_eq!(leaves(&mut connecting), None, "{flags} {ack}: a second one at once");
     }
     for (flags, seq) in [("S", IRS - 1), ("S", NXT), ("S.", NXT), ("S.", NXT + 5)] {
-        let mut connecting = connecting.clone();
+        let mut connecting = crossed(scale(7));
         assert!(matches!(arrive(&mut connecting, flags, seq, UNA, b""), Verdict::Stay));
         assert_eq!(leaves(&mut connecting), Some(ACK_OF_SYN), "{flags} {seq}");
         arrive(&mut connecting, flags, seq, UNA, b"");

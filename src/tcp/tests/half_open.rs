@@ -156,6 +156,9 @@ fn the_same_syn_again_is_answered_by_the_same_syn_ack_and_another_by_an_ack() {
     assert!(matches!(arrive(&mut half_open, "S", IRS, 0, b""), Verdict::Stay));
     assert_eq!(leaves(&mut half_open), Some((SYN_ACK, ISS, NXT)));
     assert_eq!(half_open.deadline(), seconds(1), "the timer goes on as it was");
+    arrive(&mut half_open, "S", IRS, 0, b"");
+    assert_eq!(leaves(&mut half_open), None, "a second one at once");
+    let half_open = answered(scale(7));
     for (flags, seq) in [("S", IRS - 1), ("S", NXT), ("S", NXT + 5), ("S.", IRS), ("S.", NXT)] {
         let mut half_open = half_open.clone();
         let verdict = arrive(&mut half_open, flags, seq, ISS.wrapping_add(1), b"");
