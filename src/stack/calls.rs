@@ -56,8 +56,10 @@ impl Stack {
     ///
     /// # Errors
     ///
-    /// `AddressInUse`; `AddressNotAvailable`: it is none of ours, or no port is free;
-    /// `InvalidArgument`: the socket is bound already.
+    /// `AddressInUse`: another socket has the place and does not share it, or no ephemeral port is
+    /// free; `AddressNotAvailable`: the address is none of ours; `InvalidAddress`: it is an IPv6
+    /// one; `InvalidArgument`: the socket is bound already, or has or had a connection;
+    /// `NotSupported`: it is a socket for echoes.
     pub fn bind(&mut self, id: SocketId, addr: SocketAddr) -> Result<(), SocketError> {
         let socket = self.socket(id)?;
         let ipv4 = match addr.ip() {
@@ -94,15 +96,18 @@ impl Stack {
         Ok(())
     }
 
-    /// listen(2): OPEN, passive (RFC 9293 §3.10.1). The backlog is at least 1 and at most
-    /// [`TcpConfig::backlog_max`](crate::TcpConfig): as many connections may be half-open, and one
-    /// more may wait for `accept` (as Linux). On a socket that listens it changes the backlog. An
-    /// unbound socket gets an ephemeral port.
+    /// listen(2): OPEN, passive (RFC 9293 §3.10.1). On a socket that listens it changes the
+    /// backlog. An unbound socket gets an ephemeral port.
+    ///
+    /// The backlog counts as 1 at least and as [`TcpConfig::backlog_max`](crate::TcpConfig) at
+    /// most. As on Linux it bounds two queues: so many connections may be half-open before SYNs are
+    /// answered by cookies or dropped ([`SynCookies`](crate::SynCookies)), and besides them one
+    /// more than so many may wait for `accept` before SYNs and last ACKs are dropped.
     ///
     /// # Errors
     ///
-    /// `AddressInUse`: somebody listens there (MUST-41); `InvalidArgument`: the socket has a
-    /// connection; `NotSupported`: it is no TCP socket.
+    /// `AddressInUse`: somebody listens there (MUST-41), or no ephemeral port is free;
+    /// `InvalidArgument`: the socket has or had a connection; `NotSupported`: it is no TCP socket.
     pub fn listen(&mut self, id: SocketId, backlog: u32) -> Result<(), SocketError> {
         let backlog = backlog.clamp(1, self.config.tcp.backlog_max);
         let backlog = usize::try_from(backlog).unwrap_or(usize::MAX);

@@ -10,6 +10,7 @@ use super::SocketError::{
 use super::*;
 use crate::config::StackConfig;
 use crate::observe::TcpState;
+use crate::options::SocketOptions;
 use crate::packet::Frame;
 use crate::rng::Seed;
 
@@ -360,4 +361,26 @@ fn two_fins_that_cross_are_the_end_of_both_and_no_war() {
         let states: Vec<_> = stack.connections().iter().map(|c| c.state).collect();
         assert_eq!(states, [TcpState::TimeWait]);
     }
+}
+
+/// bind(2) and listen(2) of Linux: EADDRINUSE where connect(2) has EADDRNOTAVAIL.
+#[test]
+fn bind_and_listen_find_all_ports_in_use_and_connect_finds_none_available() {
+    let mut stack = stack("10.0.0.1/24", 1);
+    let mut narrow = || {
+        let socket = stack.tcp_socket().unwrap();
+        let options = stack.options(socket).unwrap();
+        let options = SocketOptions { local_port_range: Some((40_000, 40_000)), ..options };
+        stack.set_options(socket, options).unwrap();
+        socket
+    };
+    let [first, binds, listens, connects] = std::array::from_fn(|_| narrow());
+    assert_eq!(stack.bind(first, place(1, 0)), Ok(()));
+    assert_eq!(stack.bind(binds, place(1, 0)), Err(SocketError::AddressInUse));
+    assert_eq!(stack.listen(listens, 1), Err(SocketError::AddressInUse));
+    let connected = stack.connect(NOW, connects, place(2, 80));
+    assert_eq!(connected, Err(SocketError::AddressNotAvailable));
+    assert_eq!(stack.bind(binds, place(9, 0)), Err(SocketError::AddressNotAvailable));
+    let ipv6 = "[::1]:80".parse().unwrap();
+    assert_eq!(stack.bind(binds, ipv6), Err(SocketError::InvalidAddress));
 }
