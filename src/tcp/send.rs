@@ -53,8 +53,8 @@ pub(crate) struct SendSide {
     nodelay: bool,
     /// Whether a segment that is not full waits for more to be written (TCP_CORK).
     cork: bool,
-    /// Whether the user has said TCP_NODELAY since the last write: then what is written waits for
-    /// nothing more, even corked, as on Linux.
+    /// Whether the user has switched TCP_NODELAY on since the last write: then what is written
+    /// waits for nothing more, even corked, as on Linux.
     is_pushed: bool,
     /// Whether the last write said that more follows (MSG_MORE).
     more: bool,
@@ -225,11 +225,12 @@ impl SendSide {
     }
 
     /// When small segments wait, and how many octets `write` takes. A buffer that shrinks below
-    /// what it holds takes nothing until that is acknowledged.
+    /// what it holds takes nothing until that is acknowledged. To switch Nagle's algorithm off
+    /// pushes what waits; that it stays off says nothing, since some other option has been set.
     pub(crate) fn set_options(&mut self, options: &SocketOptions) {
+        self.is_pushed |= options.nodelay && !self.nodelay;
         self.nodelay = options.nodelay;
         self.cork = options.cork;
-        self.is_pushed = options.nodelay;
         self.buffer_max = options.send_buffer;
     }
 

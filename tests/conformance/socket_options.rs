@@ -444,10 +444,30 @@ fn nodelay_pushes_what_a_cork_holds() {
         +0    > P. 1:41(40) ack 1
         +0.1  < .  1:1(0) ack 41 win 512
         +0    write 40
+        +0    set keepalive on
         +0.1  nothing
         +0.1  > P. 41:81(40) ack 1
         +0    < .  1:1(0) ack 81 win 512
         +10   nothing
         ",
     );
+}
+
+/// As Linux: what TCP_NODELAY pushes it pushes when it is set, and no other option does.
+#[test]
+fn an_option_that_has_nothing_to_do_with_it_draws_no_cork() {
+    for option in ["keepalive on", "tos 8", "nodelay on", "send_buffer 100000", "quick_ack on"] {
+        established("").plays(&format!(
+            "
+            +0    set nodelay on
+            +0    set cork on
+            +0    write 40
+            +0.1  set {option}
+            +0    nothing
+            +0.1  > P. 1:41(40) ack 1
+            +0    < .  1:1(0) ack 41 win 512
+            +10   nothing
+            "
+        ));
+    }
 }
