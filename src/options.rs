@@ -93,7 +93,8 @@ pub struct SocketOptions {
     /// while Linux's own heuristics may end it.
     pub quick_ack: bool,
     /// TCP_NOTSENT_LOWAT: the socket is writable, and `write` takes octets, only while fewer than
-    /// so many wait to be sent for the first time. `None`: as many as the buffer holds.
+    /// so many wait to be sent for the first time; 1 or more. `None` (Linux: 0): as many as the
+    /// buffer holds.
     pub notsent_lowat: Option<u32>,
     /// TCP_DEFER_ACCEPT: for so long after a SYN an ACK without text does not end the handshake:
     /// a listener's `accept` then finds a connection with something to read. When the time is over
@@ -185,6 +186,7 @@ impl SocketOptions {
             && self.user_timeout.is_none_or(|time| (tick..=USER_TIMEOUT_MAX).contains(&time))
             && self.syn_count.is_none_or(|count| (1..=127).contains(&count))
             && self.local_port_range.is_none_or(|(first, last)| 0 < first && first <= last)
+            && self.notsent_lowat != Some(0)
             && self.max_segment.is_none_or(|mss| (least..=largest).contains(&mss))
     }
 }

@@ -198,9 +198,9 @@ macro_rules! tcp_options {
             }
 
             /// TCP_NOTSENT_LOWAT: the socket is writable only while fewer octets than so many wait
-            /// to be sent for the first time. `u32::MAX`, which is no limit, at first.
+            /// to be sent for the first time. `u32::MAX`, which is no limit, at first and after 0.
             pub fn set_tcp_notsent_lowat(&self, octets: u32) -> std::io::Result<()> {
-                let mark = Some(octets).filter(|&octets| octets < u32::MAX);
+                let mark = Some(octets).filter(|octets| (1..u32::MAX).contains(octets));
                 self.core.set_option(|options| options.notsent_lowat = mark)
             }
 

@@ -311,6 +311,11 @@ static void few_unsent_octets_make_a_socket_unwritable(void)
 	EQUAL(wharf_send(p.w, p.now, p.handle, octets, 1, 0, NULL), -EAGAIN);
 	EQUAL(drain(&p) > 0, 1);
 	EQUAL(wharf_ready(p.w, p.handle), WHARF_OUT);
+	/* 0 is no mark at all, and not one that is never reached. */
+	EQUAL(set_int(p.w, p.handle, WHARF_TCP_NOTSENT_LOWAT, 0), 0);
+	EQUAL(wharf_ready(p.w, p.handle), WHARF_OUT);
+	CHECK(wharf_send(p.w, p.now, p.handle, octets, 5000, 0, NULL) == 5000);
+	EQUAL(wharf_ready(p.w, p.handle), WHARF_OUT);
 	peer_close(&p);
 }
 

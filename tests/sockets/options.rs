@@ -37,6 +37,8 @@ macro_rules! keeps_what_it_is_told {
         assert_eq!(socket.tcp_notsent_lowat().unwrap(), u32::MAX);
         socket.set_tcp_notsent_lowat(9000).unwrap();
         assert_eq!(socket.tcp_notsent_lowat().unwrap(), 9000);
+        socket.set_tcp_notsent_lowat(0).unwrap();
+        assert_eq!(socket.tcp_notsent_lowat().unwrap(), u32::MAX, "as Linux: no mark");
         socket.set_tcp_congestion("reno").unwrap();
         assert_eq!(socket.tcp_congestion().unwrap(), "reno");
         let unknown = socket.set_tcp_congestion("vegas").unwrap_err();
