@@ -203,6 +203,7 @@ impl Stack {
         let Owner::Socket(socket_id) = entry.owner else { return };
         if let Some(socket) = self.sockets.get_mut(socket_id) {
             socket.kind = Kind::Fresh;
+            socket.is_read_shut = false; // It was said of this open, and counts for no other.
             // What routers said while nobody answered tells more than the silence (MUST-47).
             let silence = socket.soft_error.take().unwrap_or(SocketError::TimedOut);
             socket.error = Some(error.unwrap_or(silence));

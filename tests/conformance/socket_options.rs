@@ -380,6 +380,42 @@ fn after_a_connect_that_failed_the_socket_may_try_again() {
     );
 }
 
+/// As Linux: an open that fails takes along what `shutdown` said of it.
+#[test]
+fn a_socket_whose_open_failed_after_shutdown_reads_and_writes_when_it_connects_again() {
+    for end in ["+0.1 < R. 1:1(0) ack 1", "+0.5 nothing"] {
+        Script::default().plays(&format!(
+            "
+            +0    set user_timeout 0.4
+            +0    connect
+            +0    > S  0:0(0) <...>
+            +0    < S  0:0(0) win 65535 <mss 1000>
+            +0    > S. 0:0(0) ack 1 <...>
+            +0    shutdown both
+            {end}
+            +0    expect state CLOSED
+            +0    expect error
+            +0    incarnation 0
+            +0    connect error {error}
+            +0    connect
+            +0    > S  0:0(0) <...>
+            +0    < S. 0:0(0) ack 1 win 65535 <mss 1000>
+            +0    > .  1:1(0) ack 1
+            +0    expect not readable
+            +0    expect not read_closed
+            +0    read error EAGAIN
+            +0    < P. 1:11(10) ack 1 win 65535
+            +0.04 > .  1:1(0) ack 11
+            +0    read 10
+            +0    read error EAGAIN
+            +0    write 10
+            +0    > P. 1:11(10) ack 11
+            ",
+            error = if end.contains("< R") { "ECONNREFUSED" } else { "ETIMEDOUT" },
+        ));
+    }
+}
+
 #[test]
 fn a_listener_that_defers_accepts_whoever_has_sent_something() {
     Script::default().plays(
