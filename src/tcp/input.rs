@@ -75,14 +75,14 @@ impl Connection {
         if segment.seq == self.receive.nxt() {
             return Ok(Outcome { end: Some(End::Reset), ..Outcome::default() });
         }
-        if segment.seq.before(self.receive.nxt()) {
-            return Err(DropReason::BelowWindow);
+        if SeqRange::at(self.receive.nxt(), self.receive.wnd()).contains(segment.seq) {
+            self.acks.challenge(now);
+            Err(DropReason::ResetNotExact)
+        } else if segment.seq.before(self.receive.nxt()) {
+            Err(DropReason::BelowWindow)
+        } else {
+            Err(DropReason::AboveWindow)
         }
-        if segment.seq.at_or_after(self.receive.nxt() + self.receive.wnd()) {
-            return Err(DropReason::AboveWindow);
-        }
-        self.acks.challenge(now);
-        Err(DropReason::ResetNotExact)
     }
 
     /// A segment outside of the window is answered by an acknowledgment, so that a peer that

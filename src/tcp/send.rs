@@ -264,13 +264,13 @@ impl SendSide {
     /// bound of RFC 5961 §5 (MAY-12). As in Linux no acknowledgment of what stands before our
     /// first octet passes, however large the peer's window is.
     pub(crate) fn judge_ack(&self, ack: SeqNumber) -> Result<(), DropReason> {
-        let oldest = self.max_wnd.min(self.acked);
-        if ack.after(self.nxt) {
-            Err(DropReason::AckOfUnsent)
-        } else if self.una - ack > oldest.cast_signed().max(0) {
-            Err(DropReason::AckTooOld)
-        } else {
+        let oldest = self.una - self.max_wnd.min(self.acked);
+        if ack.at_or_after(oldest) && ack.at_or_before(self.nxt) {
             Ok(())
+        } else if ack.after(self.nxt) {
+            Err(DropReason::AckOfUnsent)
+        } else {
+            Err(DropReason::AckTooOld) // Or as far from SND.NXT as a number can be.
         }
     }
 

@@ -95,6 +95,31 @@ fn may_12_blind_data_needs_an_acknowledgment_that_can_be() {
 
 /// Two ends that each think the other is wrong: each acknowledgment of one is refused by the other,
 /// whose acknowledgment is refused in turn.
+/// A number half the sequence space away is neither before nor after another, and no place for
+/// anything.
+#[test]
+fn what_stands_half_the_sequence_space_away_changes_nothing() {
+    established("rtt 100ms").plays(
+        "
+        +1    < .  1:1(0) ack 2147483649 win 100
+        +0    > .  1:1(0) ack 1
+        +0    expect dropped ack_too_old 1
+        +0    expect send_window 65536
+        +1    < icmp unreachable host quoting 2147483649
+        +0    expect dropped icmp_quote 1
+        +0    expect soft none
+        +1    < R. 2147483649:2147483649(0) ack 1
+        +0    expect dropped above_window 1
+        +0    expect state ESTABLISHED
+        +1    < .  2147483649:2147483649(0) ack 1 win 100
+        +0    > .  1:1(0) ack 1
+        +0    expect dropped above_window 2
+        +0    expect send_window 65536
+        +10   nothing
+        ",
+    );
+}
+
 #[test]
 fn two_confused_peers_exchange_two_acknowledgments_a_second_and_no_storm() {
     let mut script = String::new();

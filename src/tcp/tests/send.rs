@@ -197,6 +197,40 @@ fn an_ack_of_unsent_octets_and_one_from_long_ago_are_refused() {
     }
 }
 
+/// A number 2^31 away is neither before nor after; it must not pass for that.
+#[test]
+fn an_ack_half_the_sequence_space_away_is_refused_like_those_beside_it() {
+    const HALF: u32 = 1 << 31;
+    // Idle or with octets in flight, at its start or with octets acknowledged.
+    for (acked, in_flight) in [(0, 0), (0, 1000), (1000, 0), (1000, 1000)] {
+        let mut side = side(4000);
+        side.write(&[0; 1000][..acked]);
+        send_all(&mut side);
+        let acked = u32::try_from(acked).unwrap();
+        ack(&mut side, acked, 4000);
+        side.write(&[0; 1000][..in_flight]);
+        send_all(&mut side);
+        let (una, nxt) = (side.una(), side.nxt());
+        let (unsent, old) = (Err(DropReason::AckOfUnsent), Err(DropReason::AckTooOld));
+        let half_of_una = if in_flight > 0 { unsent } else { old };
+        for (ack, verdict) in [
+            (una - (acked + 1), old),
+            (una - acked, Ok(())),
+            (una, Ok(())),
+            (nxt, Ok(())),
+            (nxt + 1, unsent),
+            (una + (HALF - 1), unsent),
+            (una + HALF, half_of_una),
+            (una + (HALF + 1), half_of_una),
+            (nxt + (HALF - 1), unsent),
+            (nxt + HALF, old),
+            (nxt + (HALF + 1), old),
+        ] {
+            assert_eq!(side.judge_ack(ack), verdict, "{acked}, {in_flight}: {}", ack - una);
+        }
+    }
+}
+
 #[test]
 fn a_duplicate_says_nothing_new_at_all() {
     let mut side = side(5000);
