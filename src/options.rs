@@ -98,7 +98,9 @@ pub struct SocketOptions {
     pub notsent_lowat: Option<u32>,
     /// TCP_DEFER_ACCEPT: for so long after a SYN an ACK without text does not end the handshake:
     /// a listener's `accept` then finds a connection with something to read. When the time is over
-    /// the SYN-ACK leaves once more, and the ACK that answers it will do. `None`: any ACK will do.
+    /// the SYN-ACK leaves once more, and the ACK that answers it will do. From a peer that a cookie
+    /// has answered ([`SynCookies`](crate::SynCookies)) only text or a FIN will. `None`: any ACK
+    /// will do.
     pub defer_accept: Option<Duration>,
     /// TCP_CONGESTION: how fast to send. It counts for connections that are opened from then on.
     /// [`CongestionAlgorithm::Reno`].

@@ -78,6 +78,8 @@ drop_reasons! {
     /// An ACK that brought no cookie back, or a forged one or one too late, while SYNs are answered
     /// by cookies.
     BadCookie = "bad_cookie",
+    /// The last ACK of a handshake has no text, and the listener waits for some (TCP_DEFER_ACCEPT).
+    AcceptDeferred = "accept_deferred",
     /// A limit on the number of connections has been reached.
     TooManyConnections = "too_many_connections",
     /// All of it lies left of RCV.NXT: an old duplicate.

@@ -49,10 +49,15 @@ impl Stack {
         let stamps = (self.isn.timestamp_clock(&tuple).value(now), segment.options.timestamps);
         let recalled = self.cookies.read(now, &tuple, irs, cookie, stamps);
         let Recalled { options, rtt } = recalled.ok_or(DropReason::BadCookie)?;
+        let entry = self.listeners.get(id).ok_or(DropReason::NoTcpSocket)?;
+        // Nothing is kept of an ACK that is put off: a record would be one past the backlog. The
+        // peer's text has the same acknowledgment in it, and brings the cookie again.
+        if entry.options.defer_accept.is_some() && segment.len() == 0 {
+            return Err(DropReason::AcceptDeferred);
+        }
         if self.live() >= self.config.limits.connections_max {
             return Err(DropReason::TooManyConnections);
         }
-        let entry = self.listeners.get(id).ok_or(DropReason::NoTcpSocket)?;
         if !entry.listener.has_room() {
             if self.config.tcp.abort_on_overflow
                 && let Some(reset) = reset_for(&segment)

@@ -257,14 +257,14 @@ impl Stack {
         let Some(listener) = self.listeners.get_mut(listener_id) else {
             return Err(DropReason::NoTcpSocket);
         };
-        if !listener.listener.has_room() {
-            return self.overflow(now, id, &segment, observer);
-        }
         if let (Some(wait), 0, Flow::HalfOpen(half_open)) =
             (listener.options.defer_accept, segment.len(), &mut entry.flow)
             && half_open.defers(now, wait)
         {
-            return Ok(());
+            return Err(DropReason::AcceptDeferred);
+        }
+        if !listener.listener.has_room() {
+            return self.overflow(now, id, &segment, observer);
         }
         let ticket = listener.listener.enqueue(Child::Open(id));
         let connection = Connection::new(now, &self.config.tcp, &listener.options, opened);

@@ -122,8 +122,6 @@ fn the_same_syn_again_gets_a_cookie_again_and_either_opens() {
     );
 }
 
-/// Until two minutes after the last cookie left, an ACK that brings none is not answered: a flood
-/// of them must not make a flood of resets. Then it is, as ever.
 /// Seed 51 of the random worlds: the window of the SYN-ACK was forgotten when memory had become
 /// short until the cookie came back.
 #[test]
@@ -148,6 +146,8 @@ fn shld_14_the_window_of_a_cookies_syn_ack_is_kept_when_memory_becomes_short() {
     );
 }
 
+/// Until two minutes after the last cookie left, an ACK that brings none is not answered: a flood
+/// of them must not make a flood of resets. Then it is, as ever.
 #[test]
 fn a_forged_cookie_is_dropped_in_silence_and_a_late_one_is_reset() {
     let played = config(always).plays(
@@ -254,4 +254,79 @@ fn a_syn_that_reopens_a_time_wait_gets_no_cookie() {
         +0    < R  1:1(0)
         ",
     );
+}
+
+/// A bare ACK leaves no record behind, so that a flood that knows its cookies takes no place. The
+/// text has the same number in it, and so the same cookie; a FIN too.
+#[test]
+fn a_listener_that_defers_takes_a_cookie_from_who_has_sent_something() {
+    let played = config(always).plays(
+        "
+        +0    socket listen 80
+        +0    listener set defer_accept 5
+        +0    < S  0:0(0) win 65535 <mss 1460,nop,nop,sackOK,nop,wscale 7>
+        +0    > S. 0:0(0) ack 1 <...>
+        +0.1  < .  1:1(0) ack 1 win 512
+        +0    expect connections 0
+        +0    accept error EAGAIN
+        +0    < .  1:1(0) ack 7 win 512              # That is none, and counts as such.
+        +3    < P. 11:21(10) ack 1 win 512           # The octets before it are lost.
+        +0    < P. 1:11(10) ack 1 win 512
+        +0    expect state ESTABLISHED
+        +0    accept
+        +0    expect send_window 65536
+        +0    read 10
+        +0.04 > .  1:1(0) ack 11
+        +0    < P. 11:21(10) ack 1 win 512
+        +0    read 10
+        +0.04 > .  1:1(0) ack 21
+        +0    expect dropped accept_deferred 1
+        +0    expect dropped bad_cookie 2
+        ",
+    );
+    played.stack.check();
+    config(always).plays(
+        "
+        +0    socket listen 80
+        +0    listener set defer_accept 5
+        +0    < S  0:0(0) win 65535 <mss 1460>
+        +0    > S. 0:0(0) ack 1 <...>
+        +0.1  < .  1:1(0) ack 1 win 512
+        +1    < F. 1:1(0) ack 1 win 512
+        +0    > .  1:1(0) ack 2
+        +0    accept
+        +0    read eof
+        ",
+    );
+}
+
+/// However many bring their cookies back, the backlog holds: no record is made past it.
+#[test]
+fn bare_cookies_fill_no_place_of_a_listener_that_defers() {
+    let peer = |label: &str| {
+        format!(
+            "
+            +0    {label}: < S  0:0(0) win 65535 <mss 1460>
+            +0    {label}: > S. 0:0(0) ack 1 <...>
+            +0    {label}: < .  1:1(0) ack 1 win 512
+            "
+        )
+    };
+    let peers = ["a", "b", "c", "d"].map(peer).concat();
+    Script::default().plays(&format!(
+        "
+        +0    socket listen 80 backlog 1
+        +0    listener set defer_accept 0.5
+        {peers}
+        +0    expect connections 1
+        +0    expect dropped accept_deferred 4
+        +0    d: < P. 1:11(10) ack 1 win 512
+        +0    d: accept
+        +0.04 d: > . 1:1(0) ack 11
+        +0    a: < P. 1:11(10) ack 1 win 512
+        +0    a: accept
+        +0.04 a: > . 1:1(0) ack 11
+        +0    expect connections 2
+        "
+    ));
 }

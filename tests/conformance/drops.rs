@@ -79,6 +79,12 @@ const CASES: &[(DropReason, &str, &str)] = &[
         "+0 b: < . 1:1(0) ack 7",
     ),
     (
+        DropReason::AcceptDeferred,
+        "+0 socket listen 80\n+0 listener set defer_accept 5\n+0 < S 0:0(0)
+         +0 > S. 0:0(0) ack 1 <...>",
+        "+0 < . 1:1(0) ack 1",
+    ),
+    (
         DropReason::AcceptQueueFull,
         "+0 socket listen 80 backlog 1\n+0 a: < S 0:0(0)\n+0 a: > S. 0:0(0) ack 1 <...>
          +0 a: < . 1:1(0) ack 1\n+0 b: < S 0:0(0)\n+0 b: > S. 0:0(0) ack 1 <...>

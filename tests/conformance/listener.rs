@@ -174,6 +174,33 @@ fn a_full_accept_queue_resets_if_it_is_asked_to() {
     ));
 }
 
+/// As Linux: an ACK that is put off asks for no place in the queue.
+#[test]
+fn a_full_accept_queue_does_not_reset_whom_the_listener_defers() {
+    config(|config| config.tcp.abort_on_overflow = true).plays(
+        "
+        +0    socket listen 80 backlog 2
+        +0    c: < S 0:0(0) win 65535 <mss 1460>
+        +0    c: > S. 0:0(0) ack 1 <...>
+        +0    a: < S 0:0(0) win 65535 <mss 1460>
+        +0    a: > S. 0:0(0) ack 1 <...>
+        +0    a: < . 1:1(0) ack 1 win 65535
+        +0    b: < S 0:0(0) win 65535 <mss 1460>
+        +0    b: > S. 0:0(0) ack 1 <...>
+        +0    b: < . 1:1(0) ack 1 win 65535
+        +0    d: < S 0:0(0) win 65535 <mss 1460>
+        +0    d: > S. 0:0(0) ack 1 <...>
+        +0    d: < . 1:1(0) ack 1 win 65535
+        +0    listener set defer_accept 5
+        +0    c: < . 1:1(0) ack 1 win 65535
+        +0    expect dropped accept_deferred 1
+        +0    c: < P. 1:11(10) ack 1 win 65535
+        +0    c: > R 1:1(0)
+        +0    expect dropped accept_queue_full 1
+        ",
+    );
+}
+
 /// As Linux: whoever accepts it finds out what has become of it.
 #[test]
 fn a_connection_that_is_reset_before_accept_is_accepted_read_and_then_fails_once() {
