@@ -2,6 +2,8 @@
 
 use wharf::sim::{Script, established};
 
+use crate::config;
+
 #[test]
 fn a_corked_segment_waits_until_it_is_full_or_the_cork_is_drawn() {
     established("rtt 100ms, mss 1000").plays(
@@ -451,6 +453,44 @@ fn a_peer_that_sends_nothing_is_asked_once_more_and_then_accepted() {
         +0    expect state ESTABLISHED
         ",
     );
+}
+
+/// As Linux (`syn_ack_recalc`): whoever was put off is asked once at the end, though the retries
+/// are used up. Who does not answer is forgotten in silence, and reset when he speaks after all.
+#[test]
+fn a_peer_that_was_put_off_gets_a_last_chance_however_often_the_syn_ack_has_left() {
+    // The last wait is as long as that after one more retry.
+    for (retries, before, last_wait) in [(0, "", 2), (1, "+1 > S. 0:0(0) ack 1 <...>", 4)] {
+        let script = |last: &str| {
+            config(|config| config.tcp.syn_ack_retries = retries).plays(&format!(
+                "
+                +0    socket listen 80
+                +0    listener set defer_accept {until}
+                +0    < S  0:0(0) win 65535 <mss 1460>
+                +0    > S. 0:0(0) ack 1 <...>
+                {before}
+                +0.5  < .  1:1(0) ack 1 win 512
+                +0.1  < .  1:1(0) ack 1 win 512
+                +3.4  > S. 0:0(0) ack 1 <...>
+                {last}
+                ",
+                until = 4 + retries,
+            ))
+        };
+        script("+0.1 < . 1:1(0) ack 1 win 512\n +0 accept\n +0 expect state ESTABLISHED");
+        script(
+            "+0.1 < P. 1:11(10) ack 1 win 512\n +0 accept\n +0 read 10\n +0.04 > . 1:1(0) ack 11",
+        );
+        script(&format!(
+            "
+                +{last_wait} nothing
+                +0    expect connections 0
+                +0    < P. 1:11(10) ack 1 win 512
+                +0    > R  1:1(0)
+            "
+        ));
+        script(&format!("+{}.999 nothing\n +0 expect connections 1", last_wait - 1));
+    }
 }
 
 #[test]

@@ -41,12 +41,23 @@ pub(crate) struct HalfOpen {
     /// How often it has been sent for any reason: what was sent twice measures no round trip.
     sent: u8,
     challenges: ChallengeBudget,
-    /// How often that may happen.
+    /// How often the timer may do that, but for the last chance of who was put off.
     retries_max: u8,
-    /// Whether an ACK has been put off: the next one measures no round trip.
-    is_deferred: bool,
+    /// Whether an ACK has been put off.
+    deferral: Deferral,
     /// What is to be sent.
     owed: Owed,
+}
+
+/// What TCP_DEFER_ACCEPT has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deferral {
+    /// No ACK has been put off.
+    None,
+    /// One has been, and the record waits for text.
+    Waiting,
+    /// One has been, and the peer has been asked for it again. It measures no round trip.
+    Over,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +106,7 @@ impl HalfOpen {
             sent: 0,
             challenges: ChallengeBudget::default(),
             retries_max,
-            is_deferred: false,
+            deferral: Deferral::None,
             owed: Owed::SynAck,
         }
     }
@@ -124,7 +135,7 @@ impl HalfOpen {
         let is_early = now < until;
         if is_early {
             self.next_at = until;
-            self.is_deferred = true;
+            self.deferral = Deferral::Waiting;
         }
         is_early
     }
@@ -139,10 +150,16 @@ impl HalfOpen {
         if self.next_at > now {
             return true;
         }
-        if self.retries >= self.retries_max {
+        // Whoever was put off believes that he is connected: as on Linux (`syn_ack_recalc`) he is
+        // asked for his ACK, or his text, when the time is over, though no retry may be left.
+        let is_last_chance = self.deferral == Deferral::Waiting;
+        if self.retries >= self.retries_max && !is_last_chance {
             return false;
         }
-        self.retries += 1;
+        if is_last_chance {
+            self.deferral = Deferral::Over;
+        }
+        self.retries = self.retries.saturating_add(1);
         self.owed = Owed::SynAck;
         self.next_at = now + RTO_INITIAL.saturating_mul(1 << self.retries.min(16));
         true
@@ -222,7 +239,7 @@ impl HalfOpen {
                 .agreed
                 .timestamps
                 .then(|| Timestamping::new(now, self.clock, self.recent, self.irs + 1)),
-            rtt: (self.sent == 1 && !self.is_deferred).then(|| now - self.sent_at),
+            rtt: (self.sent == 1 && self.deferral == Deferral::None).then(|| now - self.sent_at),
             was_sent_again: self.sent > 1,
         }
     }
