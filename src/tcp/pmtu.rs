@@ -168,15 +168,19 @@ impl PathLimit {
         }
     }
 
-    /// `sequence` left for the first time, `text_len` octets of it text.
+    /// `sequence` left, `text_len` octets of it text. It may be the first time or not: what was
+    /// small before may be large when it is sent again together with what followed.
     pub(crate) fn on_sent(&mut self, sequence: SeqRange, text_len: u32) {
         if text_len + OPTIONS_MAX <= self.least.into() {
             return;
         }
         if self.large.is_empty() {
+            self.large = sequence;
+        }
+        if sequence.start.before(self.large.start) {
             self.large.start = sequence.start;
         }
-        self.large.end = sequence.end;
+        self.large.end = SeqNumber::max_of(self.large.end, sequence.end);
     }
 
     /// SND.UNA has moved, to `una`.

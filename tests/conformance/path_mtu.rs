@@ -304,6 +304,34 @@ fn large_segments_that_vanish_three_times_are_cut_smaller_and_smaller_to_the_flo
     );
 }
 
+/// What was sent in small segments is sent again in large ones, for which the hole is as black.
+#[test]
+fn small_segments_that_come_together_when_they_are_sent_again_count_as_large_ones() {
+    for (first, second, fourth) in [(100, 1460, 1024), (400, 400, 800)] {
+        let (together, all) = ((first + second).min(1460), first + second);
+        let segment = |len: u32| format!("1:{}({len}) ack 1", 1 + len);
+        let [together, fourth, last] = [together, fourth, 512].map(segment);
+        let push = if all > 1460 { "." } else { "P." };
+        established("").plays(&format!(
+            "
+            +0    nodelay on
+            +0    write {first}
+            +0    > P. {one}
+            +0    write {second}
+            +0    > P. {end}:{behind}({second}) ack 1
+            +0.3  > {push} {together}
+            +0.6  > {push} {together}
+            +1.2  > {push} {together}
+            +2.4  > {push} {fourth}
+            +4.8  > .  {last}
+            ",
+            one = segment(first),
+            end = 1 + first,
+            behind = 1 + all,
+        ));
+    }
+}
+
 #[test]
 fn small_segments_that_vanish_are_no_black_hole_and_nothing_is_if_probing_is_off() {
     let small = "
