@@ -352,10 +352,11 @@ pub fn compare_octets(reports: &[Report]) -> Vec<String> {
             .iter()
             .filter(|other| (other.local, other.remote) == (report.remote, report.local));
         // Of several connections with the same ends nobody knows which belong together.
-        if let (Some(other), None) = (others.next(), others.next())
-            && report.received > other.sent
-        {
-            faults.push(format!("{name}: {} received, {} sent", report.received, other.sent));
+        if let (Some(other), None) = (others.next(), others.next()) {
+            if report.received > other.sent {
+                faults.push(format!("{name}: {} received, {} sent", report.received, other.sent));
+            }
+            faults.extend(false_mark(other, report).map(|fault| format!("{name}: {fault}")));
         }
     }
     faults
@@ -370,6 +371,9 @@ fn compare(one: &Report, other: &Report) -> Option<String> {
     if other.received > one.sent {
         return Some(format!("{} sent, {} received", one.sent, other.received));
     }
+    if let Some(fault) = false_mark(one, other) {
+        return Some(fault);
+    }
     if is_abort(one) || is_abort(other) {
         return None;
     }
@@ -380,5 +384,21 @@ fn compare(one: &Report, other: &Report) -> Option<String> {
     if looks && (other.received != one.sent || one.sent != one.plan.send) {
         return Some(format!("{} sent, {} received", one.sent, other.received));
     }
+    if let Some(last) = one.urgent.last().filter(|last| looks && !other.marks.contains(last)) {
+        return Some(format!("the other end met no mark at {last}: {:?}", other.marks));
+    }
     (looks && !other.saw_end).then(|| "the other end has not seen the end".into())
+}
+
+/// A mark that `other` met, and `one` had written no urgent octet there.
+///
+/// Between it and an urgent octet further ahead than 16 bits reach may be one: so far the pointer
+/// told, and what told more was lost (RFC 9293 §3.8.5).
+fn false_mark(one: &Report, other: &Report) -> Option<String> {
+    let is_true = |mark: &u64| {
+        let reach = mark + u64::from(u16::MAX);
+        one.urgent.iter().any(|urgent| urgent == mark || *urgent >= reach)
+    };
+    let mark = other.marks.iter().find(|mark| !is_true(mark))?;
+    Some(format!("a mark at {mark}, and urgent were {:?}", one.urgent))
 }

@@ -47,6 +47,10 @@ pub struct Plan {
     pub nodelay: bool,
     /// Which other options it sets, a bit each: see `Plan::set`. None.
     pub options: u8,
+    /// Whether it changes its options now and then.
+    pub restless: bool,
+    /// Whether it writes some octets as urgent ones. They are read in line.
+    pub urgent: bool,
 }
 
 impl Plan {
@@ -61,6 +65,8 @@ impl Plan {
             ending: Ending::HalfClose,
             nodelay: false,
             options: 0,
+            restless: false,
+            urgent: false,
         }
     }
 
@@ -81,6 +87,8 @@ impl Plan {
             ending: Ending::HalfClose,
             nodelay: rng.chance(0.5),
             options: 0,
+            restless: rng.chance(0.2),
+            urgent: rng.chance(0.2),
         }
     }
 
@@ -96,8 +104,27 @@ impl Plan {
         options.keepalive_interval = Duration::from_secs(1);
         options.keepalive_count = 127;
         options.notsent_lowat = has(4).then_some(1000);
-        options.oob_inline = has(5);
-        options.tos = if has(6) { 0x48 } else { 0 };
+        options.tos = if has(5) { 0x48 } else { 0 };
+    }
+
+    /// Changes one option. None of them may cost the connection anything but time either: a
+    /// linger of zero is taken back before it is closed.
+    fn change(rng: &mut Random, options: &mut SocketOptions) {
+        let is_on = rng.chance(0.5);
+        let seconds = Duration::from_secs(rng.below(3));
+        let octets = 2048 << rng.below(8);
+        match rng.below(10) {
+            0 => options.nodelay = is_on,
+            1 => options.cork = is_on,
+            2 => options.quick_ack = is_on,
+            3 => options.keepalive = is_on,
+            4 => options.keepalive_idle = seconds.max(Duration::from_secs(1)),
+            5 => options.notsent_lowat = is_on.then_some(octets >> rng.below(12)),
+            6 => options.linger = is_on.then_some(seconds),
+            7 => options.receive_buffer = octets,
+            8 => options.send_buffer = octets,
+            _ => options.tos = if is_on { 0x48 } else { 0 },
+        }
     }
 }
 
@@ -150,8 +177,13 @@ pub struct Report {
     pub saw_end: bool,
     /// The error that ended it, if one did.
     pub error: Option<SocketError>,
-    /// Octets that `read` gave and that the other end did not write there.
+    /// Octets that `read` gave and that the other end did not write there, or a read that went
+    /// over a mark.
     pub is_garbled: bool,
+    /// Where in the stream stand the urgent octets that it wrote.
+    pub urgent: Vec<u64>,
+    /// Where in the other end's stream it came to a mark.
+    pub marks: Vec<u64>,
     /// When it was done.
     pub finished: Option<Instant>,
 }
@@ -196,6 +228,8 @@ impl Talker {
                 saw_end: false,
                 error: None,
                 is_garbled: false,
+                urgent: Vec::new(),
+                marks: Vec::new(),
                 finished: None,
             },
         }
@@ -222,6 +256,7 @@ impl Talker {
             return None;
         }
         while now >= self.next_move {
+            self.change_options(stack);
             let has_written = self.write(now, stack);
             let has_read = !self.is_done() && self.read(now, stack);
             if self.is_done() {
@@ -254,12 +289,14 @@ impl Talker {
         self.report.local = local;
         let streams = (OctetStream::between(local, remote), OctetStream::between(remote, local));
         self.streams = Some(streams);
-        if let Ok(mut options) = stack.options(self.socket) {
-            self.report.plan.set(&mut options);
-            // What the stack refuses shows in the transfer.
-            let _ = stack.set_options(self.socket, options);
-        }
+        set_options(stack, self.socket, |options| self.report.plan.set(options));
         true
+    }
+
+    fn change_options(&mut self, stack: &mut Stack) {
+        if self.report.plan.restless && self.rng.chance(0.1) {
+            set_options(stack, self.socket, |options| Plan::change(&mut self.rng, options));
+        }
     }
 
     /// One write, or the end of writing. Whether anything was done.
@@ -294,9 +331,14 @@ impl Talker {
             return false;
         };
         out.fill(self.report.sent, &mut self.buffer[..len]);
-        match stack.write(now, self.socket, &self.buffer[..len]) {
+        let is_urgent = plan.urgent && self.rng.chance(0.1);
+        let write = if is_urgent { Stack::write_urgent } else { Stack::write };
+        match write(stack, now, self.socket, &self.buffer[..len]) {
             Ok(taken) => {
                 self.report.sent += taken as u64;
+                if is_urgent && taken > 0 {
+                    self.report.urgent.push(self.report.sent - 1);
+                }
                 taken > 0
             }
             Err(SocketError::WouldBlock) => false,
@@ -311,6 +353,7 @@ impl Talker {
         }
         let most = self.rng.below(self.report.plan.read_max.try_into().unwrap_or(1)) + 1;
         let len = usize::try_from(most).unwrap_or(1);
+        let ahead = self.look_for_mark(stack);
         match stack.read(now, self.socket, &mut self.buffer[..len]) {
             Ok(0) => {
                 self.report.saw_end = true;
@@ -322,12 +365,29 @@ impl Talker {
                     let is_right = incoming.has(self.report.received, &self.buffer[..taken]);
                     self.report.is_garbled |= !is_right;
                 }
+                // A read stops at the mark and not behind it.
+                self.report.is_garbled |= ahead.is_some_and(|ahead| taken as u64 > ahead);
                 self.report.received += taken as u64;
                 true
             }
             Err(SocketError::WouldBlock) => false,
             Err(error) => self.fail(now, stack, error),
         }
+    }
+
+    /// Octets up to the mark, if one is ahead. One that is reached is written down.
+    fn look_for_mark(&mut self, stack: &mut Stack) -> Option<u64> {
+        let ahead = stack.urgent_ahead(self.socket).ok()??;
+        if ahead > 0 {
+            return Some(ahead.into());
+        }
+        if self.report.marks.last() != Some(&self.report.received) {
+            self.report.marks.push(self.report.received);
+        }
+        // In line there is nothing to take out of it.
+        let taken = stack.read_urgent(self.socket, &mut [0]);
+        self.report.is_garbled |= taken != Err(SocketError::InvalidArgument);
+        None
     }
 
     /// Closes once both directions are through.
@@ -347,19 +407,31 @@ impl Talker {
 
     /// Aborts its connection (linger of zero) and is done.
     pub(super) fn abort(&mut self, now: Instant, stack: &mut Stack) {
-        if let Ok(mut options) = stack.options(self.socket) {
-            options.linger = Some(Duration::ZERO);
-            // A connection that has gone cannot be aborted and need not be.
-            let _ = stack.set_options(self.socket, options);
-        }
-        self.finish(now, stack, None);
+        set_options(stack, self.socket, |options| options.linger = Some(Duration::ZERO));
+        self.close(now, stack, None);
     }
 
     fn finish(&mut self, now: Instant, stack: &mut Stack, error: Option<SocketError>) {
+        set_options(stack, self.socket, |options| {
+            options.linger = options.linger.filter(|linger| !linger.is_zero());
+        });
+        self.close(now, stack, error);
+    }
+
+    fn close(&mut self, now: Instant, stack: &mut Stack, error: Option<SocketError>) {
         stack.close(now, self.socket);
         self.report.error = error;
         self.report.finished = Some(now);
         self.buffer = Vec::new();
+    }
+}
+
+/// Changes the options of a socket, if it is there.
+fn set_options(stack: &mut Stack, socket: SocketId, change: impl FnOnce(&mut SocketOptions)) {
+    if let Ok(mut options) = stack.options(socket) {
+        change(&mut options);
+        // What the stack refuses shows in the transfer.
+        let _ = stack.set_options(socket, options);
     }
 }
 

@@ -193,11 +193,15 @@ fn leap(world: &mut Simulation, random: &mut Random, seconds_max: u64) {
 }
 
 /// Now and then the way from a host carries smaller packets than its own link, from some time on
-/// smaller ones still, or larger ones again; a router says so.
+/// smaller ones still, or larger ones again; a router says so, or it is a black hole.
 fn narrow(world: &mut Simulation, random: &mut Random) {
     for host in [0, 1] {
         if random.chance(0.4) {
-            let router = if random.chance(0.7) { Router::Tells } else { Router::TellsNoSize };
+            let router = match random.below(10) {
+                0..=4 => Router::Tells,
+                5..=6 => Router::TellsNoSize,
+                _ => Router::Silent,
+            };
             let any_mtu = |random: &mut Random| 576 + random.index(1000);
             let mut path = Path::new(router, any_mtu(random));
             for seconds in [1, 10, 100] {

@@ -48,6 +48,8 @@ struct Duel {
     stack_nxt: u32,
     peer_nxt: u32,
     written: u32,
+    /// Where in its stream the urgent octets end.
+    urgent_ends: Vec<u32>,
     last: Vec<u8>,
     /// The stack's last TSval, once both have timestamps.
     stack_clock: Option<u32>,
@@ -75,6 +77,7 @@ impl Duel {
             stack_nxt: 0,
             peer_nxt: u32::MAX - 300, // It wraps soon.
             written: 0,
+            urgent_ends: Vec::new(),
             last: Vec::new(),
             stack_clock: None,
         }
@@ -196,6 +199,7 @@ impl Duel {
             (2, Some(socket)) => {
                 let _ = self.stack.shutdown(self.now, socket, Shutdown::Read);
             }
+            (3.., Some(socket)) if choice >= 192 => self.urgent(socket, choice, value),
             (3.., Some(socket)) => self.set_option(socket, choice, value),
             (7, None) => self.connect(),
             (_, None) => {
@@ -204,6 +208,28 @@ impl Duel {
                 self.written = 0;
             }
         }
+    }
+
+    /// A call about urgent data.
+    fn urgent(&mut self, socket: SocketId, choice: u8, value: u8) {
+        if choice < 224 {
+            let octets = stream(Sender::Stack, self.written, value.into());
+            if let Ok(taken @ 1..) = self.stack.write_urgent(self.now, socket, &octets) {
+                self.written += u32::try_from(taken).expect("a program writes little");
+                self.urgent_ends.push(self.written);
+            }
+            return;
+        }
+        let (mut peeked, mut taken) = ([0], [0]);
+        let foreseen = self.stack.peek_urgent(socket, &mut peeked);
+        if value & 1 == 1 {
+            let outcome = self.stack.read_urgent(socket, &mut taken);
+            assert_eq!((outcome, taken), (foreseen, peeked), "peeking foresees");
+            let again = self.stack.read_urgent(socket, &mut taken);
+            assert_ne!(again, Ok(1), "it is taken once");
+        }
+        let is_here = self.stack.urgent_ahead(socket).map(|ahead| ahead == Some(0));
+        assert_eq!(self.stack.at_mark(socket), is_here);
     }
 
     /// Sets one option; what it may not be is refused, and changes nothing.
@@ -224,6 +250,13 @@ impl Duel {
             9 => options.linger2 = seconds,
             10 => options.max_segment = Some(u16::from(value) * 16),
             11 => options.receive_buffer = u32::from(value) * 64,
+            13 => options.cork = value & 1 == 1,
+            14 => options.quick_ack = value & 1 == 1,
+            15 => options.notsent_lowat = (value > 0).then_some(u32::from(value) * 16),
+            16 => options.oob_inline = value & 1 == 1,
+            17 => options.receive_errors = value & 1 == 1,
+            18 => options.syn_count = Some(value),
+            19 => options.defer_accept = (value > 0).then_some(seconds),
             _ => options.send_buffer = u32::from(value) * 64,
         }
         let has_taken = self.stack.set_options(socket, options).is_ok();
@@ -314,6 +347,10 @@ impl Duel {
             let position = segment.seq.wrapping_sub(iss).wrapping_sub(1);
             let wanted = stream(Sender::Stack, position, segment.payload.len());
             assert_eq!(segment.payload, wanted, "octets left that nobody wrote there");
+            let end = position.wrapping_add(segment.urgent.into());
+            let is_true = segment.urgent == u16::MAX || self.urgent_ends.contains(&end);
+            let is_urgent = segment.flags.contains(TcpFlags::URG);
+            assert!(!is_urgent || is_true, "nothing urgent ends at {end}");
         }
     }
 
