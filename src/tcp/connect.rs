@@ -285,7 +285,7 @@ impl Connecting {
         match segment.ack {
             None => Verdict::Drop(DropReason::NoAck),
             Some(ack) if is_ack_of_syn => {
-                let window = u32::from(segment.window) << agreed.send_shift;
+                let window = u32::from(segment.window) << agreed.send_shift();
                 let options = &crossed.options;
                 let from = (segment.seq, ack);
                 Verdict::Opened(self.opened(now, crossed.irs, options, window, from))
@@ -355,7 +355,7 @@ impl Connecting {
                 // Only the window of a SYN is not scaled.
                 let crossed = self.crossed.as_ref()?;
                 let window =
-                    window >> Negotiated::agree(self.offer, &crossed.options).receive_shift;
+                    window >> Negotiated::agree(self.offer, &crossed.options).receive_shift();
                 let (reason, seq) = (SendReason::Ack, self.iss + 1);
                 let mut plan = SegmentPlan::bare(reason, seq, ack, TcpFlags::NONE, window);
                 plan.options.timestamps =

@@ -94,10 +94,8 @@ pub(crate) struct Negotiated {
     pub(crate) send_mss: u16,
     /// Octets of text in the largest segment that we said we take.
     pub(crate) receive_mss: u16,
-    /// Snd.Wind.Shift: the windows that arrive are to be shifted left by so much.
-    pub(crate) send_shift: u8,
-    /// Rcv.Wind.Shift: the windows that we send are shifted right by so much.
-    pub(crate) receive_shift: u8,
+    /// By how much windows are scaled; `None` unless both SYNs had the option (RFC 7323 §2.2).
+    pub(crate) scaling: Option<Scaling>,
     /// Whether both SYNs permitted SACK (RFC 2018 §2).
     pub(crate) sack: bool,
     /// Whether both SYNs had timestamps (RFC 7323 §3.2).
@@ -108,19 +106,44 @@ impl Negotiated {
     /// What follows from our SYN and theirs.
     pub(crate) fn agree(ours: Offer, theirs: &TcpOptions) -> Self {
         // Either both windows are scaled or neither is (RFC 7323 §2.2).
-        let (send_shift, receive_shift) = match (ours.window_scale, theirs.window_scale) {
-            (Some(ours), Some(theirs)) => (theirs.min(SHIFT_MAX), ours),
-            (None, _) | (_, None) => (0, 0),
-        };
+        let shifts = theirs.window_scale.zip(ours.window_scale);
         let peer_mss = theirs.mss.unwrap_or(MSS_DEFAULT).max(MSS_MIN);
         Self {
             send_mss: peer_mss.min(ours.mss),
             receive_mss: ours.mss,
-            send_shift,
-            receive_shift,
+            scaling: shifts.map(|(send, receive)| Scaling::new(send, receive)),
             sack: ours.sack && theirs.sack_permitted,
             timestamps: ours.timestamps.is_some() && theirs.timestamps.is_some(),
         }
+    }
+
+    /// Snd.Wind.Shift: the windows that arrive are to be shifted left by so much.
+    pub(crate) fn send_shift(self) -> u8 {
+        self.scaling.map_or(0, Scaling::send)
+    }
+
+    /// Rcv.Wind.Shift: the windows that we send are shifted right by so much.
+    pub(crate) fn receive_shift(self) -> u8 {
+        self.scaling.map_or(0, Scaling::receive)
+    }
+}
+
+/// Both shifts, which may be 0. They take one octet: of half-open connections there are many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Scaling(u8);
+
+impl Scaling {
+    /// Shifts of what arrives and of what we send. One above 14 counts as 14 (RFC 7323 §2.3).
+    pub(crate) fn new(send: u8, receive: u8) -> Self {
+        Self(send.min(SHIFT_MAX) << 4 | receive.min(SHIFT_MAX))
+    }
+
+    fn send(self) -> u8 {
+        self.0 >> 4
+    }
+
+    fn receive(self) -> u8 {
+        self.0 & 15
     }
 }
 
@@ -154,9 +177,12 @@ mod tests {
     #[test]
     fn windows_are_scaled_both_ways_or_not_at_all() {
         let agreed = Negotiated::agree(offer(), &syn(None, Some(7)));
-        assert_eq!((agreed.send_shift, agreed.receive_shift), (7, 3));
+        assert_eq!((agreed.send_shift(), agreed.receive_shift()), (7, 3));
         let agreed = Negotiated::agree(offer(), &syn(None, None));
-        assert_eq!((agreed.send_shift, agreed.receive_shift), (0, 0));
+        assert_eq!((agreed.send_shift(), agreed.receive_shift()), (0, 0));
+        assert_eq!(agreed.scaling, None);
+        let agreed = Negotiated::agree(offer(), &syn(None, Some(0)));
+        assert_eq!((agreed.send_shift(), agreed.receive_shift()), (0, 3));
         assert_eq!(offer().answer_options(Instant::ZERO, &syn(None, None)).window_scale, None);
     }
 
@@ -184,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_shift_above_14_counts_as_14() {
-        assert_eq!(Negotiated::agree(offer(), &syn(None, Some(255))).send_shift, 14);
+        assert_eq!(Negotiated::agree(offer(), &syn(None, Some(255))).send_shift(), 14);
     }
 
     #[test]

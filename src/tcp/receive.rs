@@ -68,7 +68,7 @@ impl ReceiveSide {
             edge: irs + 1 + offered,
             room_offered: buffer_max,
             fin: None,
-            shift: agreed.receive_shift,
+            shift: agreed.receive_shift(),
             mss: u32::from(agreed.receive_mss),
             buffer: ReceiveBuffer::default(),
             buffer_max,

@@ -131,7 +131,7 @@ impl SendSide {
             wl2,
             max_wnd: window,
             acked: 0,
-            shift: agreed.send_shift,
+            shift: agreed.send_shift(),
             mss: u32::from(agreed.send_mss),
             options,
             next_options: options,

@@ -53,6 +53,40 @@ fn what_was_negotiated_is_told() {
     );
 }
 
+/// That both shifts are 0 is no sign that none was agreed.
+#[test]
+fn whether_windows_are_scaled_is_what_both_syns_have_said() {
+    for (offered, answered, is_scaled) in [
+        ("<mss 1000,nop,wscale 0>", "<mss 1460,nop,wscale 0>", 1),
+        ("<mss 1000,nop,wscale 7>", "<mss 1460,nop,wscale 0>", 1),
+        ("<mss 1000>", "<mss 1460>", 0),
+    ] {
+        Script::default().plays(&format!(
+            "
+            +0    socket listen 80
+            +0    listener set receive_buffer 65535
+            +0    < S  0:0(0) win 65535 {offered}
+            +0    > S. 0:0(0) ack 1 {answered}
+            +0    < .  1:1(0) ack 1 win 512
+            +0    accept
+            +0    expect window_scale {is_scaled}
+            +0    expect receive_window_shift 0
+            +0    expect sack 0
+            +0    expect timestamps 0
+            "
+        ));
+    }
+    established("sack on, ts on").plays(
+        "
+        +0    expect window_scale 1
+        +0    expect send_window_shift 7
+        +0    expect receive_window_shift 3
+        +0    expect sack 1
+        +0    expect timestamps 1
+        ",
+    );
+}
+
 #[test]
 fn what_was_lost_is_told_while_it_is_repaired() {
     established("rtt 100ms, mss 1000").plays(

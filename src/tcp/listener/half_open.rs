@@ -24,8 +24,6 @@ pub(crate) struct HalfOpen {
     irs: SeqNumber,
     /// What both SYNs fixed.
     agreed: Negotiated,
-    /// Whether our SYN carries a window scale: only if theirs did.
-    scales: bool,
     /// Our timestamp clock, where timestamps are agreed.
     clock: TimestampClock,
     /// TS.Recent, where timestamps are agreed.
@@ -96,7 +94,6 @@ impl HalfOpen {
             iss,
             irs: syn.seq,
             agreed: Negotiated::agree(offer, &syn.options),
-            scales: offer.answer_options(now, &syn.options).window_scale.is_some(),
             clock: offer.timestamps.unwrap_or_default(),
             recent: syn.options.timestamps.unwrap_or_default().value,
             window: u16::try_from(window).unwrap_or(u16::MAX),
@@ -232,7 +229,7 @@ impl HalfOpen {
             iss: self.iss,
             irs: self.irs,
             agreed: self.agreed,
-            window: u32::from(segment.window) << self.agreed.send_shift,
+            window: u32::from(segment.window) << self.agreed.send_shift(),
             window_from: (segment.seq, ack),
             offered: u32::from(self.window),
             timestamps: self
@@ -256,7 +253,7 @@ impl HalfOpen {
         let mut plan = SegmentPlan::bare(reason, seq, Some(self.irs + 1), flags, self.window);
         if owed == Owed::SynAck {
             self.sent = self.sent.saturating_add(1);
-            let window_scale = self.scales.then_some(self.agreed.receive_shift);
+            let window_scale = self.agreed.scaling.map(|_| self.agreed.receive_shift());
             plan.options = TcpOptions {
                 mss: Some(self.agreed.receive_mss),
                 window_scale,
@@ -264,7 +261,7 @@ impl HalfOpen {
                 ..TcpOptions::default()
             };
         } else {
-            plan.window >>= self.agreed.receive_shift;
+            plan.window >>= self.agreed.receive_shift();
         }
         plan.options.timestamps = self.timestamps(now);
         Some(plan)

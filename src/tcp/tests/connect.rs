@@ -1,6 +1,7 @@
 //! SYN-SENT, and SYN-RECEIVED after a simultaneous open.
 
 use super::*;
+use crate::tcp::negotiated::Scaling;
 use crate::tcp::tests::segment;
 use crate::tcp::timestamps::TimestampClock;
 use crate::wire::tcp::TcpHeader;
@@ -137,7 +138,8 @@ fn an_open_is_given_up_when_it_was_told_to_and_not_with_the_next_syn() {
 #[test]
 fn a_syn_ack_opens_with_what_both_sides_have_said_and_its_window_is_not_scaled() {
     let round_trip = Duration::from_millis(30);
-    for (options, send_shift, receive_shift) in [(scale(7), 7, 3), (TcpOptions::default(), 0, 0)] {
+    for (options, scaling) in [(scale(7), Some(Scaling::new(7, 3))), (TcpOptions::default(), None)]
+    {
         let options = TcpOptions { mss: Some(1000), ..options };
         let syn_ack = Segment { options, ..segment("S.", IRS, UNA, 4000, b"") };
         let verdict = syn_sent().receive(Instant::ZERO + round_trip, &syn_ack);
@@ -149,8 +151,7 @@ fn a_syn_ack_opens_with_what_both_sides_have_said_and_its_window_is_not_scaled()
         let agreed = Negotiated {
             send_mss: 1000,
             receive_mss: 1460,
-            send_shift,
-            receive_shift,
+            scaling,
             sack: false,
             timestamps: false,
         };
@@ -222,7 +223,7 @@ fn must_10_two_syns_that_cross_open_both_ends_with_the_numbers_of_the_first_syns
     {
         let opened = opened(end.receive(Instant::ZERO, syn_ack));
         assert_eq!((opened.iss.0, opened.irs.0, opened.window), (iss, irs, 65_535));
-        assert_eq!((opened.agreed.send_shift, opened.agreed.receive_shift), (3, 3));
+        assert_eq!((opened.agreed.send_shift(), opened.agreed.receive_shift()), (3, 3));
     }
 }
 

@@ -3,6 +3,7 @@
 use super::*;
 use crate::options::SocketOptions;
 use crate::tcp::config::TcpConfig;
+use crate::tcp::negotiated::Scaling;
 use crate::tcp::tests::segment;
 use crate::tcp::timestamps::TimestampClock;
 use crate::wire::tcp_options::Timestamps;
@@ -219,8 +220,8 @@ fn the_window_of_an_ack_is_scaled_if_both_sides_scale() {
 #[test]
 fn the_ack_of_our_syn_opens_with_what_both_sides_have_said() {
     let round_trip = Duration::from_millis(30);
-    for (options, window, send_shift, receive_shift) in
-        [(scale(7), 1000 << 7, 7, 3), (TcpOptions::default(), 1000, 0, 0)]
+    for (options, window, scaling) in
+        [(scale(7), 1000 << 7, Some(Scaling::new(7, 3))), (TcpOptions::default(), 1000, None)]
     {
         let mut half_open = answered(TcpOptions { mss: Some(1000), ..options });
         let ack = segment(".", NXT, ISS.wrapping_add(1), 1000, b"");
@@ -232,8 +233,7 @@ fn the_ack_of_our_syn_opens_with_what_both_sides_have_said() {
         let agreed = Negotiated {
             send_mss: 1000,
             receive_mss: 1460,
-            send_shift,
-            receive_shift,
+            scaling,
             sack: false,
             timestamps: false,
         };

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::observe::DropReason::{AboveWindow, BelowWindow};
+use crate::tcp::negotiated::Scaling;
 use crate::tcp::tests::segment;
 
 const IRS: u32 = u32::MAX - 5; // The window wraps.
@@ -12,8 +13,7 @@ fn side_with(offered: u32, buffer: u32, shift: u8) -> ReceiveSide {
     let agreed = Negotiated {
         send_mss: MSS,
         receive_mss: MSS,
-        send_shift: 0,
-        receive_shift: shift,
+        scaling: Some(Scaling::new(0, shift)),
         sack: false,
         timestamps: false,
     };

@@ -12,8 +12,7 @@ fn side(window: u32) -> SendSide {
     let agreed = Negotiated {
         send_mss: MSS,
         receive_mss: MSS,
-        send_shift: 0,
-        receive_shift: 0,
+        scaling: None,
         sack: false,
         timestamps: false,
     };
@@ -72,8 +71,7 @@ fn a_full_segment_with_timestamps_is_no_small_one() {
     let agreed = Negotiated {
         send_mss: MSS,
         receive_mss: MSS,
-        send_shift: 0,
-        receive_shift: 0,
+        scaling: None,
         sack: false,
         timestamps: true,
     };
