@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::demux::FlowId;
 use super::flow::{Flow, Owner};
+use super::icmp_errors::path_of;
 use super::socket::Kind;
 use super::{DropReason, Instant, Observer, Shutdown, SocketId, Stack, TcpState, report_state};
 use crate::error::SocketError;
@@ -98,6 +99,7 @@ impl Stack {
         observer: &mut dyn Observer,
     ) -> Result<(), DropReason> {
         let entry = self.flows.get_mut(id).ok_or(DropReason::NoTcpSocket)?;
+        let path = path_of(&self.ip, now, &entry.tuple).ok_or(DropReason::NoTcpSocket)?;
         let Flow::Connecting(connecting) = &mut entry.flow else { return Ok(()) };
         let close = connecting.take_close();
         let socket = match entry.owner {
@@ -109,7 +111,7 @@ impl Stack {
             (None, Close::Socket(options)) => Arc::clone(options),
             (None, Close::No | Close::Write) => return Err(DropReason::NoTcpSocket),
         };
-        let mut connection = Connection::new(now, &self.config.tcp, &options, opened);
+        let mut connection = Connection::new(now, &self.config.tcp, &options, opened, path);
         if segment.syn {
             // Our ACK ends the handshake; after a plain ACK of the peer's it is already over.
             connection.owe_ack(now);

@@ -2,6 +2,7 @@
 
 use super::demux::FlowId;
 use super::flow::{Flow, FlowEntry, Owner};
+use super::icmp_errors::path_of;
 use super::listeners::{Child, ListenerId};
 use super::{DropReason, Event, Instant, Observer, SocketOptions, Stack, report_state};
 use crate::ip::{Cast, Datagram};
@@ -266,8 +267,9 @@ impl Stack {
         if !listener.listener.has_room() {
             return self.overflow(now, id, &segment, observer);
         }
+        let path = path_of(&self.ip, now, &entry.tuple).ok_or(DropReason::NoTcpSocket)?;
         let ticket = listener.listener.enqueue(Child::Open(id));
-        let connection = Connection::new(now, &self.config.tcp, &listener.options, opened);
+        let connection = Connection::new(now, &self.config.tcp, &listener.options, opened, path);
         let listening_socket = listener.socket;
         entry.flow = Flow::Open(Box::new(connection));
         report_state(now, entry, observer); // It may be over before anything is transmitted.

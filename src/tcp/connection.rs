@@ -138,12 +138,13 @@ pub(crate) struct Outcome {
 }
 
 impl Connection {
-    /// The connection that a handshake has opened.
+    /// The connection that a handshake has opened over `path`.
     pub(crate) fn new(
         now: Instant,
         config: &TcpConfig,
         options: &Arc<SocketOptions>,
         opened: &Opened,
+        path: Path,
     ) -> Self {
         let Opened { iss, irs, agreed, window, window_from, offered, timestamps, .. } = *opened;
         let mut estimator = RttEstimator::new(config.min_rto);
@@ -158,7 +159,7 @@ impl Connection {
         acks.set_quick(options.quick_ack);
         // The socket may have been told of a smaller buffer since the window was offered.
         let receive_buffer = options.receive_buffer.max(offered);
-        let path = PathLimit::new(config, agreed.send_mss, iss + 1);
+        let path = PathLimit::new(config, agreed.send_mss, path, iss + 1);
         send.set_mss(path.mss());
         let mss = send.mss();
         // RFC 5681 §3.1: after the loss of a SYN the initial window is one segment.

@@ -30,12 +30,20 @@ pub(crate) struct Path {
     pub(crate) generation: u32,
 }
 
+impl Path {
+    /// Octets of text and options that its largest packet has room for.
+    fn room(self) -> u16 {
+        u16::try_from(self.mtu).unwrap_or(u16::MAX).saturating_sub(HEADERS).max(1)
+    }
+}
+
 /// The largest segment that peer, interface and path carry.
 #[derive(Debug)]
 pub(crate) struct PathLimit {
     /// What the two ends take, octets of text and options: the peer's MSS and our interface.
     ends: u16,
-    /// What the path carries, as far as ICMP has said, octets of text and options.
+    /// What the path carries, as far as our interface and ICMP have said, octets of text and
+    /// options.
     path: u16,
     /// Until when that is believed, which may be [`FOR_GOOD`].
     until: Instant,
@@ -53,25 +61,24 @@ pub(crate) struct PathLimit {
 }
 
 impl PathLimit {
-    /// Nothing is known of the path but that both ends take segments of `ends` octets of text and
-    /// options. Nothing has been sent; SND.NXT is `start`.
-    pub(crate) fn new(config: &TcpConfig, ends: u16, start: SeqNumber) -> Self {
-        let least = config.path_mtu_min.saturating_sub(HEADERS);
-        let search = match config.mtu_probing {
-            MtuProbing::Always => Some(Box::new(MtuSearch::new(ends.into(), least.into()))),
-            MtuProbing::Off | MtuProbing::OnBlackHole => None,
-        };
-        Self {
+    /// Both ends take segments of `ends` octets of text and options. Nothing has been sent; SND.NXT
+    /// is `start`.
+    pub(crate) fn new(config: &TcpConfig, ends: u16, path: Path, start: SeqNumber) -> Self {
+        let mut limit = Self {
             ends,
-            path: ends,
-            until: FOR_GOOD,
-            generation: 0,
-            least,
+            path: path.room(),
+            until: path.until.unwrap_or(FOR_GOOD),
+            generation: path.generation,
+            least: config.path_mtu_min.saturating_sub(HEADERS),
             large: SeqRange::at(start, 0),
             timeouts: 0,
             probing: config.mtu_probing,
-            search,
+            search: None,
+        };
+        if limit.probing == MtuProbing::Always {
+            limit.search = Some(Box::new(MtuSearch::new(limit.limit(), limit.least.into())));
         }
+        limit
     }
 
     /// The largest segment, octets of text and options (RFC 9293 §3.7.1, MUST-16).
@@ -100,8 +107,7 @@ impl PathLimit {
     /// News of the path. Says which of the outstanding segments may be too large for it now.
     pub(crate) fn on_news(&mut self, now: Instant, path: Path) -> Option<SeqRange> {
         let before = self.mss();
-        let mtu = u16::try_from(path.mtu).unwrap_or(u16::MAX);
-        self.path = mtu.saturating_sub(HEADERS).max(1);
+        self.path = path.room();
         self.until = path.until.unwrap_or(FOR_GOOD);
         self.generation = path.generation;
         let limit = self.limit();
@@ -216,7 +222,8 @@ mod tests {
     const START: SeqNumber = SeqNumber(u32::MAX - 2_000); // The ranges wrap.
 
     fn limit(ends: u16) -> PathLimit {
-        PathLimit::new(&TcpConfig::default(), ends, START)
+        let path = Path { mtu: 1500, until: None, generation: 0 };
+        PathLimit::new(&TcpConfig::default(), ends, path, START)
     }
 
     fn news(mtu: u32, generation: u32) -> Path {

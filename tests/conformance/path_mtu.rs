@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use wharf::sim::established;
+use wharf::sim::{Script, established};
 use wharf::{Duration, MtuProbing};
 
 use crate::config;
@@ -212,12 +212,43 @@ fn another_connection_to_the_same_host_learns_it_when_it_sends_and_a_later_one_f
         +0    c: > S. 0:0(0) ack 1 <mss 1460>
         +0.1  c: < .  1:1(0) ack 1 win 65535
         +0    c: accept
+        +0    c: expect path_mtu 1000
+        +0    c: expect send_mss 960
+        +0    c: expect cwnd 9600
         +0    c: write 1460
         +0    c: > .  1:961(960) ack 1
         +0    c: > P. 961:1461(500) ack 1
         "
     );
     established("").plays(&script);
+}
+
+/// As Linux: it is the route's, whatever the two ends take.
+#[test]
+fn the_path_mtu_that_is_told_is_the_interfaces_until_a_router_says_less() {
+    for (offered, largest, mss) in [
+        ("<mss 1460>", "off", 1460),
+        ("<mss 1000>", "off", 1000),
+        ("", "off", 536),
+        ("<mss 1460>", "700", 700),
+    ] {
+        Script::default().plays(&format!(
+            "
+            +0    socket listen 80
+            +0    listener set max_segment {largest}
+            +0    < S  0:0(0) win 65535 {offered}
+            +0    > S. 0:0(0) ack 1 <...>
+            +0.1  < .  1:1(0) ack 1 win 65535
+            +0    accept
+            +0    expect path_mtu 1500
+            +0    expect send_mss {mss}
+            +0    write 400
+            +0    > P. 1:401(400) ack 1
+            +0    {TOO_BIG} 1000 quoting 1
+            +0    expect path_mtu 1000
+            "
+        ));
+    }
 }
 
 /// RFC 1191 §6.3.
