@@ -77,9 +77,11 @@ impl Bind {
 /// The bound TCP sockets by port, and the listeners among them.
 #[derive(Debug, Default)]
 pub(super) struct Listeners {
-    /// Each with the port on which it listens.
-    entries: SlotMap<ListenerId, (u16, ListenerEntry)>,
+    /// Each with the place at which it listens.
+    entries: SlotMap<ListenerId, (Endpoint, ListenerEntry)>,
     ports: BTreeMap<u16, SmallVec<[Bind; 1]>>,
+    /// Who listens at each place: several only if they share it, and never none.
+    groups: BTreeMap<Endpoint, SmallVec<[ListenerId; 1]>>,
 }
 
 impl Listeners {
@@ -140,8 +142,9 @@ impl Listeners {
         }
         let bind = binds.iter_mut().find(|bind| bind.socket == socket);
         let bind = bind.ok_or(SocketError::InvalidArgument)?;
-        let id = self.entries.insert((local.port(), entry));
+        let id = self.entries.insert((local, entry));
         bind.listener = Some(id);
+        self.groups.entry(local).or_default().push(id);
         Ok(id)
     }
 
@@ -149,16 +152,14 @@ impl Listeners {
     /// several that share the place the one that `hash`, of both ends, falls on. `is_ours`: whether
     /// the address is; else only a listener that asks for any will do.
     pub(super) fn find(&self, local: Endpoint, is_ours: bool, hash: u64) -> Option<ListenerId> {
-        let binds = self.ports.get(&local.port())?;
-        let listening = |at: IpAddr| {
-            binds.iter().filter(move |bind| bind.addr == at).filter_map(|bind| bind.listener)
+        let pick = |place| {
+            let group = self.groups.get(&place)?;
+            // However many there are a packet costs the same.
+            let member = hash.checked_rem(u64::try_from(group.len()).ok()?)?;
+            group.get(usize::try_from(member).ok()?).copied()
         };
-        let wildcard = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        let pick = |at| {
-            let count = u64::try_from(listening(at).count()).ok().filter(|&count| count > 0)?;
-            listening(at).nth(usize::try_from(hash % count).ok()?)
-        };
-        let id = pick(local.addr()).or_else(|| pick(wildcard))?;
+        let wildcard = Endpoint::new(Ipv4Addr::UNSPECIFIED.into(), local.port());
+        let id = pick(local).or_else(|| pick(wildcard))?;
         let entry = self.get(id)?;
         (is_ours || entry.options.any_destination).then_some(id)
     }
@@ -175,10 +176,16 @@ impl Listeners {
 
     /// Takes a listener out; its socket stays bound.
     pub(super) fn remove(&mut self, id: ListenerId) -> Option<ListenerEntry> {
-        let (port, entry) = self.entries.remove(id)?;
-        for bind in self.ports.get_mut(&port).into_iter().flatten() {
+        let (local, entry) = self.entries.remove(id)?;
+        for bind in self.ports.get_mut(&local.port()).into_iter().flatten() {
             if bind.listener == Some(id) {
                 bind.listener = None;
+            }
+        }
+        if let Some(group) = self.groups.get_mut(&local) {
+            group.retain(|member| *member != id);
+            if group.is_empty() {
+                self.groups.remove(&local);
             }
         }
         Some(entry)

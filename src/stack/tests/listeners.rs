@@ -216,3 +216,28 @@ fn listeners_share_a_place_if_all_ask_for_it_and_a_hash_spreads_the_peers() {
         }
     }
 }
+
+#[test]
+fn each_of_many_that_share_a_place_gets_its_part_of_the_peers_whoever_has_gone() {
+    let share = Share { address: false, port: true };
+    let mut listeners = Listeners::default();
+    let mut ids: Vec<_> = sockets::<100>()
+        .into_iter()
+        .map(|socket| {
+            assert_eq!(listeners.bind(socket, at(HERE, 80), share), Ok(()));
+            listeners.listen(at(HERE, 80), entry(socket, false)).unwrap()
+        })
+        .collect();
+    while !ids.is_empty() {
+        let count = ids.len() as u64;
+        for hash in [0, count * 7] {
+            let found: Vec<_> = (hash..hash + count)
+                .filter_map(|hash| listeners.find(at(HERE, 80), true, hash))
+                .collect();
+            assert_eq!(found, ids, "{hash} of {count}");
+        }
+        assert!(listeners.remove(ids.remove(ids.len() / 2)).is_some());
+    }
+    assert_eq!(listeners.find(at(HERE, 80), true, 0), None);
+    assert!(listeners.groups.is_empty());
+}
