@@ -3,7 +3,7 @@
 use super::listeners::ListenerId;
 use super::{DropReason, Event, Flow, Instant, Observer, Stack};
 use crate::options::SocketOptions;
-use crate::tcp::{Cookies, Recalled, Segment, reset_for};
+use crate::tcp::{Cookies, Offer, Promise, Recalled, Segment, reset_for};
 use crate::wire::FourTuple;
 
 impl Stack {
@@ -18,19 +18,17 @@ impl Stack {
     ) -> Result<(), DropReason> {
         let options = &self.listeners.get(id).ok_or(DropReason::NoTcpSocket)?.options;
         let (ttl, tos) = (options.ttl, options.dscp());
-        let window = promised_window(options);
-        let agreed = (self.offer(options, &tuple), &syn.options);
-        let iss = self.cookies.make(now, &tuple, syn.seq, agreed);
-        let mut half_open = self.half_open(now, id, &tuple, syn, iss, window)?;
+        let offer = self.offer(options, &tuple);
+        let promise = promise(options, offer);
+        let iss = self.cookies.make(now, &tuple, syn.seq, (offer, &syn.options), promise);
+        let mut half_open = self.half_open(now, syn, iss, offer, promise.window());
         let Some(mut syn_ack) = half_open.transmit(now) else { return Ok(()) };
         if let Some(timestamps) = &mut syn_ack.options.timestamps {
             timestamps.value = Cookies::stamp(timestamps.value, &syn.options);
         }
         let packet = self.packet(tuple, ttl, tos, syn_ack).ok_or(DropReason::TcpAddress)?;
         self.outbox.push_cookie(packet)?;
-        if let Some(entry) = self.listeners.get_mut(id) {
-            entry.listener.on_cookie(now);
-        }
+        self.listeners.on_cookie(now, tuple.local.port(), promise);
         observer.on_event(now, &Event::SynCookieSent { flow: tuple });
         Ok(())
     }
@@ -47,8 +45,9 @@ impl Stack {
     ) -> Result<(), DropReason> {
         let (irs, cookie) = (segment.seq - 1, segment.ack.ok_or(DropReason::NoAck)? - 1);
         let stamps = (self.isn.timestamp_clock(&tuple).value(now), segment.options.timestamps);
-        let recalled = self.cookies.read(now, &tuple, irs, cookie, stamps);
-        let Recalled { options, rtt } = recalled.ok_or(DropReason::BadCookie)?;
+        let promises = self.listeners.promises(now, tuple.local.port());
+        let recalled = self.cookies.read(now, &tuple, irs, cookie, promises, stamps);
+        let Recalled { options, rtt, promise } = recalled.ok_or(DropReason::BadCookie)?;
         let entry = self.listeners.get(id).ok_or(DropReason::NoTcpSocket)?;
         // Nothing is kept of an ACK that is put off: a record would be one past the backlog. The
         // peer's text has the same acknowledgment in it, and brings the cookie again.
@@ -66,9 +65,9 @@ impl Stack {
             }
             return Err(DropReason::AcceptQueueFull);
         }
-        let window = promised_window(&entry.options);
+        let offer = promise.offer(self.offer(&entry.options, &tuple));
         let syn = segment.syn_of(options);
-        let half_open = self.half_open(now, id, &tuple, &syn, cookie, window)?;
+        let half_open = self.half_open(now, &syn, cookie, offer, promise.window());
         let half_open = half_open.recalled(now, rtt);
         let flow = self.insert_half_open(id, tuple, half_open)?;
         observer.on_event(now, &Event::SynCookieTaken { flow: tuple });
@@ -79,8 +78,12 @@ impl Stack {
     }
 }
 
-/// The window of a SYN-ACK with a cookie: the whole buffer even when memory is short. When the
-/// cookie comes back nobody knows any more how short it was, and a promise must be kept (SHLD-14).
-fn promised_window(options: &SocketOptions) -> u32 {
-    options.receive_buffer
+/// What a SYN-ACK with a cookie says of us. The window is the whole buffer even when memory is
+/// short: each other one would be one more promise to remember.
+fn promise(options: &SocketOptions, offer: Offer) -> Promise {
+    Promise::new(offer, options.receive_buffer)
 }
+
+#[cfg(test)]
+#[path = "tests/cookies.rs"]
+mod tests;

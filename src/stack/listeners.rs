@@ -12,7 +12,8 @@ use super::socket::{Ended, SocketId};
 use crate::collections::{SlotMap, new_key_type};
 use crate::error::SocketError;
 use crate::options::SocketOptions;
-use crate::tcp::Listener;
+use crate::tcp::{Listener, ListenerVerdict, Promise, Promises, Segment};
+use crate::time::Instant;
 use crate::wire::Endpoint;
 
 new_key_type! {
@@ -74,12 +75,21 @@ impl Bind {
     }
 }
 
+/// What is bound to a port.
+#[derive(Debug, Default)]
+struct Port {
+    binds: SmallVec<[Bind; 1]>,
+    /// What cookies may bring back, to whichever listener they come: not always to the one that
+    /// sent them, where several share the port, or shared it.
+    promises: Promises,
+}
+
 /// The bound TCP sockets by port, and the listeners among them.
 #[derive(Debug, Default)]
 pub(super) struct Listeners {
     /// Each with the place at which it listens.
     entries: SlotMap<ListenerId, (Endpoint, ListenerEntry)>,
-    ports: BTreeMap<u16, SmallVec<[Bind; 1]>>,
+    ports: BTreeMap<u16, Port>,
     /// Who listens at each place: several only if they share it, and never none.
     groups: BTreeMap<Endpoint, SmallVec<[ListenerId; 1]>>,
 }
@@ -99,7 +109,7 @@ impl Listeners {
         local: Endpoint,
         share: Share,
     ) -> Result<(), SocketError> {
-        let binds = self.ports.entry(local.port()).or_default();
+        let binds = &mut self.ports.entry(local.port()).or_default().binds;
         let addr = local.addr();
         let conflicts = |bind: &Bind| {
             let by_address = share.address && bind.share.address && bind.listener.is_none();
@@ -114,9 +124,9 @@ impl Listeners {
 
     /// Gives the place of `socket` up.
     pub(super) fn unbind(&mut self, socket: SocketId, local: Endpoint) {
-        if let Some(binds) = self.ports.get_mut(&local.port()) {
-            binds.retain(|bind| bind.socket != socket);
-            if binds.is_empty() {
+        if let Some(port) = self.ports.get_mut(&local.port()) {
+            port.binds.retain(|bind| bind.socket != socket);
+            if port.binds.is_empty() {
                 self.ports.remove(&local.port());
             }
         }
@@ -131,7 +141,8 @@ impl Listeners {
         entry: ListenerEntry,
     ) -> Result<ListenerId, SocketError> {
         let socket = entry.socket;
-        let binds = self.ports.get_mut(&local.port()).ok_or(SocketError::InvalidArgument)?;
+        let port = self.ports.get_mut(&local.port()).ok_or(SocketError::InvalidArgument)?;
+        let binds = &mut port.binds;
         let shares_port = binds.iter().any(|bind| bind.socket == socket && bind.share.port);
         let listens_too = |bind: &Bind| {
             let is_apart = shares_port && bind.share.port;
@@ -164,6 +175,30 @@ impl Listeners {
         (is_ours || entry.options.any_destination).then_some(id)
     }
 
+    /// What the listener does with a segment to `port` for which there is no connection.
+    pub(super) fn judge(
+        &self,
+        now: Instant,
+        id: ListenerId,
+        port: u16,
+        segment: &Segment,
+    ) -> Option<ListenerVerdict> {
+        let awaits_cookies = self.ports.get(&port).is_some_and(|port| port.promises.are_alive(now));
+        Some(self.get(id)?.listener.judge(segment, awaits_cookies))
+    }
+
+    /// A listener on `port` sends a cookie, with this promise.
+    pub(super) fn on_cookie(&mut self, now: Instant, port: u16, promise: Promise) {
+        if let Some(port) = self.ports.get_mut(&port) {
+            port.promises.on_cookie(now, promise);
+        }
+    }
+
+    /// The promises that cookies may bring back to `port`.
+    pub(super) fn promises(&self, now: Instant, port: u16) -> impl Iterator<Item = Promise> {
+        self.ports.get(&port).into_iter().flat_map(move |port| port.promises.alive(now))
+    }
+
     /// The listener.
     pub(super) fn get(&self, id: ListenerId) -> Option<&ListenerEntry> {
         self.entries.get(id).map(|(_, entry)| entry)
@@ -177,7 +212,7 @@ impl Listeners {
     /// Takes a listener out; its socket stays bound.
     pub(super) fn remove(&mut self, id: ListenerId) -> Option<ListenerEntry> {
         let (local, entry) = self.entries.remove(id)?;
-        for bind in self.ports.get_mut(&local.port()).into_iter().flatten() {
+        for bind in self.ports.get_mut(&local.port()).into_iter().flat_map(|port| &mut port.binds) {
             if bind.listener == Some(id) {
                 bind.listener = None;
             }

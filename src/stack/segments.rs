@@ -98,8 +98,8 @@ impl Stack {
         let tuple = *tuple;
         let is_ours = tuple.local.ipv4().is_some_and(|addr| self.ip.is_ours(addr));
         let found = self.listeners.find(tuple.local, is_ours, self.flows.hash(&tuple));
-        let listener = found.and_then(|id| Some((id, self.listeners.get(id)?)));
-        match listener.map(|(id, entry)| (id, entry.listener.judge(now, syn))) {
+        let (listeners, port) = (&self.listeners, tuple.local.port());
+        match found.and_then(|id| Some((id, listeners.judge(now, id, port, syn)?))) {
             // As Linux: a cookie could not be past `floor`; the record that makes room bounds the
             // half-open ones.
             Some((listener, ListenerVerdict::Open | ListenerVerdict::SendCookie)) => {
@@ -137,8 +137,8 @@ impl Stack {
             self.answer(now, tuple, reset)?;
             return Err(DropReason::NoTcpSocket);
         };
-        let entry = self.listeners.get(id).ok_or(DropReason::NoTcpSocket)?;
-        match entry.listener.judge(now, &segment) {
+        let verdict = self.listeners.judge(now, id, tuple.local.port(), &segment);
+        match verdict.ok_or(DropReason::NoTcpSocket)? {
             ListenerVerdict::SendCookie => self.send_cookie(now, id, tuple, &segment, observer),
             ListenerVerdict::Open => self.open_half(now, id, tuple, &segment, None, observer),
             ListenerVerdict::TakeCookie => self.take_cookie(now, id, tuple, segment, observer),
@@ -168,8 +168,8 @@ impl Stack {
         // As Linux: past all that the old connection can have in the network.
         let iss = reopened.map_or(isn, |old| SeqNumber::max_of(isn, old.floor + 65_537));
         let options = &self.listeners.get(id).ok_or(DropReason::NoTcpSocket)?.options;
-        let window = self.first_window(options, self.offer(options, &tuple));
-        let half_open = self.half_open(now, id, &tuple, syn, iss, window)?;
+        let offer = self.offer(options, &tuple);
+        let half_open = self.half_open(now, syn, iss, offer, self.first_window(options, offer));
         if let Some(Reopened { record, .. }) = reopened {
             self.remove_flow(now, record, observer);
         }
@@ -177,20 +177,16 @@ impl Stack {
         Ok(())
     }
 
-    /// The record of a SYN that is answered with `iss` and a window of so many octets.
+    /// The record of a SYN that is answered with `iss`, this offer and a window of so many octets.
     pub(super) fn half_open(
         &self,
         now: Instant,
-        id: ListenerId,
-        tuple: &FourTuple,
         syn: &Segment,
         iss: SeqNumber,
+        offer: Offer,
         window: u32,
-    ) -> Result<HalfOpen, DropReason> {
-        let options = &self.listeners.get(id).ok_or(DropReason::NoTcpSocket)?.options;
-        let offer = self.offer(options, tuple);
-        let retries = self.config.tcp.syn_ack_retries;
-        Ok(HalfOpen::new(now, syn, iss, offer, window, retries))
+    ) -> HalfOpen {
+        HalfOpen::new(now, syn, iss, offer, window, self.config.tcp.syn_ack_retries)
     }
 
     /// What we offer the peer of a listener with these options.

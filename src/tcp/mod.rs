@@ -77,6 +77,7 @@ pub use self::info::{RecoveryState, TcpInfo};
 pub(crate) use self::isn::IsnGenerator;
 pub(crate) use self::listener::cookies::{Cookies, Recalled};
 pub(crate) use self::listener::half_open::{HalfOpen, Verdict as HalfOpenVerdict};
+pub(crate) use self::listener::promises::{Promise, Promises};
 pub(crate) use self::listener::{Listener, Ticket, Verdict as ListenerVerdict};
 pub use self::mtu_search::MtuProbing;
 pub(crate) use self::negotiated::Offer;

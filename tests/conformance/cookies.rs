@@ -146,6 +146,78 @@ fn shld_14_the_window_of_a_cookies_syn_ack_is_kept_when_memory_becomes_short() {
     );
 }
 
+/// What the SYN-ACK has said of us holds, whatever the listener is told before the cookie comes
+/// back: the shift, the MSS and the window.
+#[test]
+fn shld_14_what_a_cookies_syn_ack_has_said_holds_when_the_options_change() {
+    let syn = "
+        +0    socket listen 80
+        +0    < S  0:0(0) win 65535 <mss 1460,nop,nop,sackOK,nop,wscale 7>
+        +0    > S. 0:0(0) ack 1 win 65535 <mss 1460,nop,nop,sackOK,nop,wscale 3>
+    ";
+    // A buffer that would have had a shift of 5.
+    config(always).plays(&format!(
+        "
+        {syn}
+        +0    listener set receive_buffer 1048576
+        +0    listener set max_segment 1000
+        +0.1  < .  1:1(0) ack 1 win 512
+        +0    accept
+        +0    expect announced_mss 1460
+        +0    expect send_mss 1460
+        +0    < P. 1:11(10) ack 1 win 512
+        +0.04 > .  1:1(0) ack 11 win 65535           # Of the buffer as much as a shift of 3 says.
+        "
+    ));
+    // One that would have had none, and of which the peer has been promised the sixteenfold.
+    config(always).plays(&format!(
+        "
+        {syn}
+        +0    listener set receive_buffer 4096
+        +0    < .  1:1(0) ack 1 win 512
+        +0    accept
+        +0    < .  64001:65001(1000) ack 1 win 512
+        +0    > .  1:1(0) ack 1 win 8192 <nop,nop,sack 64001:65001>
+        +0    < P. 1:11(10) ack 1 win 512
+        +0    > .  1:1(0) ack 11 win 8191 <nop,nop,sack 64001:65001>
+        "
+    ));
+}
+
+/// Each of those that are alive is known; one more than may be makes the oldest no longer so.
+#[test]
+fn cookies_with_different_promises_come_back_side_by_side() {
+    let offer = |label: &str, buffer: u32| {
+        format!(
+            "
+            +0    listener set receive_buffer {buffer}
+            +0    {label}: < S  0:0(0) win 65535 <mss 1460>
+            +0    {label}: > S. 0:0(0) ack 1 win {buffer} <...>
+            "
+        )
+    };
+    let back = |label: &str| {
+        format!(
+            "
+            +0    {label}: < .  1:1(0) ack 1 win 512
+            +0    {label}: accept
+            "
+        )
+    };
+    let peers = ["a", "b", "c", "d", "e"];
+    let offers = peers.map(|label| offer(label, 3000 + 1000 * u32::from(label.as_bytes()[0] - 97)));
+    let backs = peers.map(back);
+    let listen = "+0 socket listen 80";
+    config(always).plays(&format!("{listen}\n {} {}", offers[..4].concat(), backs[..4].concat()));
+    config(always).plays(&format!(
+        "{listen}\n {} {}
+        +0    a: < .  1:1(0) ack 1 win 512
+        +0    expect dropped bad_cookie 1",
+        offers.concat(),
+        backs[1..].concat()
+    ));
+}
+
 /// Until two minutes after the last cookie left, an ACK that brings none is not answered: a flood
 /// of them must not make a flood of resets. Then it is, as ever.
 #[test]

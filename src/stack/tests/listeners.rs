@@ -5,7 +5,10 @@ use crate::config::StackConfig;
 use crate::error::SocketError::{AddressInUse, InvalidArgument};
 use crate::rng::Seed;
 use crate::stack::Stack;
+use crate::tcp::Offer;
 use crate::time::Instant;
+use crate::wire::tcp::{TcpFlags, TcpHeader};
+use crate::wire::tcp_options::TcpOptions;
 
 const ANY: [u8; 4] = [0; 4];
 const HERE: [u8; 4] = [10, 7, 0, 2];
@@ -240,4 +243,36 @@ fn each_of_many_that_share_a_place_gets_its_part_of_the_peers_whoever_has_gone()
     }
     assert_eq!(listeners.find(at(HERE, 80), true, 0), None);
     assert!(listeners.groups.is_empty());
+}
+
+/// RFC 9293 §3.5.1: whoever holds half of an old connection to another port is to hear of it.
+#[test]
+fn cookies_are_awaited_at_the_port_that_sent_them_whoever_listens_there_and_at_no_other() {
+    let (mut listeners, [a, b, c]) = (Listeners::default(), sockets());
+    let ids = [(a, HERE, 80), (b, THERE, 80), (c, HERE, 81)]
+        .map(|(socket, addr, port)| (listening(&mut listeners, socket, at(addr, port)), port));
+    let header = TcpHeader {
+        source_port: 1,
+        destination_port: 2,
+        seq: 7,
+        ack: 9,
+        flags: TcpFlags::ACK,
+        window: 0,
+        urgent: 0,
+    };
+    let ack = Segment::new(&header, TcpOptions::default(), bytes::Bytes::new());
+    let offer = Offer { mss: 1460, window_scale: None, sack: true, timestamps: None };
+    listeners.on_cookie(Instant::ZERO, 80, Promise::new(offer, 4096));
+    for (seconds, awaits) in
+        [(0, [true, true, false]), (120, [true, true, false]), (121, [false; 3])]
+    {
+        let now = Instant::from_millis(seconds * 1000);
+        let takes = ids.map(|(id, port)| {
+            let verdict = listeners.judge(now, id, port, &ack).unwrap();
+            matches!(verdict, ListenerVerdict::TakeCookie)
+        });
+        assert_eq!(takes, awaits, "{seconds}");
+    }
+    assert_eq!(listeners.promises(Instant::ZERO, 80).count(), 1);
+    assert_eq!(listeners.promises(Instant::ZERO, 81).count(), 0);
 }

@@ -1,6 +1,7 @@
 //! SYN cookies: while a listener has no room for half-open connections it keeps nothing of a SYN;
 //! all that it must know comes back in the acknowledgment of its SYN-ACK (RFC 4987 §3.6).
 
+use super::promises::Promise;
 use crate::rng::{KeyedHash, Rng};
 use crate::tcp::negotiated::{MSS_DEFAULT, Offer};
 use crate::tcp::seq::SeqNumber;
@@ -42,8 +43,8 @@ const SCALE_IN_STAMP: u8 = 7;
 /// ```text
 ///   31          24 23                                     0
 ///  ┌──────────────┬────────────────────────────────────────┐
-///  │ M S S  W W W │ MAC over tuple, peer's ISS, minute and │
-///  │ S M   ⊕ mask │ the eight bits to the left             │
+///  │ M S S  W W W │ MAC over tuple, peer's ISS, minute,    │
+///  │ S M   ⊕ mask │ our promise and the bits to the left   │
 ///  └──────────────┴────────────────────────────────────────┘
 ///    MSS 3 bits, window scale 3, SACK 1, the minute's parity 1
 /// ```
@@ -63,6 +64,8 @@ pub(crate) struct Recalled {
     pub(crate) options: TcpOptions,
     /// The round trip of our SYN-ACK, up to 64 ms too long, if a timestamp tells it.
     pub(crate) rtt: Option<Duration>,
+    /// What our SYN-ACK said of us.
+    pub(crate) promise: Promise,
 }
 
 impl Cookies {
@@ -71,13 +74,15 @@ impl Cookies {
         Self { mac: rng.key(), mask: rng.key() }
     }
 
-    /// Our initial sequence number in answer to a SYN with `irs` and the options `theirs`.
+    /// Our initial sequence number in answer to a SYN with `irs` and the options `theirs`, in a
+    /// SYN-ACK that makes this promise.
     pub(crate) fn make(
         &self,
         now: Instant,
         tuple: &FourTuple,
         irs: SeqNumber,
         (ours, theirs): (Offer, &TcpOptions),
+        promise: Promise,
     ) -> SeqNumber {
         let minute = minute(now);
         let mss = index_of(&MSS, theirs.mss.unwrap_or(MSS_DEFAULT));
@@ -89,7 +94,7 @@ impl Cookies {
             (scale, theirs.sack_permitted)
         };
         let said = mss << 5 | scale << 2 | u8::from(flag) << 1 | parity(minute);
-        let mac = self.mac(tuple, irs, minute, said);
+        let mac = self.mac(tuple, irs, minute, said, promise);
         SeqNumber(u32::from(said ^ self.mask(tuple, irs)) << 24 | mac)
     }
 
@@ -102,7 +107,8 @@ impl Cookies {
         if low > value & STAMP_MASK { stamped.wrapping_sub(STAMP_MASK + 1) } else { stamped }
     }
 
-    /// What the SYN with `irs` said, if `cookie` is what we answered and not too old.
+    /// What the SYN with `irs` said, if `cookie` is what we answered, with one of `promises`, and
+    /// not too old.
     /// `timestamps`: those of the segment that brings it back; `value`: our TSval now.
     pub(crate) fn read(
         &self,
@@ -110,16 +116,16 @@ impl Cookies {
         tuple: &FourTuple,
         irs: SeqNumber,
         cookie: SeqNumber,
+        mut promises: impl Iterator<Item = Promise>,
         (value, timestamps): (u32, Option<Timestamps>),
     ) -> Option<Recalled> {
         let [top, ..] = cookie.0.to_be_bytes();
         let said = top ^ self.mask(tuple, irs);
         let minute = minute(now);
         let age = u64::from(parity(minute) != said & 1);
-        let mac = self.mac(tuple, irs, minute.checked_sub(age)?, said);
-        if mac != cookie.0 & 0x00ff_ffff {
-            return None;
-        }
+        let minute = minute.checked_sub(age)?;
+        let mac = cookie.0 & 0x00ff_ffff;
+        let promise = promises.find(|made| self.mac(tuple, irs, minute, said, *made) == mac)?;
         let mss = MSS.get(usize::from(said >> 5)).copied();
         let (scale, flag) = (said >> 2 & 7, said & 2 != 0);
         let mut options = TcpOptions { mss, ..TcpOptions::default() };
@@ -141,11 +147,19 @@ impl Cookies {
                 scale.checked_sub(1).and_then(|scale| SHIFTS.get(usize::from(scale)).copied());
             options.sack_permitted = flag;
         }
-        Some(Recalled { options, rtt })
+        Some(Recalled { options, rtt, promise })
     }
 
-    fn mac(&self, tuple: &FourTuple, irs: SeqNumber, minute: u64, said: u8) -> u32 {
-        let [m0, m1, m2, ..] = self.mac.hash((tuple, irs.0, minute, said)).to_le_bytes();
+    fn mac(
+        &self,
+        tuple: &FourTuple,
+        irs: SeqNumber,
+        minute: u64,
+        said: u8,
+        promise: Promise,
+    ) -> u32 {
+        let hash = self.mac.hash((tuple, irs.0, minute, said, promise));
+        let [m0, m1, m2, ..] = hash.to_le_bytes();
         u32::from_le_bytes([m0, m1, m2, 0])
     }
 

@@ -2,15 +2,14 @@
 
 pub(crate) mod cookies;
 pub(crate) mod half_open;
+pub(crate) mod promises;
 
 use std::collections::VecDeque;
 
-use self::cookies::LIFETIME;
 use super::config::SynCookies;
 use super::reset::reset_for;
 use super::segment::{Segment, SegmentPlan};
 use crate::observe::DropReason;
-use crate::time::Instant;
 
 /// A passive open. `C` is what its owner knows of a connection that waits.
 #[derive(Debug)]
@@ -25,8 +24,6 @@ pub(crate) struct Listener<C> {
     first: Ticket,
     /// When SYNs are answered by cookies.
     cookies: SynCookies,
-    /// Until when cookies that were sent may come back.
-    cookies_until: Option<Instant>,
 }
 
 /// A place in the queue of connections that wait for `accept`.
@@ -58,7 +55,6 @@ impl<C> Listener<C> {
             ready: VecDeque::new(),
             first: Ticket::default(),
             cookies,
-            cookies_until: None,
         }
     }
 
@@ -77,12 +73,15 @@ impl<C> Listener<C> {
     ///
     /// A full accept queue drops the SYN, and does not reset: the peer tries again, and by then
     /// there may be room (as Linux). A full queue of half-open connections is what cookies are for.
-    pub(crate) fn judge(&self, now: Instant, segment: &Segment) -> Verdict {
+    ///
+    /// `awaits_cookies`: whether any may come back, be it that another listener has sent them that
+    /// shares or shared our port.
+    pub(crate) fn judge(&self, segment: &Segment, awaits_cookies: bool) -> Verdict {
         if segment.rst {
             return Verdict::Drop(DropReason::StrayReset);
         }
         if segment.ack.is_some() {
-            if !segment.syn && self.cookies_until.is_some_and(|until| now <= until) {
+            if !segment.syn && awaits_cookies {
                 return Verdict::TakeCookie;
             }
             return match reset_for(segment) {
@@ -101,11 +100,6 @@ impl<C> Listener<C> {
             (SynCookies::Always, _) | (SynCookies::UnderPressure, false) => Verdict::SendCookie,
             (SynCookies::Off, false) => Verdict::Drop(DropReason::BacklogFull),
         }
-    }
-
-    /// A cookie is sent.
-    pub(crate) fn on_cookie(&mut self, now: Instant) {
-        self.cookies_until = Some(now + LIFETIME);
     }
 
     /// A half-open connection was made.
@@ -187,7 +181,7 @@ mod tests {
     }
 
     fn judge(listener: &Listener<u32>, flags: TcpFlags) -> Verdict {
-        listener.judge(Instant::ZERO, &segment(flags))
+        listener.judge(&segment(flags), false)
     }
 
     #[test]
@@ -224,16 +218,15 @@ mod tests {
     }
 
     #[test]
-    fn acks_are_looked_at_for_cookies_two_minutes_after_the_last_was_sent_and_else_reset() {
-        let mut listener = listener(1, SynCookies::UnderPressure);
-        assert!(matches!(judge(&listener, TcpFlags::ACK), Verdict::Answer(_)));
-        listener.on_cookie(Instant::ZERO);
+    fn acks_are_looked_at_for_cookies_while_any_are_awaited_and_else_reset() {
+        let listener = listener(1, SynCookies::UnderPressure);
         let (ack, syn_ack) = (TcpFlags::ACK, TcpFlags::SYN.with(TcpFlags::ACK));
-        for (seconds, is_taken) in [(0, true), (120, true), (121, false)] {
-            let now = Instant::from_millis(seconds * 1000);
-            let verdict = listener.judge(now, &segment(ack));
-            assert_eq!(matches!(verdict, Verdict::TakeCookie), is_taken, "{seconds}");
-            assert!(matches!(listener.judge(now, &segment(syn_ack)), Verdict::Answer(_)));
+        for awaits_cookies in [false, true] {
+            let verdict = listener.judge(&segment(ack), awaits_cookies);
+            assert_eq!(matches!(verdict, Verdict::TakeCookie), awaits_cookies);
+            assert_eq!(matches!(verdict, Verdict::Answer(_)), !awaits_cookies);
+            let verdict = listener.judge(&segment(syn_ack), awaits_cookies);
+            assert!(matches!(verdict, Verdict::Answer(_)));
         }
     }
 

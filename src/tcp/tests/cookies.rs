@@ -25,6 +25,14 @@ fn offer() -> Offer {
     Offer::new(&TcpConfig::default(), 1500, &SocketOptions::default(), clock)
 }
 
+fn promise() -> Promise {
+    Promise::new(offer(), 65_535)
+}
+
+fn promises() -> impl Iterator<Item = Promise> {
+    std::iter::once(promise())
+}
+
 fn at(seconds: u64) -> Instant {
     Instant::from_millis(seconds * 1000)
 }
@@ -32,8 +40,8 @@ fn at(seconds: u64) -> Instant {
 /// What comes back of a SYN with `theirs` at once, in a segment with `timestamps`.
 fn recalled(theirs: &TcpOptions, timestamps: Option<Timestamps>) -> Recalled {
     let cookies = cookies(1);
-    let cookie = cookies.make(at(5), &tuple(9), IRS, (offer(), theirs));
-    cookies.read(at(5), &tuple(9), IRS, cookie, (0, timestamps)).unwrap()
+    let cookie = cookies.make(at(5), &tuple(9), IRS, (offer(), theirs), promise());
+    cookies.read(at(5), &tuple(9), IRS, cookie, promises(), (0, timestamps)).unwrap()
 }
 
 #[test]
@@ -116,7 +124,7 @@ fn timestamps_that_were_not_agreed_say_nothing() {
     let recalled = recalled(&TcpOptions::default(), stray);
     let mss = Some(MSS_DEFAULT);
     let options = TcpOptions { mss, ..TcpOptions::default() };
-    assert_eq!(recalled, Recalled { options, rtt: None });
+    assert_eq!(recalled, Recalled { options, rtt: None, promise: promise() });
 }
 
 #[test]
@@ -124,10 +132,10 @@ fn a_round_trip_is_what_the_timestamp_says_and_none_if_it_cannot_be() {
     let cookies = cookies(1);
     let timestamps = Some(Timestamps { value: 1000, echo: 0 });
     let theirs = TcpOptions { timestamps, ..TcpOptions::default() };
-    let cookie = cookies.make(at(5), &tuple(9), IRS, (offer(), &theirs));
+    let cookie = cookies.make(at(5), &tuple(9), IRS, (offer(), &theirs), promise());
     for (echo, rtt) in [(u32::MAX, Some(101)), (70, Some(30)), (101, None), (1 << 31, None)] {
         let stamps = (100, Some(Timestamps { value: 1001, echo }));
-        let recalled = cookies.read(at(5), &tuple(9), IRS, cookie, stamps).unwrap();
+        let recalled = cookies.read(at(5), &tuple(9), IRS, cookie, promises(), stamps).unwrap();
         assert_eq!(recalled.rtt, rtt.map(Duration::from_millis), "{echo}");
     }
 }
@@ -137,8 +145,9 @@ fn a_cookie_holds_for_its_minute_and_the_next() {
     let cookies = cookies(1);
     let theirs = TcpOptions::default();
     for made in [0, 59, 60, 61, 119, 3599, 3600] {
-        let cookie = cookies.make(at(made), &tuple(9), IRS, (offer(), &theirs));
-        let is_good = |now| cookies.read(at(now), &tuple(9), IRS, cookie, (0, None)).is_some();
+        let cookie = cookies.make(at(made), &tuple(9), IRS, (offer(), &theirs), promise());
+        let is_good =
+            |now| cookies.read(at(now), &tuple(9), IRS, cookie, promises(), (0, None)).is_some();
         let last = (made / 60 + 2) * 60;
         assert!(is_good(made) && is_good(made + 60) && is_good(last - 1), "{made}");
         assert!((last..last + 600).all(|now| !is_good(now)), "{made}");
@@ -149,16 +158,17 @@ fn a_cookie_holds_for_its_minute_and_the_next() {
 fn a_cookie_is_good_for_its_own_ends_and_its_own_syn_only() {
     let cookies = cookies(1);
     let theirs = TcpOptions::default();
-    let cookie = cookies.make(at(0), &tuple(9), IRS, (offer(), &theirs));
-    let is_good =
-        |tuple: &FourTuple, irs| cookies.read(at(0), tuple, irs, cookie, (0, None)).is_some();
+    let cookie = cookies.make(at(0), &tuple(9), IRS, (offer(), &theirs), promise());
+    let is_good = |tuple: &FourTuple, irs| {
+        cookies.read(at(0), tuple, irs, cookie, promises(), (0, None)).is_some()
+    };
     assert!(is_good(&tuple(9), IRS));
     let FourTuple { local, remote } = tuple(9);
     assert!(!is_good(&tuple(10), IRS));
     assert!(!is_good(&FourTuple { local: remote, remote: local }, IRS));
     assert!(!is_good(&tuple(9), IRS + 1) && !is_good(&tuple(9), IRS - 1));
     let other = Cookies::new(&mut Rng::new(&Seed::from_number(2)));
-    assert!(other.read(at(0), &tuple(9), IRS, cookie, (0, None)).is_none());
+    assert!(other.read(at(0), &tuple(9), IRS, cookie, promises(), (0, None)).is_none());
 }
 
 /// Each of the 2^32 answers is as good as any other: of a million guesses none is right. No bit of
@@ -167,9 +177,10 @@ fn a_cookie_is_good_for_its_own_ends_and_its_own_syn_only() {
 fn a_cookie_is_neither_guessed_nor_changed() {
     let cookies = cookies(1);
     let theirs = TcpOptions::default();
-    let cookie = cookies.make(at(0), &tuple(9), IRS, (offer(), &theirs));
-    let is_good =
-        |guess| cookies.read(at(0), &tuple(9), IRS, SeqNumber(guess), (0, None)).is_some();
+    let cookie = cookies.make(at(0), &tuple(9), IRS, (offer(), &theirs), promise());
+    let is_good = |guess| {
+        cookies.read(at(0), &tuple(9), IRS, SeqNumber(guess), promises(), (0, None)).is_some()
+    };
     assert!((0..32).all(|bit| !is_good(cookie.0 ^ 1 << bit)));
     let mut rng = Rng::new(&Seed::from_number(3));
     let guesses = (0..1_000_000).filter(|_| is_good(rng.next_u32())).count();
@@ -182,10 +193,32 @@ fn cookies_of_neighbours_have_nothing_in_common() {
     let cookies = cookies(1);
     let theirs = TcpOptions::default();
     let numbers: Vec<u32> = (1..4097)
-        .map(|port| cookies.make(at(0), &tuple(port), IRS, (offer(), &theirs)).0)
+        .map(|port| cookies.make(at(0), &tuple(port), IRS, (offer(), &theirs), promise()).0)
         .collect();
     for bit in 0..32 {
         let ones = numbers.iter().filter(|n| *n >> bit & 1 == 1).count();
         assert!((1850..2250).contains(&ones), "bit {bit}: {ones} ones");
+    }
+}
+
+#[test]
+fn a_cookie_brings_back_the_promise_that_was_made_with_it_and_no_other() {
+    let cookies = cookies(1);
+    let (theirs, now) = (TcpOptions::default(), at(0));
+    let made: Vec<Promise> = [(1460, Some(3)), (1460, None), (1460, Some(4)), (1000, Some(3))]
+        .into_iter()
+        .map(|(mss, window_scale)| Offer { mss, window_scale, ..offer() })
+        .flat_map(|offer| [4096, 65_535].map(|window| Promise::new(offer, window)))
+        .collect();
+    for promise in &made {
+        let cookie = cookies.make(now, &tuple(9), IRS, (offer(), &theirs), *promise);
+        let read = |promises: &[Promise]| {
+            let promises = promises.iter().copied();
+            let recalled = cookies.read(now, &tuple(9), IRS, cookie, promises, (0, None));
+            recalled.map(|recalled| recalled.promise)
+        };
+        assert_eq!(read(&made), Some(*promise));
+        let others: Vec<_> = made.iter().copied().filter(|other| other != promise).collect();
+        assert_eq!((read(&others), read(&[])), (None, None));
     }
 }

@@ -1,0 +1,83 @@
+//! Cookies that come back to another listener than the one that sent them.
+
+use super::*;
+use crate::config::StackConfig;
+use crate::error::SocketError;
+use crate::packet::Frame;
+use crate::rng::Seed;
+use crate::stack::{SocketId, TcpState};
+use crate::tcp::SynCookies;
+
+const NOW: Instant = Instant::ZERO;
+
+fn stack(address: &str, seed: u64) -> Stack {
+    let mut config = StackConfig::new(address.parse().unwrap());
+    config.tcp.syn_cookies = SynCookies::Always;
+    Stack::new(config, Seed::from_number(seed)).unwrap()
+}
+
+/// A listener that shares port 80, with a buffer that its SYN-ACKs tell.
+fn listens(server: &mut Stack, receive_buffer: u32) -> SocketId {
+    let socket = server.tcp_socket().unwrap();
+    let options = server.options(socket).unwrap();
+    let options = SocketOptions { reuse_port: true, receive_buffer, ..options };
+    server.set_options(socket, options).unwrap();
+    server.bind(socket, "0.0.0.0:80".parse().unwrap()).unwrap();
+    server.listen(socket, 4).unwrap();
+    socket
+}
+
+fn frames(stack: &mut Stack) -> Vec<Frame> {
+    let sent = std::iter::from_fn(|| stack.transmit(NOW, &mut ()));
+    sent.map(|packet| packet.to_frame()).collect()
+}
+
+/// A client from each of many ports gets a cookie; then `change` happens to the listeners, and the
+/// client's ACK comes. However it is steered it opens a connection.
+fn cookies_open_after(buffers: &[u32], change: impl Fn(&mut Stack, &mut Vec<SocketId>)) {
+    for port in 5000..5032 {
+        let mut server = stack("10.0.0.2/24", 2);
+        let mut listeners: Vec<_> =
+            buffers.iter().map(|buffer| listens(&mut server, *buffer)).collect();
+        let mut client = stack("10.0.0.1/24", 1);
+        let socket = client.tcp_socket().unwrap();
+        client.bind(socket, format!("10.0.0.1:{port}").parse().unwrap()).unwrap();
+        let to = "10.0.0.2:80".parse().unwrap();
+        assert_eq!(client.connect(NOW, socket, to), Err(SocketError::InProgress));
+        for frame in frames(&mut client) {
+            server.receive(NOW, frame, &mut ());
+        }
+        for frame in frames(&mut server) {
+            client.receive(NOW, frame, &mut ());
+        }
+        assert_eq!(server.flows.len(), 0, "nothing is kept of a SYN");
+        change(&mut server, &mut listeners);
+        for frame in frames(&mut client) {
+            server.receive(NOW, frame, &mut ());
+        }
+        assert_eq!(frames(&mut server).len(), 0, "{port}: no RST");
+        let accepted: Vec<_> =
+            listeners.iter().filter_map(|socket| server.accept(NOW, *socket).ok()).collect();
+        let [(accepted, _)] = accepted[..] else { panic!("{port}: {accepted:?}") };
+        assert_eq!(server.state(accepted), Ok(TcpState::Established));
+        server.check();
+    }
+}
+
+#[test]
+fn a_cookie_opens_though_the_listener_that_sent_it_has_gone() {
+    for gone in [0, 1] {
+        cookies_open_after(&[4096, 1 << 20], |server, listeners| {
+            server.close(NOW, listeners.remove(gone));
+        });
+    }
+}
+
+#[test]
+fn a_cookie_opens_though_it_comes_to_a_listener_that_has_joined_since() {
+    cookies_open_after(&[4096], |server, listeners| {
+        for receive_buffer in [1 << 18, 1 << 20] {
+            listeners.push(listens(server, receive_buffer));
+        }
+    });
+}
