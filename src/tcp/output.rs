@@ -182,6 +182,7 @@ impl Connection {
             Choice::Again(text) => {
                 let payload = self.send.text(text.range);
                 self.recovery.on_sent_again(now, sequence_of(&text));
+                self.path.on_sent_again(now, sequence_of(&text));
                 self.statistics.on_sent(text.range.len(), true);
                 self.path.on_sent(sequence_of(&text), text.range.len());
                 plan_text(SendReason::Retransmission, &text, payload, stamp)

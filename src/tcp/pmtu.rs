@@ -189,6 +189,17 @@ impl PathLimit {
         self.large.end = SeqNumber::max_of(self.large.end, sequence.end);
     }
 
+    /// `sequence` left again, in a segment that is no probe. If that reaches to the end of the
+    /// probe, all of the probe has: what is acknowledged from now on says nothing of it.
+    pub(crate) fn on_sent_again(&mut self, now: Instant, sequence: SeqRange) {
+        let limit = self.limit();
+        if let Some(search) = &mut self.search
+            && search.probe().is_some_and(|probe| sequence.contains(probe.end - 1))
+        {
+            search.on_lost(now, limit);
+        }
+    }
+
     /// SND.UNA has moved, to `una`.
     pub(crate) fn on_acknowledged(&mut self, now: Instant, una: SeqNumber) {
         self.timeouts = 0;

@@ -445,6 +445,62 @@ fn a_probe_that_is_lost_is_no_congestion_and_a_smaller_one_follows() {
     established("").plays(&script);
 }
 
+/// What is sent again arrives in small segments, and says nothing of the large one.
+#[test]
+fn a_probe_that_is_lost_behind_another_segment_has_not_arrived() {
+    config(|config| config.tcp.mtu_probing = MtuProbing::Always).established("").plays(
+        "
+        +0    write 1024
+        +0    > P. 1:1025(1024) ack 1
+        +0    write 8000
+        +0    > .  1025:2485(1460) ack 1
+        +0    > .  2485:3509(1024) ack 1
+        +0    > .  3509:4533(1024) ack 1
+        +0    > .  4533:5557(1024) ack 1
+        +0    > .  5557:6581(1024) ack 1
+        +0    > .  6581:7605(1024) ack 1
+        +0    > .  7605:8629(1024) ack 1
+        +0    > P. 8629:9025(396) ack 1
+        # Lost are the first one and the probe.
+        +0.1  < .  1:1(0) ack 1 win 512
+        +0    < .  1:1(0) ack 1 win 512
+        +0    < .  1:1(0) ack 1 win 512
+        +0    > .  1:1025(1024) ack 1
+        +0.1  < .  1:1(0) ack 1025 win 512
+        +0    > .  1025:2049(1024) ack 1
+        +0.1  < .  1:1(0) ack 2049 win 512
+        +0    > .  2049:3073(1024) ack 1
+        +0.1  < .  1:1(0) ack 9025 win 512
+        +0    expect send_mss 1024
+        +0    write 1460
+        +0    > .  9025:10049(1024) ack 1
+        +0    > P. 10049:10485(436) ack 1
+        ",
+    );
+}
+
+/// Of a probe whose beginning alone is sent again the rest can only have come with itself.
+#[test]
+fn a_probe_whose_first_octets_are_sent_again_may_have_arrived() {
+    config(|config| config.tcp.mtu_probing = MtuProbing::Always).established("").plays(
+        "
+        +0    write 1000
+        +0    > P. 1:1001(1000) ack 1
+        +0    write 4532
+        +0    > .  1001:2461(1460) ack 1
+        +0    > .  2461:3485(1024) ack 1
+        +0    > .  3485:4509(1024) ack 1
+        +0    > P. 4509:5533(1024) ack 1
+        +0.1  < .  1:1(0) ack 1 win 512
+        +0    < .  1:1(0) ack 1 win 512
+        +0    < .  1:1(0) ack 1 win 512
+        +0    > .  1:1025(1024) ack 1
+        +0.1  < .  1:1(0) ack 5533 win 512
+        +0    expect send_mss 1460
+        ",
+    );
+}
+
 /// A router that tells of the probe: it was too large, and the rest stays as it is.
 #[test]
 fn a_probe_that_a_router_refuses_is_sent_again_alone() {
