@@ -51,6 +51,13 @@ struct Stamp {
     options: TcpOptions,
 }
 
+impl Stamp {
+    /// Octets of options.
+    fn options_len(&self) -> u32 {
+        u32::try_from(self.options.len()).unwrap_or(OPTIONS_MAX)
+    }
+}
+
 impl Connection {
     /// The next segment to send, or `None` when there is nothing (more) that may leave now.
     ///
@@ -184,7 +191,7 @@ impl Connection {
                 self.recovery.on_sent_again(now, sequence_of(&text));
                 self.path.on_sent_again(now, sequence_of(&text));
                 self.statistics.on_sent(text.range.len(), true);
-                self.path.on_sent(sequence_of(&text), text.range.len());
+                self.path.on_sent(sequence_of(&text), text.range.len(), stamp.options_len());
                 plan_text(SendReason::Retransmission, &text, payload, stamp)
             }
             Choice::New(text) => {
@@ -236,7 +243,7 @@ impl Connection {
         self.recovery.on_sent(now, sequence_of(text));
         self.acks.on_text_sent(now, self.statistics.data_received_at());
         self.statistics.on_sent(text.range.len(), false);
-        self.path.on_sent(sequence_of(text), text.range.len());
+        self.path.on_sent(sequence_of(text), text.range.len(), stamp.options_len());
         self.persist.update(now, None); // It has an answer to wait for now.
         self.send.on_sent(text);
         plan_text(reason, text, payload, stamp)

@@ -53,6 +53,8 @@ pub(crate) struct PathLimit {
     least: u16,
     /// From the first to the last outstanding segment that is larger than that.
     large: SeqRange,
+    /// Octets of text and options in the largest of them.
+    largest: u32,
     /// How often in a row the oldest of them has timed out.
     timeouts: u8,
     probing: MtuProbing,
@@ -71,6 +73,7 @@ impl PathLimit {
             generation: path.generation,
             least: config.path_mtu_min.saturating_sub(HEADERS),
             large: SeqRange::at(start, 0),
+            largest: 0,
             timeouts: 0,
             probing: config.mtu_probing,
             search: None,
@@ -121,8 +124,12 @@ impl PathLimit {
             }
         }
         self.end_search();
-        let is_smaller = self.mss() < before && !self.large.is_empty();
-        if is_smaller { Some(self.large) } else { lost }
+        let mss = self.mss();
+        if mss >= before || self.large.is_empty() || self.largest <= mss {
+            return lost; // All that is outstanding fits, but for a probe.
+        }
+        self.largest = mss; // So large are they when they have left again.
+        Some(self.large)
     }
 
     /// Forgets a search that has found all that ICMP and the peer allow.
@@ -174,19 +181,20 @@ impl PathLimit {
         }
     }
 
-    /// `sequence` left, `text_len` octets of it text. It may be the first time or not: what was
-    /// small before may be large when it is sent again together with what followed.
-    pub(crate) fn on_sent(&mut self, sequence: SeqRange, text_len: u32) {
+    /// `sequence` left, with so many octets of text and of options. It may be the first time or
+    /// not: what was small before may be large when it is sent again together with what followed.
+    pub(crate) fn on_sent(&mut self, sequence: SeqRange, text_len: u32, options_len: u32) {
         if text_len + OPTIONS_MAX <= self.least.into() {
             return;
         }
         if self.large.is_empty() {
-            self.large = sequence;
+            (self.large, self.largest) = (sequence, 0);
         }
         if sequence.start.before(self.large.start) {
             self.large.start = sequence.start;
         }
         self.large.end = SeqNumber::max_of(self.large.end, sequence.end);
+        self.largest = self.largest.max(text_len + options_len);
     }
 
     /// `sequence` left again, in a segment that is no probe. If that reaches to the end of the
@@ -262,7 +270,7 @@ mod tests {
         let mut limit = limit(1460);
         let mut nxt = START;
         for len in [472, 473, 100, 1460, 472] {
-            limit.on_sent(SeqRange::at(nxt, len), len);
+            limit.on_sent(SeqRange::at(nxt, len), len, 0);
             nxt += len;
         }
         let large = SeqRange { start: START + 472, end: nxt - 472 };

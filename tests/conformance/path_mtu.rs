@@ -64,6 +64,32 @@ fn segments_that_fit_anyway_are_not_sent_again() {
     established("").plays(&script);
 }
 
+/// As Linux (`tcp_simple_retransmit`): the news is for what comes.
+#[test]
+fn nothing_is_sent_again_if_all_that_is_outstanding_fits() {
+    for (connection, write) in [("", 960), ("ts on", 948)] {
+        let (second, end) = (write + 1, 2 * write + 1);
+        let script = format!(
+            "
+            +0    nodelay on
+            +0    write {write}
+            +0    > P. 1:{second}({write}) ack 1 <...>
+            +0    write {write}
+            +0    > P. {second}:{end}({write}) ack 1 <...>
+            +0.01 {TOO_BIG} 1000 quoting 1
+            +0    expect send_mss {write}
+            +0.05 {TOO_BIG} 999 quoting 1
+            +0    > .  1:{write}({less}) ack 1 <...>
+            +0    > .  {write}:{third}({less}) ack 1 <...>
+            +0    > P. {third}:{end}(2) ack 1 <...>
+            ",
+            less = write - 1,
+            third = 2 * write - 1,
+        );
+        established(connection).plays(&script);
+    }
+}
+
 /// RFC 1191 §6.5: it is no congestion, and the timer does not back off.
 #[test]
 fn a_segment_that_is_too_big_costs_no_timeout_and_the_next_timeout_is_the_first() {
