@@ -192,15 +192,16 @@ pub(crate) fn play(
         if let (Step::Call(Call::Write(_)), Some(Outcome::Done(len))) = (step, &outcome) {
             peer.written += u32::try_from(*len).expect("little is written");
         }
+        let packets = backend.drain();
+        let (poll, state) = (backend.poll(), backend.state());
         let (mut seen, mut others) = (Vec::new(), Vec::new());
-        for octets in backend.drain() {
-            match peer.decode(&octets) {
+        for octets in packets {
+            match peer.decode(&octets, state) {
                 Ok(Some(segment)) => seen.push(segment),
                 Ok(None) => {} // Another script's.
                 Err(what) => others.push(what),
             }
         }
-        let (poll, state) = (backend.poll(), backend.state());
         let is_contradictory = peer.is_contradictory;
         moments.push(Moment { at, outcome, seen, others, poll, state, is_contradictory });
     }
@@ -321,7 +322,7 @@ impl Peer {
     }
 
     /// What a packet of the stack says; `None` if it belongs to another script.
-    fn decode(&mut self, octets: &[u8]) -> Result<Option<Seen>, String> {
+    fn decode(&mut self, octets: &[u8], state: TcpState) -> Result<Option<Seen>, String> {
         if octets.first().is_some_and(|first| first >> 4 != 4) {
             return Ok(None); // Linux asks for IPv6 routers.
         }
@@ -351,7 +352,13 @@ impl Peer {
         }
         self.is_open |= has(TcpFlags::ACK) && !has(TcpFlags::SYN) && !has(TcpFlags::RST);
         let ack = has(TcpFlags::ACK).then(|| header.ack.wrapping_sub(self.iss));
+        let clock = self.stack_clock;
         let options = self.options_of(&header.options, has(TcpFlags::SYN));
+        if state == TcpState::SynReceived && !has(TcpFlags::SYN) {
+            // Linux opens by no echo but that of a SYN-ACK. Whether its clock has moved on since,
+            // and an answer between has another value, is chance.
+            self.stack_clock = clock;
+        }
         let is_shrunk = self.window(header, ack, &options);
         let is_last = seq.wrapping_add(header.len()) == self.written + 1;
         let hint = if is_last { TcpFlags::NONE } else { TcpFlags::PSH };
