@@ -39,6 +39,7 @@ impl Stack {
             bound: None,
             is_dirty: false,
             is_read_shut: false,
+            has_failed: false,
         }))
     }
 
@@ -138,7 +139,8 @@ impl Stack {
         let listener = self.listeners.listen(local, entry)?;
         let socket = self.socket_mut(id)?;
         socket.kind = Kind::Listening(listener);
-        socket.error = None; // What ended an earlier use is not the listener's.
+        // What ended an earlier use is not the listener's.
+        (socket.error, socket.has_failed) = (None, false);
         Ok(())
     }
 
@@ -190,7 +192,8 @@ impl Stack {
     }
 
     /// connect(2). TCP: OPEN, active; the first call is answered by `InProgress`, and the end is
-    /// told by [`Readiness::WRITABLE`]: then [`take_error`](Self::take_error) says how it went.
+    /// told by [`Readiness::WRITABLE`]: then [`take_error`](Self::take_error) says how it went. If
+    /// it has failed both directions are closed until the socket is used anew, as on Linux.
     /// UDP: sets the peer.
     ///
     /// # Errors
@@ -206,7 +209,9 @@ impl Stack {
     ) -> Result<(), SocketError> {
         match self.socket(id)?.kind {
             Kind::Fresh => {
-                if let Some(error) = self.socket_mut(id)?.error.take() {
+                let socket = self.socket_mut(id)?;
+                if let Some(error) = socket.error.take() {
+                    socket.has_failed = false;
                     return Err(error);
                 }
                 self.open_active(now, id, remote)?;
@@ -289,6 +294,7 @@ impl Stack {
                 self.error_or(id, Ok(0))
             }
             Kind::Connecting(_) => self.error_or(id, Err(SocketError::WouldBlock)),
+            Kind::Fresh if socket.has_failed => self.error_or(id, Ok(0)),
             Kind::Fresh | Kind::Listening(_) => self.error_or(id, Err(SocketError::NotConnected)),
             Kind::Udp(_) => self.recv_from(id, buffer).map(|(octets, _)| octets),
             Kind::Echo(_) => Err(SocketError::NotSupported),
@@ -459,10 +465,12 @@ impl Stack {
     pub fn readiness(&self, id: SocketId) -> Readiness {
         let Some(socket) = self.sockets.get(id) else { return Readiness::default() };
         let both = Readiness::READABLE.with(Readiness::WRITABLE);
+        let closed = Readiness::READ_CLOSED.with(Readiness::WRITE_CLOSED);
         let has_error = socket.error.is_some();
         let ready = Readiness::default().and(both.with(Readiness::ERROR), has_error);
         match &socket.kind {
-            Kind::Fresh | Kind::Connecting(_) => ready,
+            Kind::Fresh => ready.and(both.with(closed), socket.has_failed),
+            Kind::Connecting(_) => ready,
             Kind::Listening(listener) => {
                 let waits = self.listeners.get(*listener).is_some_and(|e| e.listener.is_ready());
                 ready.and(Readiness::READABLE, waits)
@@ -473,7 +481,6 @@ impl Stack {
                 open.map_or(ready, |open| ready.with(readiness_of(open, socket, has_memory)))
             }
             Kind::Ended(ended) => {
-                let closed = Readiness::READ_CLOSED.with(Readiness::WRITE_CLOSED);
                 let ready = ready.with(both).with(closed);
                 ready.and(Readiness::PRIORITY, ended.unread.is_priority())
             }

@@ -39,6 +39,7 @@ impl Stack {
         let socket = self.socket_mut(id)?;
         socket.kind = Kind::Fresh;
         socket.is_read_shut = false;
+        socket.has_failed = false;
         socket.soft_error = None;
         socket.error = error.or(socket.error);
         self.touch_socket(id);

@@ -58,6 +58,7 @@ impl Stack {
         if let Some(socket) = self.sockets.get_mut(id) {
             socket.kind = Kind::Connecting(flow);
             socket.soft_error = None;
+            socket.has_failed = false;
         }
         Ok(())
     }
@@ -204,7 +205,7 @@ impl Stack {
         let Some(entry) = self.remove_flow(now, id, observer) else { return };
         let Owner::Socket(socket_id) = entry.owner else { return };
         if let Some(socket) = self.sockets.get_mut(socket_id) {
-            socket.kind = Kind::Fresh;
+            (socket.kind, socket.has_failed) = (Kind::Fresh, true);
             socket.is_read_shut = false; // It was said of this open, and counts for no other.
             // What routers said while nobody answered tells more than the silence (MUST-47).
             let silence = socket.soft_error.take().unwrap_or(SocketError::TimedOut);

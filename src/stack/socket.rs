@@ -116,6 +116,9 @@ pub(super) struct Socket {
     pub(super) is_dirty: bool,
     /// Whether the user has shut the reading side down.
     pub(super) is_read_shut: bool,
+    /// Whether its last open has failed: as on Linux both directions are closed then, until it is
+    /// used anew.
+    pub(super) has_failed: bool,
 }
 
 /// What a socket is.

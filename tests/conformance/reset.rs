@@ -1,4 +1,5 @@
-//! RST, SYN and ACK in synchronized states: RFC 9293 §3.10.7.4, RFC 5961.
+//! RST, SYN and ACK in synchronized states, and the RST that refuses an open: RFC 9293 §3.10.7,
+//! RFC 5961.
 
 use wharf::sim::{Script, established};
 
@@ -252,6 +253,27 @@ fn after_the_peers_fin_a_reset_is_no_error_for_the_reader() {
         +0    read eof
         +0    write 1 error EPIPE
         +0    read eof
+        ",
+    );
+}
+
+/// As Linux: POLLHUP stays, so that nobody waits for what cannot come.
+#[test]
+fn an_open_that_was_refused_leaves_both_directions_closed() {
+    Script::default().plays(
+        "
+        +0    connect
+        +0    > S  0:0(0) <...>
+        +0    expect not read_closed
+        +0.1  < R. 0:0(0) ack 1
+        +0    read error ECONNREFUSED
+        +0    expect not error
+        +0    expect readable
+        +0    expect writable
+        +0    expect read_closed
+        +0    expect write_closed
+        +0    read eof
+        +0    write 1 error EPIPE
         ",
     );
 }

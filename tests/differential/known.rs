@@ -53,8 +53,8 @@ pub(crate) enum Known {
     CongestionWindow,
     /// Linux throws the text of a SYN-ACK away.
     SynAckText,
-    /// After an open has failed poll says less of ours.
-    FailedOpen,
+    /// After an open was given up poll says less of ours.
+    GivenUpOpen,
     /// While two SYNs cross Linux can shut a connection down or close it with a FIN; ours can only
     /// be given up.
     EndInSynReceived,
@@ -130,7 +130,7 @@ const RULES: [(Known, Rule); 33] = [
     (Known::FinBeyondCongestion, is_fin_beyond_congestion),
     (Known::CongestionWindow, is_congestion_window),
     (Known::SynAckText, is_syn_ack_text),
-    (Known::FailedOpen, is_failed_open),
+    (Known::GivenUpOpen, is_given_up_open),
     (Known::EndInSynReceived, is_end_in_syn_received),
     (Known::AckInSynReceived, is_ack_in_syn_received),
     (Known::OrphanInFinWait2, is_orphan_in_fin_wait_2),
@@ -325,11 +325,11 @@ fn is_syn_ack_text(case: &Case) -> bool {
         })
 }
 
-fn is_failed_open(case: &Case) -> bool {
-    case.linux.state == TcpState::Closed
-        && case.linux.seen == case.ours.seen
+fn is_given_up_open(case: &Case) -> bool {
+    case.before == TcpState::SynSent
+        && matches!(case.script.steps.get(case.earlier.len()), Some(Step::Call(Call::Shutdown(_))))
+        && case.linux.outcome == case.ours.outcome
         && case.linux.poll != case.ours.poll
-        && !case.earlier.iter().any(|moment| moment.state == TcpState::Established)
 }
 
 fn is_end_in_syn_received(case: &Case) -> bool {

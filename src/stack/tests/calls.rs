@@ -384,3 +384,35 @@ fn bind_and_listen_find_all_ports_in_use_and_connect_finds_none_available() {
     let ipv6 = "[::1]:80".parse().unwrap();
     assert_eq!(stack.bind(binds, ipv6), Err(SocketError::InvalidAddress));
 }
+
+/// What a failed open leaves lasts until the socket is used anew, by whatever call.
+#[test]
+fn a_socket_whose_open_has_failed_is_as_new_once_it_is_used_again() {
+    type Call = fn(&mut Stack, SocketId) -> Result<(), SocketError>;
+    let closed = Readiness::READ_CLOSED.with(Readiness::WRITE_CLOSED);
+    let calls: [(Call, Result<(), SocketError>); 4] = [
+        (|stack, socket| stack.connect(NOW, socket, place(2, 80)), Err(SocketError::Refused)),
+        (
+            |stack, socket| {
+                stack.take_error(socket)?;
+                stack.connect(NOW, socket, place(2, 80))
+            },
+            Err(InProgress),
+        ),
+        (|stack, socket| stack.listen(socket, 1), Ok(())),
+        (|stack, socket| stack.disconnect(NOW, socket), Ok(())),
+    ];
+    for (call, told) in calls {
+        let (near, far) = (stack("10.0.0.1/24", 1), stack("10.0.0.2/24", 2));
+        let mut pair = Pair { near, far, to_far: VecDeque::new(), to_near: VecDeque::new() };
+        let socket = bound(&mut pair.near, place(1, 5000));
+        assert_eq!(pair.near.connect(NOW, socket, place(2, 80)), Err(InProgress));
+        pair.exchange();
+        assert!(pair.near.readiness(socket).contains(closed));
+        assert_eq!(call(&mut pair.near, socket), told);
+        assert!(!pair.near.readiness(socket).intersects(closed), "{told:?}");
+        // Nor does it come back when the new use ends otherwise.
+        let _ = pair.near.shutdown(NOW, socket, Shutdown::Both);
+        assert!(!pair.near.readiness(socket).intersects(closed), "{told:?}");
+    }
+}
