@@ -55,9 +55,10 @@ pub(crate) enum Known {
     SynAckText,
     /// After an open was given up poll says less of ours.
     GivenUpOpen,
-    /// While two SYNs cross Linux can shut a connection down or close it with a FIN; ours can only
-    /// be given up.
+    /// While two SYNs cross Linux's FIN leaves at once; ours waits until the connection is open.
     EndInSynReceived,
+    /// Linux forgets the half-open connections of a listener that is closed; we reset them.
+    HalfOpenOfListener,
     /// In SYN-RECEIVED Linux looks at the acknowledgment before it looks at the place, and after
     /// two SYNs that crossed it opens by an old one.
     AckInSynReceived,
@@ -112,7 +113,7 @@ impl Known {
 }
 
 /// The rules in their order.
-const RULES: [(Known, Rule); 33] = [
+const RULES: [(Known, Rule); 34] = [
     (Known::NoFlags, is_no_flags),
     (Known::OptionLength, is_option_length),
     (Known::SimultaneousOptions, is_simultaneous_options),
@@ -132,6 +133,7 @@ const RULES: [(Known, Rule); 33] = [
     (Known::SynAckText, is_syn_ack_text),
     (Known::GivenUpOpen, is_given_up_open),
     (Known::EndInSynReceived, is_end_in_syn_received),
+    (Known::HalfOpenOfListener, is_half_open_of_listener),
     (Known::AckInSynReceived, is_ack_in_syn_received),
     (Known::OrphanInFinWait2, is_orphan_in_fin_wait_2),
     (Known::ResetInTimeWait, is_reset_in_time_wait),
@@ -335,7 +337,21 @@ fn is_given_up_open(case: &Case) -> bool {
 fn is_end_in_syn_received(case: &Case) -> bool {
     case.before == TcpState::SynReceived
         && case.linux.outcome == Some(Outcome::Done(0))
-        && (case.ours.outcome != case.linux.outcome || is_reset(case.ours))
+        && case.ours.outcome == case.linux.outcome
+        && is_one(case.linux, TcpFlags::FIN.with(TcpFlags::ACK))
+        && case.linux.state == TcpState::FinWait1
+        && case.ours.seen.is_empty()
+        && case.ours.state == TcpState::SynReceived
+}
+
+fn is_half_open_of_listener(case: &Case) -> bool {
+    case.before == TcpState::SynReceived
+        && matches!(
+            case.script.steps.get(case.earlier.len()),
+            Some(Step::Call(Call::CloseListener))
+        )
+        && case.linux.seen.is_empty()
+        && is_reset(case.ours)
 }
 
 fn is_ack_in_syn_received(case: &Case) -> bool {
