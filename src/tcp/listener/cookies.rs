@@ -49,8 +49,9 @@ const SCALE_IN_STAMP: u8 = 7;
 ///    MSS 3 bits, window scale 3, SACK 1, the minute's parity 1
 /// ```
 ///
-/// Who guesses opens a connection with one of 2^24 guesses, as with FreeBSD's cookies; Linux's
-/// scheme has 2^28 and forgets window scale and SACK where there are no timestamps.
+/// Who guesses opens a connection with one of 2^24 guesses, as with FreeBSD's cookies, or of a
+/// quarter of that where four promises are alive; Linux's scheme has 2^28 and forgets window scale
+/// and SACK where there are no timestamps.
 #[derive(Debug)]
 pub(crate) struct Cookies {
     mac: KeyedHash,
