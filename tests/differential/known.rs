@@ -1,12 +1,13 @@
 //! The differences that are meant to be. Each has its reason in `src/manual/differences.md`; a
 //! script that meets one is compared up to there and no further.
 
+use rustix::event::PollFlags;
 use wharf::TcpState;
 use wharf::sim::TcpFlags;
 
 use crate::backend::Outcome;
-use crate::compare::joined;
-use crate::play::Moment;
+use crate::compare::{joined, told_early};
+use crate::play::{Moment, Seen};
 use crate::script::{Ack, Call, Damage, How, Opt, Script, Segment, Seq, Stamp, Step};
 
 /// One difference that is meant to be.
@@ -35,8 +36,8 @@ pub(crate) enum Known {
     ResetFromLeft,
     /// After the peer's FIN Linux takes a reset one octet left of the window.
     ResetBeforeFin,
-    /// Linux takes the acknowledgment of a segment that ends where the window begins, or even
-    /// left of it if the window has not been told since.
+    /// Linux takes the acknowledgment and the urgent pointer of a segment that ends where the
+    /// window begins, or even left of it if the window has not been told since.
     OldText,
     /// For Linux an acknowledgment of no more than our SYN is no answer to a SYN of the past if
     /// the connection was opened actively: there it counts the SYN as an octet acknowledged.
@@ -90,6 +91,17 @@ pub(crate) enum Known {
     ClosedInSynReceived,
     /// Linux does not let the peer take window back with the same numbers.
     WindowTakenBack,
+    /// Linux's FIN waits for a shut window to open.
+    FinAtShutWindow,
+    /// When the peer has taken window back, what carries no text stands at the window's edge in
+    /// Linux, which may be left of what was sent.
+    EdgeTakenBack,
+    /// Linux's reset tells of urgent data.
+    UrgentOnReset,
+    /// We take the acknowledgment of a probe one octet left of the window.
+    AckOfProbe,
+    /// Linux's buffers count what a segment costs beside its text.
+    BufferOfSmallSegments,
 }
 
 /// What a rule looks at.
@@ -113,7 +125,7 @@ impl Known {
 }
 
 /// The rules in their order.
-const RULES: [(Known, Rule); 34] = [
+const RULES: [(Known, Rule); 39] = [
     (Known::NoFlags, is_no_flags),
     (Known::OptionLength, is_option_length),
     (Known::SimultaneousOptions, is_simultaneous_options),
@@ -148,6 +160,11 @@ const RULES: [(Known, Rule); 34] = [
     (Known::StampInSynReceived, is_stamp_in_syn_received),
     (Known::ClosedInSynReceived, is_closed_in_syn_received),
     (Known::WindowTakenBack, is_window_taken_back),
+    (Known::FinAtShutWindow, is_fin_at_shut_window),
+    (Known::EdgeTakenBack, is_edge_taken_back),
+    (Known::UrgentOnReset, is_urgent_on_reset),
+    (Known::AckOfProbe, is_ack_of_probe),
+    (Known::BufferOfSmallSegments, is_buffer_of_small_segments),
 ];
 
 /// The rule by which the difference at `step` is meant to be.
@@ -283,7 +300,8 @@ fn is_old_text(case: &Case) -> bool {
         let Step::Segment(segment) = step else { return false };
         let Seq::Next(by) = segment.seq else { return false };
         let len = i32::from(segment.len) + i32::from(has(segment, TcpFlags::FIN));
-        by < 0 && len > 0 && by + len <= 0 && !matches!(segment.ack, Ack::Una(0))
+        let says_something = has(segment, TcpFlags::URG) || !matches!(segment.ack, Ack::Una(0));
+        by < 0 && len > 0 && by + len <= 0 && says_something
     })
 }
 
@@ -489,6 +507,51 @@ fn is_window_taken_back(case: &Case) -> bool {
         .take(case.earlier.len())
         .any(|step| matches!(step, Step::Segment(segment) if segment.window < 20_000));
     has_shrunk && is_more_of_the_same(case.linux, case.ours)
+}
+
+fn is_fin_at_shut_window(case: &Case) -> bool {
+    let has_shut = case
+        .script
+        .steps
+        .iter()
+        .take(case.earlier.len() + 1)
+        .any(|step| matches!(step, Step::Segment(segment) if segment.window == 0));
+    has_shut && case.linux.seen.is_empty() && is_one(case.ours, TcpFlags::FIN.with(TcpFlags::ACK))
+}
+
+fn is_edge_taken_back(case: &Case) -> bool {
+    let alike = |(theirs, mine): (&Seen, &Seen)| {
+        let is_left = theirs.seq < mine.seq && theirs.payload.is_empty();
+        // There urgent data may still be ahead.
+        let flags = TcpFlags::from_bits(theirs.flags.bits() & !TcpFlags::URG.bits());
+        let moved = Seen { seq: mine.seq, urgent: mine.urgent, flags, ..theirs.clone() };
+        is_left && moved == *mine
+    };
+    case.linux.seen.len() == case.ours.seen.len()
+        && case.linux.seen.iter().zip(&case.ours.seen).all(alike)
+}
+
+fn is_urgent_on_reset(case: &Case) -> bool {
+    let is_alike = matches!((&case.linux.seen[..], &case.ours.seen[..]), ([theirs], [mine])
+        if theirs.flags == mine.flags.with(TcpFlags::URG) && theirs.seq == mine.seq);
+    is_reset(case.linux) && is_alike
+}
+
+fn is_ack_of_probe(case: &Case) -> bool {
+    case.segment.is_some_and(|segment| {
+        has(segment, TcpFlags::ACK) && segment.len <= 1 && matches!(segment.seq, Seq::Next(-1..=0))
+    }) && case.linux.state != case.ours.state
+        && case.linux.seen == case.ours.seen
+        && is_one(case.ours, TcpFlags::ACK)
+}
+
+fn is_buffer_of_small_segments(case: &Case) -> bool {
+    let is_mss = |option: &Opt| matches!(option, Opt::Mss(..=100));
+    let is_small =
+        |step: &Step| matches!(step, Step::Segment(segment) if segment.options.iter().any(is_mss));
+    case.linux.poll | PollFlags::OUT.bits() == told_early(case.linux.poll, case.ours.poll)
+        && case.linux.seen == case.ours.seen
+        && case.script.steps.iter().any(is_small)
 }
 
 /// Whether both sent the same octets, and one of them more.

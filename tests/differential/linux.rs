@@ -133,6 +133,19 @@ impl Linux {
                 self.written += len;
                 return Ok(Outcome::Done(len));
             }
+            Call::WriteUrgent(len) => {
+                let flags = SendFlags::NOSIGNAL | SendFlags::OOB;
+                let len = send(socket, &written(self.written, *len), flags)?;
+                self.written += len;
+                return Ok(Outcome::Done(len));
+            }
+            Call::ReadUrgent { is_peek } => {
+                let peek = if *is_peek { RecvFlags::PEEK } else { RecvFlags::empty() };
+                let mut octet = [0; 1];
+                let len = recv(socket, &mut octet[..], RecvFlags::OOB | peek)?.1;
+                return Ok(Outcome::Octets(octet[..len].to_vec()));
+            }
+            Call::Inline(on) => sockopt::set_socket_oobinline(socket, *on)?,
             Call::Shutdown(how) => shutdown(socket, *how)?,
             Call::Nodelay(on) => sockopt::set_tcp_nodelay(socket, *on)?,
             Call::Linger(on) => {

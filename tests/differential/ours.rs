@@ -41,6 +41,7 @@ impl Ours {
         let socket = self.stack.tcp_socket()?;
         let mut options = self.stack.options(socket)?;
         options.reuse_address = true;
+        options.oob_inline = false;
         self.stack.set_options(socket, options)?;
         self.stack.bind(socket, self.flow.local.into())?;
         Ok(socket)
@@ -90,6 +91,24 @@ impl Ours {
                 let len = self.stack.write(now, id, &written(self.written, *len))?;
                 self.written += len;
                 return Ok(Outcome::Done(len));
+            }
+            Call::WriteUrgent(len) => {
+                let len = self.stack.write_urgent(now, id, &written(self.written, *len))?;
+                self.written += len;
+                return Ok(Outcome::Done(len));
+            }
+            Call::ReadUrgent { is_peek } => {
+                let mut octet = [0; 1];
+                let len = match is_peek {
+                    true => self.stack.peek_urgent(id, &mut octet)?,
+                    false => self.stack.read_urgent(id, &mut octet)?,
+                };
+                return Ok(Outcome::Octets(octet[..len].to_vec()));
+            }
+            Call::Inline(on) => {
+                let mut options = self.stack.options(id)?;
+                options.oob_inline = *on;
+                self.stack.set_options(id, options)?;
             }
             Call::Shutdown(how) => {
                 let how = match how {
@@ -184,6 +203,7 @@ impl Backend for Ours {
         let bits = [
             (Readiness::READABLE, PollFlags::IN),
             (Readiness::WRITABLE, PollFlags::OUT),
+            (Readiness::PRIORITY, PollFlags::PRI),
             (Readiness::READ_CLOSED, PollFlags::RDHUP),
             (both, PollFlags::HUP),
             (Readiness::ERROR, PollFlags::ERR),

@@ -45,7 +45,8 @@ pub(crate) struct Seen {
     /// `None` stands for an absolute zero.
     pub(crate) seq: Option<u32>,
     pub(crate) ack: Option<Number>,
-    pub(crate) urgent: u16,
+    /// Where the urgent data ends that it tells of, and the largest distance if it is further.
+    pub(crate) urgent: Option<u32>,
     pub(crate) payload: Vec<u8>,
     /// Whether the window is shut.
     pub(crate) is_shut: bool,
@@ -64,8 +65,8 @@ impl fmt::Debug for Seen {
                 Number::EndOfAnswered => write!(f, " ack end")?,
             }
         }
-        if self.urgent != 0 {
-            write!(f, " urgent {}", self.urgent)?;
+        if let Some(urgent) = self.urgent {
+            write!(f, " urgent to {urgent}")?;
         }
         if self.is_shut {
             write!(f, " shut")?;
@@ -189,7 +190,9 @@ pub(crate) fn play(
                 None
             }
         };
-        if let (Step::Call(Call::Write(_)), Some(Outcome::Done(len))) = (step, &outcome) {
+        if let (Step::Call(Call::Write(_) | Call::WriteUrgent(_)), Some(Outcome::Done(len))) =
+            (step, &outcome)
+        {
             peer.written += u32::try_from(*len).expect("little is written");
         }
         let packets = backend.drain();
@@ -281,12 +284,23 @@ impl Peer {
                 Opt::Scale(shift) => octets.extend([3, 3, *shift]),
                 Opt::SackPermitted => octets.extend([4, 2]),
                 Opt::Timestamps(_) => octets.extend(&stamps),
-                Opt::Sack(_) => {}
+                Opt::Sack(blocks) => octets.extend(self.blocks(blocks)),
                 Opt::Raw(raw) => octets.extend(raw),
             }
         }
         octets.truncate(40);
         octets.resize(octets.len().next_multiple_of(4), 0);
+        octets
+    }
+
+    /// A SACK option about what the stack has sent.
+    fn blocks(&self, blocks: &[(u32, u32)]) -> Vec<u8> {
+        let base = self.stack_iss.unwrap_or(0).wrapping_add(self.una);
+        let len = u8::try_from(2 + 8 * blocks.len()).expect("few blocks");
+        let mut octets = vec![1, 1, 5, len];
+        for edge in blocks.iter().flat_map(|&(left, right)| [left, right]) {
+            octets.extend(base.wrapping_add(edge).to_be_bytes());
+        }
         octets
     }
 
@@ -369,7 +383,7 @@ impl Peer {
                 Some(end) if end == ack => Number::EndOfAnswered,
                 Some(_) | None => Number::At(ack),
             }),
-            urgent: header.urgent,
+            urgent: has(TcpFlags::URG).then(|| seq.wrapping_add(header.urgent.into())),
             payload: header.payload.clone(),
             is_shut: header.window == 0 && !has(TcpFlags::RST),
             is_shrunk,
@@ -491,18 +505,21 @@ fn damaged(mut octets: Vec<u8>, damage: Damage) -> Vec<u8> {
     match damage {
         Damage::None => {}
         Damage::Checksum => octets[36] ^= 0x55,
-        Damage::DataOffset(words) => {
-            let old = u16::from_be_bytes([octets[32], octets[33]]);
-            octets[32] = words << 4;
-            let new = u16::from_be_bytes([octets[32], octets[33]]);
-            // RFC 1624, so that only the offset is wrong.
-            let sum = u16::from_be_bytes([octets[36], octets[37]]);
-            let mut sum = u32::from(!sum) + u32::from(!old) + u32::from(new);
-            sum = (sum & 0xffff) + (sum >> 16);
-            sum = (sum & 0xffff) + (sum >> 16);
-            let sum = !u16::try_from(sum & 0xffff).expect("masked to 16 bits");
-            octets[36..38].copy_from_slice(&sum.to_be_bytes());
-        }
+        Damage::DataOffset(words) => replace(&mut octets, 32, words << 4, 36),
+        Damage::IpHeader(first) => replace(&mut octets, 0, first, 10),
     }
     octets
+}
+
+/// Replaces the octet at an even place, and mends the checksum for it (RFC 1624).
+fn replace(octets: &mut [u8], at: usize, octet: u8, sum_at: usize) {
+    let old = u16::from_be_bytes([octets[at], octets[at + 1]]);
+    octets[at] = octet;
+    let new = u16::from_be_bytes([octets[at], octets[at + 1]]);
+    let sum = u16::from_be_bytes([octets[sum_at], octets[sum_at + 1]]);
+    let mut sum = u32::from(!sum) + u32::from(!old) + u32::from(new);
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    let sum = !u16::try_from(sum & 0xffff).expect("masked to 16 bits");
+    octets[sum_at..sum_at + 2].copy_from_slice(&sum.to_be_bytes());
 }

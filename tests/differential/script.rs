@@ -51,6 +51,12 @@ pub(crate) enum Call {
     Peek(usize),
     /// write so many octets.
     Write(usize),
+    /// send with MSG_OOB: the last of so many octets is urgent.
+    WriteUrgent(usize),
+    /// recv of one octet with MSG_OOB, and MSG_PEEK or not.
+    ReadUrgent { is_peek: bool },
+    /// SO_OOBINLINE, which is off until then.
+    Inline(bool),
     /// shutdown of the reading, the writing, or both sides.
     Shutdown(How),
     /// close of the connection.
@@ -81,6 +87,7 @@ pub(crate) struct Segment {
     pub(crate) ack: Ack,
     /// As in the header, unscaled.
     pub(crate) window: u16,
+    /// The urgent pointer, which is looked at if URG is set.
     pub(crate) urgent: u16,
     pub(crate) options: Vec<Opt>,
     /// The timestamps option, which it has once both sides have offered it.
@@ -119,7 +126,8 @@ pub(crate) enum Opt {
     Mss(u16),
     Scale(u8),
     SackPermitted,
-    /// Blocks, relative to the initial sequence number of whom they tell about.
+    /// Blocks: of a stack relative to the peer's initial sequence number, of the peer relative to
+    /// what it has acknowledged.
     Sack(Vec<(u32, u32)>),
     /// Of a stack only its echo is told, relative to the peer's clock; of a peer it is made anew.
     Timestamps(i32),
@@ -149,6 +157,8 @@ pub(crate) enum Damage {
     Checksum,
     /// The data offset says so many words.
     DataOffset(u8),
+    /// The first octet of the IP header, version and length, is this one.
+    IpHeader(u8),
 }
 
 impl Segment {
