@@ -24,7 +24,6 @@ impl Interest {
     #[cfg(test)]
     pub(crate) const BOTH: Self = Self(Self::READ.0.with(Self::WRITE.0));
     /// Urgent data, or no use in waiting for any.
-    #[cfg(feature = "tokio")]
     pub(crate) const PRIORITY: Self =
         Self(Readiness::PRIORITY.with(Readiness::READ_CLOSED).with(Readiness::ERROR));
 

@@ -1,6 +1,8 @@
 //! Urgent data through the sockets of both kinds.
 
-use std::io::{IoSliceMut, Read, Write};
+use std::io::{ErrorKind, IoSliceMut, Read, Write};
+use std::thread;
+use std::time::Duration;
 
 use super::support::{Pair, errno, eventually, limited};
 
@@ -41,6 +43,34 @@ fn an_urgent_octet_out_of_line_is_received_by_its_own_call() {
         let mut rest = [0; 5];
         far.read_exact(&mut rest).unwrap();
         assert_eq!(&rest, b"abcef");
+    });
+}
+
+#[test]
+fn a_thread_may_wait_for_urgent_data() {
+    limited(|| {
+        let pair = Pair::new();
+        let (mut near, mut far) = pair.connect();
+        near.write_all(b"abc").unwrap();
+        eventually("it has arrived", || far.peek(&mut [0; 9]).unwrap() == 3);
+        far.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        let in_vain = far.wait_out_of_band().unwrap_err();
+        assert_eq!(in_vain.kind(), ErrorKind::WouldBlock, "what is here is not urgent");
+        far.set_read_timeout(None).unwrap();
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| far.wait_out_of_band().unwrap());
+            thread::sleep(Duration::from_millis(20));
+            assert!(!waiting.is_finished());
+            near.send_out_of_band(b"!").unwrap();
+            assert!(waiting.join().unwrap());
+        });
+        assert!(far.wait_out_of_band().unwrap(), "nothing has been read");
+        far.read_exact(&mut [0; 4]).unwrap();
+        far.set_nonblocking(true).unwrap();
+        assert_eq!(far.wait_out_of_band().unwrap_err().kind(), ErrorKind::WouldBlock);
+        far.set_nonblocking(false).unwrap();
+        drop(near);
+        assert!(!far.wait_out_of_band().unwrap(), "the peer has closed");
     });
 }
 

@@ -5,11 +5,12 @@ use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
 use crate::error::SocketError;
-use crate::runtime::{Direction, Net};
+use crate::runtime::{Direction, Interest, Net};
 use crate::socket::blocking::TcpSocket;
 use crate::socket::options::{socket_options, tcp_options};
 use crate::socket::urgent::tcp_stream_urgent;
 use crate::socket::{SocketCore, each_addr};
+use crate::stack::Readiness;
 use crate::tcp::TcpInfo;
 use crate::time::Duration;
 
@@ -74,7 +75,7 @@ impl TcpStream {
     ) -> io::Result<Self> {
         core.start_connect(addr)?;
         let result =
-            core.block_for(Direction::Write, limit, |shard, _| core.connected(&mut shard.stack));
+            core.block_for(Interest::WRITE, limit, |shard, _| core.connected(&mut shard.stack));
         match result {
             Err(SocketError::WouldBlock) => {
                 Err(io::Error::new(io::ErrorKind::TimedOut, "connection timed out"))
@@ -220,6 +221,28 @@ impl TcpStream {
 tcp_stream_urgent!(TcpStream);
 
 impl TcpStream {
+    /// Waits until urgent data is announced, or more of it, or its octet has arrived: `true`, and
+    /// again until the next read. `false`: none will come any more; reading tells why. poll(2) with
+    /// POLLPRI; a task has `ready` with `Interest::PRIORITY`.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock`: the read timeout is over, or the stream is non-blocking and there is none.
+    pub fn wait_out_of_band(&self) -> io::Result<bool> {
+        let id = self.core.id();
+        let limit = self.core.limit(Direction::Read);
+        let is_announced = self.core.block_for(Interest::PRIORITY, limit, |shard, _| {
+            let ready = shard.stack.readiness(id);
+            let is_announced = ready.contains(Readiness::PRIORITY);
+            if is_announced || Interest::PRIORITY.is_met(ready) {
+                Ok(is_announced)
+            } else {
+                Err(SocketError::WouldBlock)
+            }
+        });
+        Ok(is_announced?)
+    }
+
     /// send(2) with MSG_OOB: as writing, and the last octet taken is urgent. New protocols should
     /// not use it (RFC 6093): the peer may take that octet out of the stream.
     ///

@@ -6,7 +6,7 @@ use std::task::{Wake, Waker};
 use std::thread::{self, Thread};
 
 use crate::error::SocketError;
-use crate::runtime::{Direction, Shard};
+use crate::runtime::{Direction, Interest, Shard};
 use crate::socket::SocketCore;
 use crate::socket::core::attempt;
 use crate::time::{Duration, Instant};
@@ -33,20 +33,23 @@ impl SocketCore {
         direction: Direction,
         act: impl FnMut(&mut Shard, Instant) -> Result<T, SocketError>,
     ) -> io::Result<T> {
-        let limit =
-            if self.is_nonblocking() { Some(Duration::ZERO) } else { self.timeout(direction) };
-        Ok(self.block_for(direction, limit, act)?)
+        Ok(self.block_for(direction.interest(), self.limit(direction), act)?)
     }
 
-    /// Repeats `act` until it does not have to wait: `WouldBlock` after `limit`.
+    /// How long a call may wait.
+    pub(crate) fn limit(&self, direction: Direction) -> Option<Duration> {
+        if self.is_nonblocking() { Some(Duration::ZERO) } else { self.timeout(direction) }
+    }
+
+    /// Repeats `act` until it does not have to wait, whenever there may be what `interest` names:
+    /// `WouldBlock` after `limit`.
     pub(crate) fn block_for<T>(
         &self,
-        direction: Direction,
+        interest: Interest,
         limit: Option<Duration>,
         mut act: impl FnMut(&mut Shard, Instant) -> Result<T, SocketError>,
     ) -> Result<T, SocketError> {
         let shared = self.net().shared();
-        let interest = direction.interest();
         let mut end = None;
         let mut key = None;
         loop {
