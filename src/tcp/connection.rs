@@ -280,9 +280,10 @@ impl Connection {
     }
 
     /// Whether ABORT tells the peer: not in CLOSING and LAST-ACK, where both FINs are there and
-    /// only the acknowledgment of ours is missing (RFC 9293 §3.10.5).
+    /// only the acknowledgment of ours is missing (RFC 9293 §3.10.5), unless something was not
+    /// read.
     pub(crate) fn is_reset_due(&self) -> bool {
-        !matches!(self.state, State::Closing | State::LastAck)
+        self.receive.readable() > 0 || !matches!(self.state, State::Closing | State::LastAck)
     }
 
     /// ABORT (RFC 9293 §3.10.5): the RST that tells the peer. The connection is then to be

@@ -277,3 +277,37 @@ fn an_open_that_was_refused_leaves_both_directions_closed() {
         ",
     );
 }
+
+/// ABORT in CLOSING and LAST-ACK tells nobody (RFC 9293 §3.10.5), unless text is lost by it.
+#[test]
+fn a_close_with_a_linger_time_of_zero_resets_after_both_fins_only_what_has_text_unread() {
+    for (read, reset) in [("", "+0 > R. 2:2(0) ack 12"), ("+0 read 10", "")] {
+        for (state, fins) in [
+            (
+                "CLOSING",
+                "+0 shutdown write\n+0 > F. 1:1(0) ack 11\n+0 < F. 11:11(0) ack 1 win 512\n\
+                 +0 > . 2:2(0) ack 12",
+            ),
+            (
+                "LAST-ACK",
+                "+0 < F. 11:11(0) ack 1 win 512\n+0 > . 1:1(0) ack 12\n+0 shutdown write\n\
+                 +0 > F. 1:1(0) ack 12",
+            ),
+        ] {
+            established("").plays(&format!(
+                "
+                +0    set linger 0
+                +0    < P. 1:11(10) ack 1 win 512
+                +0.04 > .  1:1(0) ack 11
+                {fins}
+                +0    expect state {state}
+                {read}
+                +0    close
+                {reset}
+                +0    expect connections 0
+                +10   nothing
+                "
+            ));
+        }
+    }
+}
