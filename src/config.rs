@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::packet::{Checksum, HEAD_MAX};
 use crate::tcp::TcpConfig;
 use crate::wire::Ipv4Cidr;
 
@@ -34,6 +35,24 @@ pub struct InterfaceConfig {
     /// Whether packets to any unicast address are taken in, for listeners that ask for any
     /// destination (`set_any_destination`). Off.
     pub any_destination: bool,
+    /// Whether TCP leaves checksums to the device. Off; [`Net`](crate::Net) asks its device.
+    pub checksum_offload: bool,
+    /// Largest super-segment that the device splits, octets of a packet, 65,535 at most; 0 if it
+    /// splits none. It must complete checksums too. 0; [`Net`](crate::Net) asks its device.
+    pub super_segment: u32,
+}
+
+impl InterfaceConfig {
+    /// What TCP leaves of a checksum to the device.
+    pub(crate) fn checksum(&self) -> Checksum {
+        if self.checksum_offload { Checksum::Partial } else { Checksum::Complete }
+    }
+
+    /// Octets of text that a super-segment may have beside the longest headers; 0 for none.
+    pub(crate) fn super_text(&self) -> u32 {
+        let head = u32::try_from(HEAD_MAX).unwrap_or(0);
+        if self.checksum_offload { self.super_segment.saturating_sub(head) } else { 0 }
+    }
 }
 
 /// What bounds the stack's memory, whatever arrives.
@@ -78,6 +97,8 @@ impl StackConfig {
                 addresses: vec![address],
                 mtu: 1500,
                 any_destination: false,
+                checksum_offload: false,
+                super_segment: 0,
             },
             tcp: TcpConfig::default(),
             limits: Limits::default(),
@@ -94,6 +115,9 @@ impl StackConfig {
         }
         if !(MTU_MIN..=MTU_MAX).contains(&self.interface.mtu) {
             return Err(ConfigError::Mtu(self.interface.mtu));
+        }
+        if self.interface.super_segment > MTU_MAX {
+            return Err(ConfigError::SuperSegment(self.interface.super_segment));
         }
         self.tcp.validate()
     }
@@ -120,6 +144,8 @@ pub enum ConfigError {
     AddressNotUnicast(Ipv4Cidr),
     /// The MTU is out of range.
     Mtu(u32),
+    /// A super-segment larger than an IP packet can be.
+    SuperSegment(u32),
     /// An acknowledgment may be held back for less than 500 ms (RFC 9293 §3.8.6.3, MUST-40).
     AckDelayTooLong,
     /// A buffer holds from 2 KiB to 1 GiB.
@@ -140,6 +166,9 @@ impl fmt::Display for ConfigError {
             Self::NoAddress => f.write_str("give the interface at least one address"),
             Self::AddressNotUnicast(addr) => write!(f, "{addr} cannot be a host's address"),
             Self::Mtu(mtu) => write!(f, "the MTU is {mtu}, but must be {MTU_MIN} to {MTU_MAX}"),
+            Self::SuperSegment(octets) => {
+                write!(f, "a super-segment of {octets} octets is larger than {MTU_MAX}")
+            }
             Self::AckDelayTooLong => {
                 f.write_str("acknowledgments may be delayed by less than 500 ms")
             }

@@ -46,7 +46,7 @@ pub use self::observe::{
     Counter, Counters, DropReason, Event, LogObserver, Observer, SendReason, TcpState,
 };
 pub use self::options::{CongestionAlgorithm, SocketOptions};
-pub use self::packet::{Frame, FramePool, Head, Outgoing, Payload};
+pub use self::packet::{Checksum, Frame, FramePool, Head, Offload, Outgoing, Payload};
 pub use self::rng::Seed;
 #[cfg(feature = "tokio")]
 pub use self::runtime::Driver;

@@ -2,6 +2,9 @@
 //!
 //! Both are owned, so that an impaired link, a capture or a queue may keep them.
 
+use std::collections::VecDeque;
+use std::num::NonZeroU16;
+
 use arrayvec::ArrayVec;
 use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
@@ -15,16 +18,51 @@ pub type Head = ArrayVec<u8, HEAD_MAX>;
 /// The payload of a packet that is to leave: slices of a send buffer, each one reference.
 pub type Payload = SmallVec<[Bytes; 2]>;
 
-/// A packet that has arrived: the octets of one IP packet.
+/// How the checksum field of a transport header stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Checksum {
+    /// Complete, as on any wire; to be checked on arrival.
+    #[default]
+    Complete,
+    /// Complete, and the device has checked it.
+    Verified,
+    /// The field holds no more than the sum of the pseudo-header: whoever carries the packet
+    /// completes it. In a packet that has arrived this says that it never was on a wire.
+    Partial,
+}
+
+/// What a packet leaves to the device, or a device left to us: the work that one call does for
+/// many segments at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offload {
+    /// The checksum of TCP or UDP.
+    pub checksum: Checksum,
+    /// The packet is a super-segment: it stands for several packets with the same headers, each
+    /// with so many octets of text, the last with what is left. `None`: it is one packet.
+    pub segment: Option<NonZeroU16>,
+}
+
+/// A packet that has arrived: the octets of one IP packet, or of a super-segment.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Frame {
     octets: Bytes,
+    offload: Offload,
 }
 
 impl Frame {
-    /// A packet of these octets.
+    /// A packet of these octets, as it came over a wire.
     pub fn new(octets: impl Into<Bytes>) -> Self {
-        Self { octets: octets.into() }
+        Self::with_offload(octets, Offload::default())
+    }
+
+    /// A packet of these octets, parts of which the device has left out or has done.
+    pub fn with_offload(octets: impl Into<Bytes>, offload: Offload) -> Self {
+        Self { octets: octets.into(), offload }
+    }
+
+    /// What the device has left out or has done.
+    pub fn offload(&self) -> Offload {
+        self.offload
     }
 
     /// The octets of the packet.
@@ -45,13 +83,15 @@ impl std::fmt::Debug for Frame {
 }
 
 /// A packet that is to leave: headers, and the payload as slices of what the application wrote.
-/// Checksums are complete.
 #[derive(Clone, Default)]
 pub struct Outgoing {
-    /// The headers, from the IP header on.
+    /// The headers, from the IP header on. That one's checksum is always complete.
     pub head: Head,
     /// What follows the headers.
     pub payload: Payload,
+    /// What is left to the device; nothing, unless its
+    /// [`Capabilities`](crate::Capabilities) say that it takes that on.
+    pub offload: Offload,
 }
 
 impl Outgoing {
@@ -83,7 +123,7 @@ impl Outgoing {
         for slice in self.slices() {
             octets.extend_from_slice(slice);
         }
-        Frame::new(octets.freeze())
+        Frame::with_offload(octets.freeze(), self.offload)
     }
 }
 
@@ -123,6 +163,53 @@ impl FramePool {
         }
         let len = read(&mut self.chunk[..self.frame_max])?.min(self.frame_max);
         Ok(Frame::new(self.chunk.split_to(len).freeze()))
+    }
+}
+
+/// Memory for packets of any size up to a super-segment's: as [`FramePool`], for a reader that
+/// writes into memory which was never initialized, since clearing 64 KiB for each packet would
+/// cost as much as a packet.
+#[derive(Debug, Default)]
+pub(crate) struct SuperPool {
+    chunk: BytesMut,
+    /// Full ones, the oldest first: by its turn the packets of one are mostly gone.
+    full: VecDeque<BytesMut>,
+}
+
+/// Octets of a chunk of a [`SuperPool`]: three super-segments, or hundreds of small packets.
+const SUPER_CHUNK: usize = 256 << 10;
+
+/// Octets that the largest packet has.
+const PACKET_MAX: usize = 65_535;
+
+/// Full chunks that are kept to be used again.
+const FULL_MAX: usize = 3;
+
+impl SuperPool {
+    /// Makes one packet of what `read` appends to the memory that it is given, which has room for
+    /// the largest packet.
+    pub(crate) fn fill<E>(
+        &mut self,
+        read: impl FnOnce(&mut BytesMut) -> Result<(), E>,
+    ) -> Result<Bytes, E> {
+        if self.chunk.capacity() < PACKET_MAX {
+            self.next_chunk();
+        }
+        read(&mut self.chunk)?;
+        Ok(self.chunk.split().freeze())
+    }
+
+    fn next_chunk(&mut self) {
+        self.full.push_back(std::mem::take(&mut self.chunk));
+        if self.full.len() > FULL_MAX
+            && let Some(mut oldest) = self.full.pop_front()
+            && oldest.try_reclaim(SUPER_CHUNK)
+        {
+            self.chunk = oldest;
+        } else {
+            // Whoever still holds a packet of the oldest gives its memory back by letting go.
+            self.chunk = BytesMut::with_capacity(SUPER_CHUNK);
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use pcap_file::pcapng::blocks::interface_description::{
 use pcap_file::pcapng::blocks::section_header::{SectionHeaderBlock, SectionHeaderOption};
 use pcap_file::{DataLink, Endianness, PcapError};
 
+use super::offload::{carry_out, carry_out_arrived};
 use super::{Capabilities, Device};
 use crate::packet::{Frame, Outgoing};
 use crate::time::{Duration, Instant};
@@ -36,7 +37,8 @@ const OUTBOUND: u32 = 2;
 /// A device whose packets are written to a pcapng file as they pass.
 ///
 /// The file has one interface of raw IP packets, times in nanoseconds, and each packet's
-/// direction as the stack sees it. Around an [`Impair`](super::Impair) it shows what the stack
+/// direction as the stack sees it. Super-segments are written as the packets that they stand for,
+/// with whole checksums, whoever splits them. Around an [`Impair`](super::Impair) it shows what the stack
 /// sent and what reached it; inside of one (`Impair::new(Capture…)`), what passed the device
 /// itself.
 ///
@@ -167,9 +169,14 @@ impl<D: Device> Device for Capture<D> {
         let count = self.device.receive_burst(now, into, max)?;
         if let Some(writer) = &mut self.writer {
             let timestamp = self.epoch.saturating_add(now - Instant::ZERO);
-            let outcome = into
-                .range(before..)
-                .try_for_each(|frame| write_packet(writer, timestamp, INBOUND, frame.octets()));
+            let mut outcome = Ok(());
+            for frame in into.range(before..) {
+                carry_out_arrived(frame.clone(), |frame| {
+                    if outcome.is_ok() {
+                        outcome = write_packet(writer, timestamp, INBOUND, frame.octets());
+                    }
+                });
+            }
             self.check_or_log(outcome);
         }
         Ok(count)
@@ -179,11 +186,16 @@ impl<D: Device> Device for Capture<D> {
         if let Some(writer) = &mut self.writer {
             let timestamp = self.epoch.saturating_add(now - Instant::ZERO);
             let scratch = &mut self.scratch;
-            let outcome = packets.iter().try_for_each(|packet| {
-                scratch.clear();
-                packet.copy_to(scratch);
-                write_packet(writer, timestamp, OUTBOUND, scratch)
-            });
+            let mut outcome = Ok(());
+            for packet in packets.iter() {
+                carry_out(packet.clone(), |packet| {
+                    scratch.clear();
+                    packet.copy_to(scratch);
+                    if outcome.is_ok() {
+                        outcome = write_packet(writer, timestamp, OUTBOUND, scratch);
+                    }
+                });
+            }
             self.check_or_log(outcome);
         }
         self.device.transmit_burst(now, packets)

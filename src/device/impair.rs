@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use std::os::fd::BorrowedFd;
 
 use super::impairment::Impairment;
+use super::offload::{carry_out, carry_out_arrived};
 use super::{Capabilities, Device};
 use crate::packet::{Frame, Outgoing};
 use crate::rng::{Rng, Seed};
@@ -21,7 +22,8 @@ const OVERTAKEN_AFTER: Duration = Duration::from_millis(1);
 ///
 /// What happens follows from the settings with their seed, the packets and the times of the
 /// calls, and from nothing else; the two directions do not influence each other. Packets that are
-/// held when the device is dropped are lost.
+/// held when the device is dropped are lost. Each packet meets its own fate: super-segments are
+/// split before.
 ///
 /// A [`Capture`](super::Capture) around it shows what the stack sent and what reached it; one
 /// inside of it (`Impair::new(Capture…)`) shows what passed the device itself.
@@ -100,14 +102,14 @@ impl<D: Device> Device for Impair<D> {
         let count = self.device.receive_burst(now, &mut self.arrived, max)?;
         self.may_have_more = count == max;
         while let Some(frame) = self.arrived.pop_front() {
-            self.incoming.accept(now, frame);
+            carry_out_arrived(frame, |frame| self.incoming.accept(now, frame));
         }
         Ok(self.incoming.release(now, into, max))
     }
 
     fn transmit_burst(&mut self, now: Instant, packets: &mut VecDeque<Outgoing>) -> io::Result<()> {
         for packet in packets.drain(..) {
-            self.outgoing.accept(now, packet);
+            carry_out(packet, |packet| self.outgoing.accept(now, packet));
         }
         self.outgoing.release(now, &mut self.leaving, usize::MAX);
         self.device.transmit_burst(now, &mut self.leaving)

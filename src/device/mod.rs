@@ -12,11 +12,13 @@ mod impair;
 mod impairment;
 mod link;
 mod netlink;
+mod offload;
 mod privileges;
 mod setup;
 mod sys;
 mod tun;
 mod tun_error;
+mod tun_queue;
 
 pub use self::capture::Capture;
 pub use self::impair::{Impair, Statistics};
@@ -27,18 +29,28 @@ pub use self::setup::TunConfig;
 pub use self::tun::Tun;
 pub use self::tun_error::{Misfit, TunError};
 
-/// What a device can do.
+/// What a device can do. What arrives may make use of all of it, whatever is said here: each
+/// [`Frame`] says for itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Capabilities {
     /// Largest IP packet, octets.
     pub mtu: u32,
+    /// Whether packets may leave with [partial](crate::Checksum::Partial) checksums.
+    pub checksum: bool,
+    /// Largest super-segment that may leave, octets of a packet; 0 if the device splits none.
+    pub super_segment: u32,
 }
 
 impl Capabilities {
     /// A device without offloads, for IP packets of at most `mtu` octets.
     pub const fn new(mtu: u32) -> Self {
-        Self { mtu }
+        Self { mtu, checksum: false, super_segment: 0 }
+    }
+
+    /// A device that completes checksums and splits packets of up to 65,535 octets.
+    pub const fn with_offload(mtu: u32) -> Self {
+        Self { mtu, checksum: true, super_segment: 65_535 }
     }
 }
 

@@ -11,9 +11,6 @@ use super::tun_error::{Misfit, TunError};
 use crate::config::{MTU_MAX, MTU_MIN};
 use crate::wire::Ipv4Cidr;
 
-/// The driver's door.
-const DRIVER: &str = "/dev/net/tun";
-
 /// Octets of the longest name: `IFNAMSIZ` less the NUL that ends it.
 const NAME_MAX: usize = libc::IFNAMSIZ - 1;
 
@@ -33,11 +30,21 @@ pub struct TunConfig {
     /// How many packets may wait for us to read them; one more is dropped unseen. 5,000: the
     /// kernel's 500 overflow within one burst of a fast sender.
     pub queue_len: u32,
+    /// Whether super-segments and partial checksums cross the device, where the kernel can do its
+    /// part. On. Off makes each packet one as on a wire, several times as slow: for captures on
+    /// the device that are to show what travels.
+    pub offload: bool,
 }
 
 impl Default for TunConfig {
     fn default() -> Self {
-        Self { name: "tun0".to_owned(), host_address: None, mtu: 1500, queue_len: 5000 }
+        Self {
+            name: "tun0".to_owned(),
+            host_address: None,
+            mtu: 1500,
+            queue_len: 5000,
+            offload: true,
+        }
     }
 }
 
@@ -93,7 +100,7 @@ pub(super) fn failed(name: &str, step: &'static str) -> impl FnOnce(io::Error) -
 
 /// Whether the driver is there and lets us in. An open without a name makes no device.
 pub(super) fn check_driver() -> Result<(), TunError> {
-    match File::options().read(true).write(true).open(DRIVER) {
+    match File::options().read(true).write(true).open(sys::TUN_DRIVER) {
         Ok(_) => Ok(()),
         Err(source) if source.kind() == io::ErrorKind::PermissionDenied => {
             Err(TunError::DriverDenied { source })
@@ -151,12 +158,11 @@ fn misfit_before_attaching(flags: c_int) -> Option<Misfit> {
     }
 }
 
-/// What is wrong with an attached queue, for a reader that expects packets and nothing else.
+/// What is wrong with an attached queue, for a reader that expects packets, with or without a
+/// `virtio_net_hdr`.
 pub(super) fn misfit_of_queue(flags: c_int) -> Option<Misfit> {
     if flags & libc::IFF_TAP != 0 {
         Some(Misfit::Tap)
-    } else if flags & libc::IFF_VNET_HDR != 0 {
-        Some(Misfit::VnetHeader)
     } else if flags & libc::IFF_NO_PI == 0 {
         Some(Misfit::PacketInfo)
     } else {
@@ -263,7 +269,7 @@ mod tests {
         assert_eq!(misfit_before_attaching(0x0801), None, "pi is the queue's");
         assert_eq!(misfit_of_queue(0x1001), None);
         assert_eq!(misfit_of_queue(0x1002), Some(Misfit::Tap));
-        assert_eq!(misfit_of_queue(0x5001), Some(Misfit::VnetHeader));
+        assert_eq!(misfit_of_queue(0x5001), None, "a header can be written");
         assert_eq!(misfit_of_queue(0x0001), Some(Misfit::PacketInfo));
     }
 

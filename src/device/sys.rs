@@ -10,6 +10,12 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::raw::{c_int, c_short};
+use std::os::unix::fs::OpenOptionsExt;
+
+use bytes::BytesMut;
+
+/// The door of the TUN driver.
+pub(super) const TUN_DRIVER: &str = "/dev/net/tun";
 
 /// `-1` with `errno` becomes an error, as all these calls report theirs.
 fn check(outcome: c_int) -> io::Result<c_int> {
@@ -74,11 +80,72 @@ pub(super) fn tun_flags(fd: BorrowedFd<'_>) -> io::Result<c_int> {
     Ok(c_int::from(flags.cast_unsigned()))
 }
 
-/// Has the kernel split super-segments and complete checksums before we read a packet.
-pub(super) fn disable_offloads(fd: BorrowedFd<'_>) -> io::Result<()> {
-    let none: libc::c_ulong = 0;
+/// What we take on of what the kernel would do before we read a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Offloads {
+    /// Nothing: each packet comes as on a wire.
+    None,
+    /// Partial checksums, and super-segments of TCP over IPv4, with and without CWR.
+    Tcp,
+}
+
+/// Says what may come before packets are split and their checksums completed.
+pub(super) fn set_offloads(fd: BorrowedFd<'_>, offloads: Offloads) -> io::Result<()> {
+    let bits: libc::c_ulong = match offloads {
+        Offloads::None => 0,
+        Offloads::Tcp => (libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO_ECN).into(),
+    };
     // SAFETY: TUNSETOFFLOAD takes its argument by value and no pointer, and `fd` is open.
-    check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETOFFLOAD, none) })?;
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETOFFLOAD, bits) })?;
+    Ok(())
+}
+
+/// Says how many octets of a `virtio_net_hdr` stand before each packet.
+pub(super) fn set_header_len(fd: BorrowedFd<'_>, len: usize) -> io::Result<()> {
+    let len = c_int::try_from(len).map_err(io::Error::other)?;
+    // SAFETY: TUNSETVNETHDRSZ reads one `int`, which outlives the call, and `fd` is open.
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETVNETHDRSZ, &raw const len) })?;
+    Ok(())
+}
+
+/// A new queue of the TUN `name`, non-blocking; makes the device if there is none.
+pub(super) fn attach_tun(name: &str, flags: c_int) -> io::Result<File> {
+    let mut options = File::options();
+    options.read(true).write(true).custom_flags(libc::O_NONBLOCK);
+    let file = options.open(TUN_DRIVER)?;
+    let mut request = request_for(name)?;
+    // The bits of TUNSETIFF fill 16; the kernel reads them without a sign.
+    request.ifr_ifru.ifru_flags = u16::try_from(flags).map_err(io::Error::other)?.cast_signed();
+    interface_call(file.as_fd(), libc::TUNSETIFF, &mut request)?;
+    Ok(file)
+}
+
+/// Reads one packet: its first octets into `header`, the rest behind what is in `spare`, as far as
+/// there is room. A packet that does not fill the header is an error.
+pub(super) fn read_behind(
+    fd: BorrowedFd<'_>,
+    header: &mut [u8],
+    spare: &mut BytesMut,
+) -> io::Result<()> {
+    let room = spare.spare_capacity_mut();
+    let pieces = [
+        libc::iovec { iov_base: header.as_mut_ptr().cast(), iov_len: header.len() },
+        libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: room.len() },
+    ];
+    // SAFETY: both pieces point to memory that we hold mutably and that is as long as they say;
+    // the kernel writes into them and reads nothing, so that the second need not be initialized.
+    let read = unsafe { libc::readv(fd.as_raw_fd(), pieces.as_ptr(), 2) };
+    let Ok(read) = usize::try_from(read) else { return Err(io::Error::last_os_error()) };
+    if read == 0 {
+        // No packet is empty: this is how a socket says that its peer has gone.
+        return Err(io::Error::from_raw_os_error(libc::ENODEV));
+    }
+    let Some(behind) = read.checked_sub(header.len()) else {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    };
+    let len = spare.len() + behind;
+    // SAFETY: the kernel has written `behind` octets into the spare capacity, from its start on.
+    unsafe { spare.set_len(len) };
     Ok(())
 }
 

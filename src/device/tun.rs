@@ -1,4 +1,4 @@
-//! A TUN device: the kernel's end of the cable. One plain queue, one packet a call.
+//! A TUN device: the kernel's end of the cable. One packet, or super-segment, a call.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -8,14 +8,16 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use tun_tap::{Iface, Mode};
 
 use super::setup::{self, TunConfig};
-use super::sys::{self, ControlSocket};
+use super::sys::{self, ControlSocket, Offloads};
 use super::tun_error::TunError;
+use super::tun_queue::TunQueue;
 use super::{Capabilities, Device};
 use crate::packet::{Frame, FramePool, Outgoing};
 use crate::time::Instant;
 
-/// A TUN device (Linux `Documentation/networking/tuntap.rst`), without offloads: each read and
-/// each write is one IP packet of at most the MTU.
+/// A TUN device (Linux `Documentation/networking/tuntap.rst`). Where the kernel can, super-segments
+/// of up to 64 KiB cross it, and checksums are left to who has the octets at hand; else, or if
+/// [`TunConfig::offload`] says so, each read and each write is one IP packet of at most the MTU.
 ///
 /// A device that [`Tun::open`] made goes when the `Tun` is dropped; one that existed before stays.
 #[derive(Debug)]
@@ -24,32 +26,39 @@ pub struct Tun {
     name: Option<String>,
     was_made: bool,
     mtu: u32,
-    pool: FramePool,
-    /// Where a packet is put together, since the queue takes it in one piece.
-    scratch: Vec<u8>,
     dropped: u64,
 }
 
 /// What packets are read from and written to.
 #[derive(Debug)]
 enum Queue {
+    Plain(PlainQueue),
+    Offloading(TunQueue),
+}
+
+/// A queue of packets and nothing else.
+#[derive(Debug)]
+struct PlainQueue {
+    port: Port,
+    pool: FramePool,
+    /// Where a packet is put together, since the queue takes it in one piece.
+    scratch: Vec<u8>,
+}
+
+/// The descriptor of a plain queue.
+#[derive(Debug)]
+enum Port {
     /// A queue that we attached.
     Attached(Iface),
     /// A descriptor that somebody handed to us.
     Given(File),
 }
 
-impl Queue {
+impl Port {
     fn read(&self, octets: &mut [u8]) -> io::Result<usize> {
-        let outcome = match self {
+        match self {
             Self::Attached(interface) => interface.recv(octets),
             Self::Given(file) => (&*file).read(octets),
-        };
-        match outcome {
-            // No packet is empty: this is how a socket says that its peer has gone.
-            Ok(0) => Err(io::Error::from_raw_os_error(libc::ENODEV)),
-            Ok(len) => Ok(len),
-            Err(error) => Err(as_gone(error)),
         }
     }
 
@@ -58,7 +67,6 @@ impl Queue {
             Self::Attached(interface) => interface.send(octets),
             Self::Given(file) => (&*file).write(octets),
         }
-        .map_err(as_gone)
     }
 
     fn fd(&self) -> BorrowedFd<'_> {
@@ -69,12 +77,70 @@ impl Queue {
     }
 }
 
+impl PlainQueue {
+    fn new(port: Port, mtu: u32) -> Self {
+        let mut queue = Self { port, pool: FramePool::new(0), scratch: Vec::new() };
+        queue.carry(mtu);
+        queue
+    }
+
+    /// Packets have at most `mtu` octets.
+    fn carry(&mut self, mtu: u32) {
+        let frame_max = usize::try_from(mtu).expect("an MTU is at most 65,535");
+        self.pool = FramePool::new(frame_max);
+        self.scratch.reserve(frame_max);
+    }
+
+    fn read(&mut self) -> io::Result<Frame> {
+        let port = &self.port;
+        self.pool.fill(|octets| match port.read(octets) {
+            // No packet is empty: this is how a socket says that its peer has gone.
+            Ok(0) => Err(io::Error::from_raw_os_error(libc::ENODEV)),
+            outcome => outcome,
+        })
+    }
+
+    fn write(&mut self, packet: &Outgoing) -> io::Result<()> {
+        self.scratch.clear();
+        packet.copy_to(&mut self.scratch);
+        self.port.write(&self.scratch).map(drop)
+    }
+}
+
+impl Queue {
+    fn read(&mut self) -> io::Result<Frame> {
+        match self {
+            Self::Plain(plain) => plain.read(),
+            Self::Offloading(queue) => queue.read(),
+        }
+        .map_err(as_gone)
+    }
+
+    fn write(&mut self, packet: &Outgoing) -> io::Result<()> {
+        match self {
+            Self::Plain(plain) => plain.write(packet),
+            Self::Offloading(queue) => queue.write(packet),
+        }
+        .map_err(as_gone)
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Plain(plain) => plain.port.fd(),
+            Self::Offloading(queue) => queue.fd(),
+        }
+    }
+}
+
 impl Tun {
     /// Makes the device, sets it up and brings it up; or attaches to one that exists.
     ///
     /// Making one needs `CAP_NET_ADMIN`; so does attaching to one of another user, and bringing
     /// one up. A device that exists keeps its address, MTU and queue length. Once open, a `Tun`
     /// needs no privilege.
+    ///
+    /// A kernel that takes no super-segments is found out by one that it must drop: the first
+    /// packet that a capture on the device shows, from 192.0.2.1 to 192.0.2.2.
     pub fn open(config: &TunConfig) -> Result<Self, TunError> {
         config.validate()?;
         let name = config.name.as_str();
@@ -87,29 +153,34 @@ impl Tun {
             setup::check_address_is_free(name, addr)?;
         }
 
-        let interface = Iface::without_packet_info(name, Mode::Tun)
-            .map_err(|source| setup::attach_error(name, existing.is_some(), source))?;
-        let queue = Queue::Attached(interface);
+        let was_made = existing.is_none();
+        let mut queue =
+            attach(config).map_err(|source| setup::attach_error(name, !was_made, source))?;
         check_queue(name, queue.fd())?;
-        sys::set_non_blocking(queue.fd())
-            .map_err(setup::failed(name, "make reading non-blocking"))?;
-        // Whoever had the device before may have left it with offloads on.
-        sys::disable_offloads(queue.fd())
-            .map_err(setup::failed(name, "switch the offloads off"))?;
-
-        let mtu = if existing.is_some() {
-            setup::adopt(&control, name)?
-        } else {
+        let mtu = if was_made {
             setup::configure(&control, config)?;
             config.mtu
+        } else {
+            setup::adopt(&control, name)?
         };
-        let was_made = existing.is_none();
-        Ok(Self::of_queue(queue, Some(name.to_owned()), was_made, mtu))
+        match &mut queue {
+            Queue::Offloading(queue) => {
+                queue.agree().map_err(setup::failed(name, "agree on offloads"))?;
+            }
+            Queue::Plain(plain) => {
+                // Whoever had the device before may have left it with offloads on.
+                sys::set_offloads(plain.port.fd(), Offloads::None)
+                    .map_err(setup::failed(name, "switch the offloads off"))?;
+                plain.carry(mtu);
+            }
+        }
+        Ok(Self { queue, name: Some(name.to_owned()), was_made, mtu, dropped: 0 })
     }
 
     /// A TUN that somebody else opened and set up, such as the descriptor that a VPN program gets
-    /// from its system: without packet information or `virtio_net_hdr`, for packets of at most
-    /// `mtu` octets. It is made non-blocking, and its offloads are switched off.
+    /// from its system: without packet information, for packets of at most `mtu` octets. It is
+    /// made non-blocking. Super-segments cross it if it puts a `virtio_net_hdr` before each packet
+    /// (`IFF_VNET_HDR`); else its offloads are switched off.
     ///
     /// Anything that carries one packet a read and a write will do, such as a datagram socket.
     pub fn from_fd(fd: OwnedFd, mtu: u32) -> Result<Self, TunError> {
@@ -118,24 +189,20 @@ impl Tun {
         check_queue(NAME, fd.as_fd())?;
         sys::set_non_blocking(fd.as_fd())
             .map_err(setup::failed(NAME, "make reading non-blocking"))?;
-        // Its giver may have promised the kernel to fill checksums in. What is no TUN refuses, and
-        // has nothing to switch off.
-        let _ = sys::disable_offloads(fd.as_fd());
-        let queue = Queue::Given(File::from(fd));
-        Ok(Self::of_queue(queue, None, false, mtu))
-    }
-
-    fn of_queue(queue: Queue, name: Option<String>, was_made: bool, mtu: u32) -> Self {
-        let frame_max = usize::try_from(mtu).expect("an MTU is at most 65,535");
-        Self {
-            queue,
-            name,
-            was_made,
-            mtu,
-            pool: FramePool::new(frame_max),
-            scratch: Vec::with_capacity(frame_max),
-            dropped: 0,
-        }
+        let has_header =
+            sys::tun_flags(fd.as_fd()).is_ok_and(|flags| flags & libc::IFF_VNET_HDR != 0);
+        let file = File::from(fd);
+        let queue = if has_header {
+            let mut queue = TunQueue::new(file);
+            queue.agree().map_err(setup::failed(NAME, "agree on offloads"))?;
+            Queue::Offloading(queue)
+        } else {
+            // Its giver may have promised the kernel to fill checksums in. What is no TUN refuses,
+            // and has nothing to switch off.
+            let _ = sys::set_offloads(file.as_fd(), Offloads::None);
+            Queue::Plain(PlainQueue::new(Port::Given(file), mtu))
+        };
+        Ok(Self { queue, name: None, was_made: false, mtu, dropped: 0 })
     }
 
     /// Name of the device; `None` for one that came as a descriptor.
@@ -154,11 +221,9 @@ impl Tun {
     }
 
     fn write(&mut self, packet: &Outgoing) -> io::Result<()> {
-        self.scratch.clear();
-        packet.copy_to(&mut self.scratch);
         loop {
-            match self.queue.write(&self.scratch) {
-                Ok(_) => return Ok(()),
+            match self.queue.write(packet) {
+                Ok(()) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if is_about_one_packet(&error) => {
                     self.dropped += 1;
@@ -168,6 +233,16 @@ impl Tun {
             }
         }
     }
+}
+
+/// A queue of the device, which is made if there is none. Non-blocking.
+fn attach(config: &TunConfig) -> io::Result<Queue> {
+    if config.offload {
+        return Ok(Queue::Offloading(TunQueue::attach(&config.name)?));
+    }
+    let interface = Iface::without_packet_info(&config.name, Mode::Tun)?;
+    sys::set_non_blocking(sys::descriptor_of(&interface))?;
+    Ok(Queue::Plain(PlainQueue::new(Port::Attached(interface), config.mtu)))
 }
 
 /// Refuses a queue that would put something before the packets. What is no TUN at all passes: it
@@ -202,7 +277,12 @@ fn is_about_one_packet(error: &io::Error) -> bool {
 
 impl Device for Tun {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new(self.mtu)
+        match &self.queue {
+            Queue::Offloading(queue) if queue.is_splitting() => {
+                Capabilities::with_offload(self.mtu)
+            }
+            Queue::Plain(_) | Queue::Offloading(_) => Capabilities::new(self.mtu),
+        }
     }
 
     fn receive_burst(
@@ -213,8 +293,7 @@ impl Device for Tun {
     ) -> io::Result<usize> {
         let mut count = 0;
         while count < max {
-            let queue = &self.queue;
-            match self.pool.fill(|octets| queue.read(octets)) {
+            match self.queue.read() {
                 Ok(frame) => {
                     into.push_back(frame);
                     count += 1;

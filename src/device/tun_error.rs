@@ -96,8 +96,6 @@ pub enum Misfit {
     Tap,
     /// It has several queues.
     MultiQueue,
-    /// It puts a `virtio_net_hdr` before each packet.
-    VnetHeader,
     /// It puts four octets of packet information before each packet.
     PacketInfo,
     /// The kernel refuses a plain queue and does not say why.
@@ -110,7 +108,6 @@ impl fmt::Display for Misfit {
             Self::NotTun => "is no TUN device",
             Self::Tap => "is a TAP device and carries Ethernet frames",
             Self::MultiQueue => "was made for several queues (multi_queue)",
-            Self::VnetHeader => "puts a virtio_net_hdr before each packet (vnet_hdr)",
             Self::PacketInfo => "puts packet information before each packet (pi)",
             Self::Refused => "does not take a plain TUN queue",
         })

@@ -21,6 +21,7 @@ impl Ipv4 {
     /// The time to live is not among the checks: a host must not discard a packet because it
     /// arrived with less than 2, so not even with 0 (RFC 1122 §3.2.1.7).
     pub(super) fn check(&self, frame: Frame, via: Via) -> Result<Datagram, DropReason> {
+        let offload = frame.offload();
         let mut octets = frame.into_bytes();
         let view = Ipv4Header::parse(&octets).map_err(drop_reason)?;
         let (header, header_len, total_len) = (view.header, view.header_len, view.total_len);
@@ -47,6 +48,7 @@ impl Ipv4 {
             tos: header.tos,
             ttl: header.ttl,
             payload: octets,
+            offload,
             quote,
         })
     }

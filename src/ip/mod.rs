@@ -36,7 +36,7 @@ pub(crate) use self::path_mtu::PathMtu;
 use self::path_mtu::PathMtus;
 use crate::config::InterfaceConfig;
 use crate::observe::DropReason;
-use crate::packet::{Frame, Outgoing};
+use crate::packet::{Frame, Offload, Outgoing};
 use crate::rng::Rng;
 use crate::time::Instant;
 use crate::wire::Ipv4Cidr;
@@ -118,6 +118,8 @@ pub(crate) struct Datagram {
     pub(crate) ttl: u8,
     /// What follows the IP header, without padding.
     pub(crate) payload: Bytes,
+    /// What the device has left out or has done.
+    pub(crate) offload: Offload,
     /// The header and the 8 octets behind it, for an ICMP error about this packet.
     quote: ArrayVec<u8, QUOTE_MAX>,
 }

@@ -26,6 +26,8 @@ pub(crate) struct Packet {
     pub(crate) ttl: u8,
     /// Whether routers must not fragment it: for senders that hear how much fits (RFC 1191).
     pub(crate) dont_fragment: bool,
+    /// Whether the device splits it: then the MTU bounds its parts, which is the sender's care.
+    pub(crate) is_split: bool,
 }
 
 /// Why a packet cannot be sent.
@@ -58,8 +60,8 @@ impl Ipv4 {
         payload_len: usize,
         head: &mut Head,
     ) -> Result<(), SendError> {
-        let &Packet { source, destination, protocol, tos, ttl, dont_fragment } = packet;
-        if payload_len > self.mtu - Ipv4Header::LEN {
+        let &Packet { source, destination, protocol, tos, ttl, dont_fragment, is_split } = packet;
+        if !is_split && payload_len > self.mtu - Ipv4Header::LEN {
             return Err(SendError::TooLong);
         }
         let is_good_source = self.is_ours(source) || self.any_destination && self.is_host(source);

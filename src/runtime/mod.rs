@@ -214,7 +214,10 @@ fn prepare(
         .fd()
         .ok_or_else(|| invalid("the device has no descriptor to wait for".into()))?
         .try_clone_to_owned()?;
-    config.interface.mtu = config.interface.mtu.min(device.capabilities().mtu);
+    let capabilities = device.capabilities();
+    config.interface.mtu = config.interface.mtu.min(capabilities.mtu);
+    config.interface.checksum_offload = capabilities.checksum;
+    config.interface.super_segment = capabilities.super_segment;
     let stack = Stack::new(config, seed).map_err(|error| invalid(error.to_string()))?;
     Ok((Arc::new(Shared::new(Shard::new(stack, device))), device_fd))
 }

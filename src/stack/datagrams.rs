@@ -9,7 +9,7 @@ use super::socket::Kind;
 use super::{DropReason, EchoReply, Instant, Readiness, SocketId, SocketOptions, Stack};
 use crate::error::SocketError;
 use crate::ip::{Cast, Datagram, Echo, IcmpError, Packet};
-use crate::packet::{Head, Outgoing};
+use crate::packet::{Checksum, Head, Outgoing};
 use crate::rng::Rng;
 use crate::udp::{Peer, UdpId, UdpOptions};
 use crate::wire::ipv4::PROTOCOL_UDP;
@@ -133,6 +133,7 @@ impl Stack {
             tos: transmit.tos,
             ttl: transmit.ttl,
             dont_fragment: false,
+            is_split: false,
         };
         let mut head = Head::new();
         self.ip.output(&packet, UdpHeader::LEN + transmit.payload.len(), &mut head)?;
@@ -140,7 +141,7 @@ impl Stack {
             .emit(source, destination, &transmit.payload, &mut head)
             .ok_or(SocketError::MessageTooLong)?;
         let payload = std::iter::once(transmit.payload).collect();
-        self.departures.push_back(Outgoing { head, payload });
+        self.departures.push_back(Outgoing { head, payload, ..Outgoing::default() });
         Ok(octets.len())
     }
 
@@ -255,7 +256,13 @@ impl Stack {
             return Err(DropReason::NotOurs); // Only TCP listeners can ask for any destination.
         }
         let Datagram { source, destination, .. } = *datagram;
-        match self.udp.input(source, destination, &datagram.payload) {
+        let taken = match datagram.offload.checksum {
+            Checksum::Complete => self.udp.input(source, destination, &datagram.payload),
+            Checksum::Verified | Checksum::Partial => {
+                self.udp.input_verified(source, destination, &datagram.payload)
+            }
+        };
+        match taken {
             Ok(udp) => {
                 self.touch_udp(udp);
                 Ok(())

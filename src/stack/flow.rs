@@ -94,11 +94,16 @@ impl FlowEntry {
     }
 
     /// The next segment to send.
-    pub(super) fn transmit(&mut self, now: Instant, may_grow: bool) -> Option<SegmentPlan> {
+    pub(super) fn transmit(
+        &mut self,
+        now: Instant,
+        may_grow: bool,
+        super_text: u32,
+    ) -> Option<SegmentPlan> {
         match &mut self.flow {
             Flow::Connecting(connecting) => connecting.transmit(now),
             Flow::HalfOpen(half_open) => half_open.transmit(now),
-            Flow::Open(connection) => connection.transmit(now, may_grow),
+            Flow::Open(connection) => connection.transmit(now, may_grow, super_text),
             Flow::TimeWait(time_wait) => time_wait.transmit(now),
         }
     }

@@ -46,7 +46,7 @@ use crate::config::{ConfigError, StackConfig};
 use crate::ip::{Datagram, IcmpError, Ipv4, Packet, Verdict, Via};
 use crate::observe::{DropReason, Event, Observer, TcpState};
 use crate::options::SocketOptions;
-use crate::packet::{Frame, Head, Outgoing};
+use crate::packet::{Frame, Head, Offload, Outgoing};
 use crate::rng::{Rng, Seed};
 use crate::tcp::{Connection, Cookies, End, IsnGenerator, SegmentPlan};
 use crate::time::Instant;
@@ -244,6 +244,7 @@ impl Stack {
 
     /// The next packet of a flow, round robin.
     fn transmit_flow(&mut self, now: Instant, observer: &mut dyn Observer) -> Option<Outgoing> {
+        let super_text = self.config.interface.super_text();
         while let Some(id) = self.ready.current() {
             let may_grow = self.memory.has_room();
             let Some(entry) = self.flows.get_mut(id) else {
@@ -252,7 +253,7 @@ impl Stack {
             };
             learn_path(&self.ip, now, entry);
             report_state(now, entry, observer);
-            let Some(plan) = entry.transmit(now, may_grow) else {
+            let Some(plan) = entry.transmit(now, may_grow, super_text) else {
                 entry.is_ready = false;
                 self.ready.finish();
                 self.memory.recharge(entry);
@@ -294,11 +295,12 @@ impl Stack {
         let text_len = plan.payload.iter().map(bytes::Bytes::len).sum::<usize>();
         let len = TcpHeader::LEN + plan.options.len() + text_len;
         let mut head = Head::new();
-        let packet =
-            Packet { source, destination, protocol: PROTOCOL_TCP, tos, ttl, dont_fragment: true };
+        let (protocol, dont_fragment, is_split) = (PROTOCOL_TCP, true, plan.segment.is_some());
+        let packet = Packet { source, destination, protocol, tos, ttl, dont_fragment, is_split };
         self.ip.output(&packet, len, &mut head).ok()?;
-        header.emit(&plan.options, source, destination, &plan.payload, &mut head);
-        Some(Outgoing { head, payload: plan.payload })
+        let offload = Offload { checksum: self.config.interface.checksum(), segment: plan.segment };
+        header.emit(&plan.options, source, destination, &plan.payload, offload.checksum, &mut head);
+        Some(Outgoing { head, payload: plan.payload, offload })
     }
 
     /// When [`on_timeout`](Self::on_timeout) next has something to do; it may be in the past.

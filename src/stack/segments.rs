@@ -6,6 +6,7 @@ use super::icmp_errors::path_of;
 use super::listeners::{Child, ListenerId};
 use super::{DropReason, Event, Instant, Observer, SocketOptions, Stack, report_state};
 use crate::ip::{Cast, Datagram};
+use crate::packet::Checksum;
 use crate::tcp::{
     Connection, HalfOpen, HalfOpenVerdict, ListenerVerdict, Offer, Opened, Outcome, Segment,
     SegmentPlan, SeqNumber, TimeWaitVerdict, reset_for,
@@ -348,7 +349,8 @@ fn parse(datagram: &Datagram) -> Result<(FourTuple, Segment), DropReason> {
         ParseError::Truncated => DropReason::Truncated,
         ParseError::BadLength | ParseError::Version | ParseError::Checksum => DropReason::BadLength,
     })?;
-    if !TcpHeader::checksum_is_valid(source, destination, octets) {
+    let is_summed = datagram.offload.checksum == Checksum::Complete;
+    if is_summed && !TcpHeader::checksum_is_valid(source, destination, octets) {
         return Err(DropReason::TransportChecksum);
     }
     let header = view.header;
@@ -361,5 +363,6 @@ fn parse(datagram: &Datagram) -> Result<(FourTuple, Segment), DropReason> {
         remote: Endpoint::new(source.into(), header.source_port),
     };
     let payload = datagram.payload.slice(view.header_len..);
-    Ok((tuple, Segment::new(&header, options, payload)))
+    let part = datagram.offload.segment;
+    Ok((tuple, Segment::new(&header, options, payload).of_parts(part)))
 }

@@ -88,7 +88,7 @@ impl AckScheduler {
         self.is_due = true;
     }
 
-    /// A segment of `text_len` octets was taken.
+    /// A segment was taken, or several of `text_len` octets at most.
     ///
     /// At least every second full-sized segment is acknowledged (SHLD-19), counted across bursts;
     /// but since nothing is sent while a burst is taken in, a burst costs one acknowledgment

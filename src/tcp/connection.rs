@@ -332,8 +332,8 @@ impl Connection {
     /// An acknowledgment is owed at once: the one that ends the handshake of an active open, which
     /// has cost a segment each way so far.
     pub(crate) fn owe_ack(&mut self, now: Instant) {
-        self.statistics.on_sent(0, false);
-        self.statistics.on_arrived(now, 0);
+        self.statistics.on_sent(1, 0, false);
+        self.statistics.on_arrived(now, 1, 0);
         self.acks.owe_now();
     }
 

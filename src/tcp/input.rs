@@ -21,7 +21,7 @@ impl Connection {
         segment: &Segment,
         may_hold: bool,
     ) -> Result<Outcome, DropReason> {
-        self.statistics.on_arrived(now, segment.text_len());
+        self.statistics.on_arrived(now, segment.parts(), segment.text_len());
         // Second, before first: an RST is judged by its own place in the window, even a shut
         // one (MUST-66), and is never answered when it lies outside.
         if segment.rst {
@@ -225,7 +225,7 @@ impl Connection {
         let came_early = is_early && segment.text_len() > 0 && !taken.is_refused;
         self.statistics.on_taken(taken.octets, came_early);
         outcome.dropped = taken.is_refused.then_some(DropReason::MemoryPressure);
-        self.acks.on_taken(now, taken, segment.text_len());
+        self.acks.on_taken(now, taken, segment.part_len());
         outcome.readable = taken.octets > 0 || taken.fin;
         if taken.fin {
             outcome.end = self.move_to(now, self.state.on_fin());

@@ -61,11 +61,17 @@ impl Stamp {
 impl Connection {
     /// The next segment to send, or `None` when there is nothing (more) that may leave now.
     ///
-    /// `may_grow`: whether there is memory for a larger receive window.
-    pub(crate) fn transmit(&mut self, now: Instant, may_grow: bool) -> Option<SegmentPlan> {
+    /// `may_grow`: whether there is memory for a larger receive window. `super_text`: octets of
+    /// text of the largest super-segment that the device splits.
+    pub(crate) fn transmit(
+        &mut self,
+        now: Instant,
+        may_grow: bool,
+        super_text: u32,
+    ) -> Option<SegmentPlan> {
         let options = self.options(now);
         self.send.set_next_options(u8::try_from(options.len()).unwrap_or(0));
-        match self.choose() {
+        match self.choose(super_text) {
             Ok(choice) => {
                 let (stamp, nxt) = (self.stamp(options, may_grow), self.send.nxt());
                 let mut plan = self.commit(now, choice, stamp);
@@ -89,7 +95,7 @@ impl Connection {
     }
 
     /// The order of reasons: what the peer waits for, what it has not seen, what it should know.
-    fn choose(&self) -> Result<Choice, Blocked> {
+    fn choose(&self, super_text: u32) -> Result<Choice, Blocked> {
         let room = self.congestion_room();
         if let Some(again) = self.permit_again(room) {
             return Ok(Choice::Again(again));
@@ -102,7 +108,7 @@ impl Connection {
             // It waits for room that smaller segments would take.
             Some(_) => Blocked::Congestion,
             None => match self.next_new(room, is_probe_due) {
-                Ok(text) => return Ok(Choice::New(text)),
+                Ok(text) => return Ok(Choice::New(self.with_followers(text, room, super_text))),
                 Err(blocked) => blocked,
             },
         };
@@ -175,6 +181,12 @@ impl Connection {
         }
     }
 
+    /// New text that may leave, and with it in one super-segment what may leave behind it. Urgent
+    /// data leaves segment by segment: its pointer counts from each one's own number.
+    fn with_followers(&self, text: NewText, room: u32, super_text: u32) -> NewText {
+        if self.urgent.is_sending() { text } else { self.send.extend(text, room, super_text) }
+    }
+
     /// The only step that changes anything: what is returned has been sent.
     fn commit(&mut self, now: Instant, choice: Choice, stamp: Stamp) -> SegmentPlan {
         self.receive.on_offered(stamp.edge);
@@ -190,8 +202,8 @@ impl Connection {
                 let payload = self.send.text(text.range);
                 self.recovery.on_sent_again(now, sequence_of(&text));
                 self.path.on_sent_again(now, sequence_of(&text));
-                self.statistics.on_sent(text.range.len(), true);
-                self.path.on_sent(sequence_of(&text), text.range.len(), stamp.options_len());
+                self.statistics.on_sent(1, text.range.len(), true);
+                self.path.on_sent(sequence_of(&text), text.part_len(), stamp.options_len());
                 plan_text(SendReason::Retransmission, &text, payload, stamp)
             }
             Choice::New(text) => {
@@ -203,7 +215,7 @@ impl Connection {
                 self.commit_new(now, SendReason::MtuProbe, &text, stamp)
             }
             Choice::Probe => {
-                self.statistics.on_sent(0, false);
+                self.statistics.on_sent(1, 0, false);
                 self.persist.on_probed(now);
                 if self.urgent.is_sending() {
                     // Most receivers look at no more than the ACK of a probe; a bare segment at
@@ -215,14 +227,14 @@ impl Connection {
                 plan_bare(SendReason::WindowProbe, self.send.una() - 1, stamp)
             }
             Choice::KeepAlive => {
-                self.statistics.on_sent(0, false);
+                self.statistics.on_sent(1, 0, false);
                 self.lifetime.on_probed(now);
                 // No data, and a number left of the window, so that the peer must answer even if
                 // it has lost nothing (RFC 9293 §3.8.4, SHLD-12).
                 plan_bare(SendReason::KeepAlive, self.send.nxt() - 1, stamp)
             }
             Choice::Ack => {
-                self.statistics.on_sent(0, false);
+                self.statistics.on_sent(1, 0, false);
                 plan_bare(SendReason::Ack, self.send.nxt(), stamp)
             }
         }
@@ -242,8 +254,8 @@ impl Connection {
         }
         self.recovery.on_sent(now, sequence_of(text));
         self.acks.on_text_sent(now, self.statistics.data_received_at());
-        self.statistics.on_sent(text.range.len(), false);
-        self.path.on_sent(sequence_of(text), text.range.len(), stamp.options_len());
+        self.statistics.on_sent(text.parts(), text.range.len(), false);
+        self.path.on_sent(sequence_of(text), text.part_len(), stamp.options_len());
         self.persist.update(now, None); // It has an answer to wait for now.
         self.send.on_sent(text);
         plan_text(reason, text, payload, stamp)
@@ -277,5 +289,6 @@ fn plan_text(reason: SendReason, text: &NewText, payload: Payload, stamp: Stamp)
         urgent: 0,
         options: stamp.options,
         payload,
+        segment: text.part,
     }
 }

@@ -1,5 +1,7 @@
 //! A segment that has arrived, and one that is to leave: the words of RFC 9293 in host order.
 
+use std::num::NonZeroU16;
+
 use bytes::Bytes;
 
 use super::seq::{SeqNumber, SeqRange};
@@ -29,6 +31,9 @@ pub(crate) struct Segment {
     pub(crate) options: TcpOptions,
     /// The text.
     pub(crate) payload: Bytes,
+    /// A super-segment stands for several, each with so many octets of text, the last with what is
+    /// left.
+    pub(crate) part: Option<NonZeroU16>,
 }
 
 impl Segment {
@@ -45,7 +50,24 @@ impl Segment {
             urgent: flags.contains(TcpFlags::URG).then_some(header.urgent),
             options,
             payload,
+            part: None,
         }
+    }
+
+    /// As one that came in parts of so many octets of text.
+    pub(crate) fn of_parts(self, part: Option<NonZeroU16>) -> Self {
+        Self { part, ..self }
+    }
+
+    /// Octets of text of the largest segment that it stands for.
+    pub(crate) fn part_len(&self) -> u32 {
+        let len = self.text_len();
+        self.part.map_or(len, |part| len.min(u32::from(part.get())))
+    }
+
+    /// How many segments it stands for.
+    pub(crate) fn parts(&self) -> u32 {
+        self.text_len().div_ceil(self.part_len().max(1)).max(1)
     }
 
     /// What follows the SYN, as a segment of its own.
@@ -108,6 +130,8 @@ pub(crate) struct SegmentPlan {
     pub(crate) options: TcpOptions,
     /// The text, by reference.
     pub(crate) payload: Payload,
+    /// It is a super-segment, for the device to split into segments of so many octets of text.
+    pub(crate) segment: Option<NonZeroU16>,
 }
 
 impl SegmentPlan {
@@ -129,6 +153,7 @@ impl SegmentPlan {
             urgent: 0,
             options: TcpOptions::default(),
             payload: Payload::new(),
+            segment: None,
         }
     }
 

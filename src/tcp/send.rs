@@ -1,5 +1,7 @@
 //! The sending half: SND.* of RFC 9293 §3.3.1, what may leave, and when small segments wait.
 
+use std::num::NonZeroU16;
+
 use arrayvec::ArrayVec;
 
 use super::negotiated::Negotiated;
@@ -96,6 +98,20 @@ pub(crate) struct NewText {
     /// Whether it ends what has been written so far, and so carries PSH (RFC 9293 §3.9.1.2,
     /// MUST-61, SHLD-27).
     pub(crate) push: bool,
+    /// It leaves as one super-segment, in parts of so many octets and a last one of what is left.
+    pub(crate) part: Option<NonZeroU16>,
+}
+
+impl NewText {
+    /// Octets of its largest segment.
+    pub(crate) fn part_len(&self) -> u32 {
+        self.part.map_or(self.range.len(), |part| u32::from(part.get()))
+    }
+
+    /// How many segments it is.
+    pub(crate) fn parts(&self) -> u32 {
+        self.range.len().div_ceil(self.part_len().max(1)).max(1)
+    }
 }
 
 /// Why no new text may leave.
@@ -367,7 +383,7 @@ impl SendSide {
         if unsent == 0 {
             // A FIN alone takes no window: a peer with a shut window must learn of it too.
             let range = SeqRange::at(self.nxt, 0);
-            let fin_only = NewText { range, fin: true, push: false };
+            let fin_only = NewText { range, fin: true, push: false, part: None };
             return if is_fin_due { Ok(fin_only) } else { Err(Blocked::Nothing) };
         }
         let usable = self.usable_window();
@@ -381,7 +397,36 @@ impl SendSide {
         self.is_worth_sending(len, unsent, is_fin_due, is_overdue)?;
         let range = SeqRange::at(self.nxt, len);
         let is_last = len == unsent;
-        Ok(NewText { range, fin: is_last && is_fin_due, push: is_last })
+        Ok(NewText { range, fin: is_last && is_fin_due, push: is_last, part: None })
+    }
+
+    /// `first` with what may leave right behind it, all as one super-segment of at most `most`
+    /// octets of text: full segments, and a small one at the end if it may leave by itself.
+    ///
+    /// That is what [`next_new`](Self::next_new) would say segment after segment: a device that
+    /// splits changes how often a packet is made, and not what travels.
+    pub(crate) fn extend(&self, first: NewText, congestion: u32, most: u32) -> NewText {
+        let full = self.text_max();
+        let unsent = self.unsent();
+        let room = unsent.min(self.usable_window()).min(congestion).min(most);
+        let Some(part) = u16::try_from(full).ok().and_then(NonZeroU16::new) else { return first };
+        if first.range.len() < full || first.fin || room <= full {
+            return first;
+        }
+        let is_fin_due = self.fin.is_some() && !self.is_fin_sent();
+        let whole = room / full * full;
+        let rest = unsent - whole;
+        let is_small_last = rest < full
+            && rest > 0
+            && whole + rest <= room
+            && self.is_worth_sending(rest, rest, is_fin_due, false).is_ok();
+        let len = if is_small_last { unsent } else { whole };
+        if len == full {
+            return first;
+        }
+        let is_last = len == unsent;
+        let range = SeqRange::at(self.nxt, len);
+        NewText { range, fin: is_last && is_fin_due, push: is_last, part: Some(part) }
     }
 
     /// A segment of `size` octets of text and options from SND.NXT on, if the peer's window has
@@ -391,7 +436,8 @@ impl SendSide {
         let len = size.saturating_sub(self.next_options.into());
         let needed = len.saturating_add(self.mss() * 3);
         let fits = len > 0 && self.unsent() >= needed && self.usable_window() >= needed;
-        fits.then(|| NewText { range: SeqRange::at(self.nxt, len), fin: false, push: false })
+        let range = SeqRange::at(self.nxt, len);
+        fits.then_some(NewText { range, fin: false, push: false, part: None })
     }
 
     /// The sender's SWS avoidance (RFC 9293 §3.8.6.2.1, MUST-38) and Nagle's algorithm (§3.7.4,
@@ -432,7 +478,7 @@ impl SendSide {
     /// `range` was sent for the first time, and our FIN behind it.
     pub(crate) fn on_sent(&mut self, text: &NewText) {
         debug_assert_eq!(text.range.start, self.nxt);
-        if text.range.len() < self.text_max() && !text.range.is_empty() {
+        if !text.range.len().is_multiple_of(self.text_max()) {
             self.small_end = text.range.end;
         }
         self.nxt = text.range.end + u32::from(text.fin);
@@ -451,7 +497,7 @@ impl SendSide {
             return None;
         }
         let push = !range.is_empty() && range.end == self.end_of_text();
-        Some(NewText { range, fin: fin == Some(range.end), push })
+        Some(NewText { range, fin: fin == Some(range.end), push, part: None })
     }
 
     /// The octets of `range`, by reference.

@@ -53,12 +53,12 @@ impl Statistics {
         self.traffic.get_or_insert_default()
     }
 
-    /// A segment arrived, with or without text.
-    pub(crate) fn on_arrived(&mut self, now: Instant, text_len: u32) {
-        self.segments_received = self.segments_received.wrapping_add(1);
+    /// So many segments arrived as one, with or without text.
+    pub(crate) fn on_arrived(&mut self, now: Instant, segments: u32, text_len: u32) {
+        self.segments_received = self.segments_received.wrapping_add(segments);
         if text_len > 0 {
             let traffic = self.traffic_mut();
-            traffic.data_segments_received = traffic.data_segments_received.wrapping_add(1);
+            traffic.data_segments_received = traffic.data_segments_received.wrapping_add(segments);
             traffic.data_received_at = Some(now);
         }
     }
@@ -72,12 +72,12 @@ impl Statistics {
         }
     }
 
-    /// A segment left; `is_again`: its text had left before.
-    pub(crate) fn on_sent(&mut self, text_len: u32, is_again: bool) {
-        self.segments_sent = self.segments_sent.wrapping_add(1);
+    /// So many segments left as one; `is_again`: their text had left before.
+    pub(crate) fn on_sent(&mut self, segments: u32, text_len: u32, is_again: bool) {
+        self.segments_sent = self.segments_sent.wrapping_add(segments);
         if text_len > 0 {
             let traffic = self.traffic_mut();
-            traffic.data_segments_sent = traffic.data_segments_sent.wrapping_add(1);
+            traffic.data_segments_sent = traffic.data_segments_sent.wrapping_add(segments);
             traffic.octets_sent += u64::from(text_len);
             traffic.octets_sent_again += if is_again { u64::from(text_len) } else { 0 };
         }
@@ -107,13 +107,13 @@ mod tests {
     #[test]
     fn a_connection_without_data_holds_no_counts_of_data() {
         let mut statistics = Statistics::default();
-        statistics.on_arrived(Instant::ZERO, 0);
-        statistics.on_sent(0, false);
+        statistics.on_arrived(Instant::ZERO, 1, 0);
+        statistics.on_sent(1, 0, false);
         statistics.on_taken(0, false);
         statistics.on_acknowledged(0, 1460);
         assert!(statistics.traffic.is_none());
         assert_eq!((statistics.segments_received, statistics.segments_sent), (1, 1));
-        statistics.on_arrived(Instant::ZERO, 1);
+        statistics.on_arrived(Instant::ZERO, 1, 1);
         assert!(statistics.traffic.is_some());
     }
 

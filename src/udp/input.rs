@@ -21,10 +21,21 @@ impl Udp {
         destination: Ipv4Addr,
         octets: &[u8],
     ) -> Result<UdpId, DropReason> {
-        let (header, payload) = UdpHeader::parse(octets).map_err(drop_reason)?;
+        UdpHeader::parse(octets).map_err(drop_reason)?;
         if !UdpHeader::checksum_is_valid(source, destination, octets) {
             return Err(DropReason::TransportChecksum);
         }
+        self.input_verified(source, destination, octets)
+    }
+
+    /// As [`input`](Self::input), of a packet whose checksum the device has seen to.
+    pub(crate) fn input_verified(
+        &mut self,
+        source: Ipv4Addr,
+        destination: Ipv4Addr,
+        octets: &[u8],
+    ) -> Result<UdpId, DropReason> {
+        let (header, payload) = UdpHeader::parse(octets).map_err(drop_reason)?;
         if header.destination_port == 0 {
             return Err(DropReason::PortZero);
         }

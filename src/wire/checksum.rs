@@ -64,6 +64,11 @@ impl Sum {
         !u16::from_be(self.0)
     }
 
+    /// What belongs into a checksum field that somebody else completes: the sum so far.
+    pub(crate) fn partial(self) -> u16 {
+        !self.finish()
+    }
+
     /// Whether octets that hold their checksum add up.
     pub(crate) fn is_valid(self) -> bool {
         self.finish() == 0

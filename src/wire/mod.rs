@@ -15,6 +15,7 @@ pub(crate) mod tcp_options;
 #[cfg(test)]
 mod tests;
 pub(crate) mod udp;
+pub(crate) mod virtio_net;
 
 pub use self::endpoint::{Endpoint, FourTuple, Ipv4Cidr};
 

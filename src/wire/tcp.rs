@@ -10,7 +10,7 @@ use super::checksum::Sum;
 use super::ipv4::PROTOCOL_TCP;
 use super::tcp_options::TcpOptions;
 use super::{ParseError, append};
-use crate::packet::{Head, Payload};
+use crate::packet::{Checksum, Head, Payload};
 
 /// Control bits of a segment (RFC 9293 §3.1; ECE and CWR: RFC 3168 §6.1).
 ///
@@ -130,7 +130,7 @@ pub(crate) struct TcpView<'a> {
 const FLAGS_AT: usize = 13;
 
 /// Where in the header the checksum stands.
-const CHECKSUM_AT: usize = 16;
+pub(super) const CHECKSUM_AT: usize = 16;
 
 impl TcpHeader {
     /// Octets without options.
@@ -171,8 +171,8 @@ impl TcpHeader {
         Sum::pseudo_header(source, destination, PROTOCOL_TCP, octets.len()).add(octets).is_valid()
     }
 
-    /// Appends header and options with a complete checksum over pseudo-header, header, options
-    /// and `payload` (RFC 9293 §3.1, MUST-2).
+    /// Appends header and options with a checksum over pseudo-header, header, options and
+    /// `payload` (RFC 9293 §3.1, MUST-2); a partial one if the device completes it.
     ///
     /// # Panics
     ///
@@ -183,6 +183,7 @@ impl TcpHeader {
         source: Ipv4Addr,
         destination: Ipv4Addr,
         payload: &Payload,
+        checksum: Checksum,
         head: &mut Head,
     ) {
         let start = head.len();
@@ -191,9 +192,14 @@ impl TcpHeader {
         let header = head.get(start..).unwrap_or_default();
         let payload_len: usize = payload.iter().map(bytes::Bytes::len).sum();
         let len = header.len() + payload_len;
-        let checksum = Sum::pseudo_header(source, destination, PROTOCOL_TCP, len)
-            .add_pieces(std::iter::once(header).chain(payload.iter().map(|slice| &slice[..])))
-            .finish();
+        let pseudo_header = Sum::pseudo_header(source, destination, PROTOCOL_TCP, len);
+        let checksum = match checksum {
+            Checksum::Partial => pseudo_header.partial(),
+            Checksum::Complete | Checksum::Verified => {
+                let text = payload.iter().map(|slice| &slice[..]);
+                pseudo_header.add_pieces(std::iter::once(header).chain(text)).finish()
+            }
+        };
         let field = start + CHECKSUM_AT..start + CHECKSUM_AT + 2;
         if let Some(field) = head.get_mut(field) {
             field.copy_from_slice(&checksum.to_be_bytes());

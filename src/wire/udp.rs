@@ -30,6 +30,9 @@ pub(crate) struct UdpHeader {
     pub checksum: u16,
 }
 
+/// Where in the header the checksum stands.
+pub(super) const CHECKSUM_AT: usize = 6;
+
 impl UdpHeader {
     /// Octets on the wire.
     pub(crate) const LEN: usize = 8;

@@ -30,6 +30,8 @@ fn seeded_host(seed: u64, set: impl FnOnce(&mut InterfaceConfig)) -> Ipv4 {
         addresses: vec!["10.7.0.2/24".parse().unwrap()],
         mtu: 1500,
         any_destination: false,
+        checksum_offload: false,
+        super_segment: 0,
     };
     set(&mut config);
     Ipv4::new(&config, 552, &mut Rng::new(&Seed::from_number(seed)))

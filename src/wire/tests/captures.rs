@@ -1,7 +1,7 @@
 //! What Linux sent, field by field, and what it sends written as we write it.
 
 use super::{CLIENT, DATAGRAM, ECHO, LAST_FRAGMENT, PORT_UNREACHABLE, SERVER, SYN};
-use crate::packet::Head;
+use crate::packet::{Checksum, Head};
 use crate::wire::display::describe;
 use crate::wire::icmpv4::{Icmpv4Message, Unreachable};
 use crate::wire::ipv4::{Ipv4Header, PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP};
@@ -69,7 +69,7 @@ fn a_syn_of_linux_is_written_as_linux_wrote_it() {
     let ours = emitted(&[], |head| {
         ip.emit(TcpHeader::LEN + options.len(), head).unwrap();
         let payload = crate::packet::Payload::new();
-        view.header.emit(&options, CLIENT, SERVER, &payload, head);
+        view.header.emit(&options, CLIENT, SERVER, &payload, Checksum::Complete, head);
     });
     assert_eq!(ours, SYN);
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{CLIENT, DATAGRAM, ECHO, PLAIN, PORT_UNREACHABLE, SERVER, SYN};
-use crate::packet::{Head, Payload};
+use crate::packet::{Checksum, Head, Payload};
 use crate::wire::display::describe;
 use crate::wire::icmpv4::{Icmpv4Message, TimeExceeded, Unreachable};
 use crate::wire::ipv4::{Ipv4Header, PROTOCOL_ICMP};
@@ -29,7 +29,7 @@ fn tcp_line(flags: &[TcpFlags], options: &TcpOptions, data: &'static [u8]) -> St
     };
     let payload: Payload = [Bytes::from_static(data)].into_iter().collect();
     let mut head = Head::new();
-    header.emit(options, CLIENT, SERVER, &payload, &mut head);
+    header.emit(options, CLIENT, SERVER, &payload, Checksum::Complete, &mut head);
     line(&PLAIN, &[&head, data].concat())
 }
 

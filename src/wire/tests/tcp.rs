@@ -4,7 +4,7 @@ use bytes::Bytes;
 use etherparse::TcpHeaderSlice;
 
 use super::{CLIENT, EDGES_16, EDGES_32, SERVER, SYN, random_octets};
-use crate::packet::{Head, Payload};
+use crate::packet::{Checksum, Head, Payload};
 use crate::rng::{Rng, Seed};
 use crate::wire::ParseError;
 use crate::wire::tcp::{TcpFlags, TcpHeader};
@@ -29,7 +29,7 @@ fn segment(header: &TcpHeader, options: &TcpOptions, pieces: &[&[u8]]) -> Vec<u8
     let payload: Payload = pieces.iter().map(|piece| Bytes::copy_from_slice(piece)).collect();
     let mut head = Head::new();
     head.extend([0xee; 60]); // As after an IPv4 header with all its options.
-    header.emit(options, CLIENT, SERVER, &payload, &mut head);
+    header.emit(options, CLIENT, SERVER, &payload, Checksum::Complete, &mut head);
     assert_eq!(head[..60], [0xee; 60], "the IPv4 header was written to");
     [&head[60..], &pieces.concat()].concat()
 }

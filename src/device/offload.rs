@@ -1,0 +1,232 @@
+//! What a device without offloads leaves to us: super-segments become packets, and checksums
+//! whole (what Linux calls generic segmentation offload).
+
+use bytes::Bytes;
+
+use crate::packet::{Checksum, Frame, Head, Offload, Outgoing, Payload};
+use crate::wire::checksum::Sum;
+use crate::wire::ipv4::{Ipv4Header, PROTOCOL_TCP, PROTOCOL_UDP};
+use crate::wire::tcp::{TcpFlags, TcpHeader};
+
+/// Where in an IPv4 header its total length, identification and checksum stand (RFC 791 §3.1).
+const TOTAL_LEN_AT: usize = 2;
+const IDENT_AT: usize = 4;
+const IP_CHECKSUM_AT: usize = 10;
+
+/// Where in a TCP header the sequence number, the flags and the checksum stand (RFC 9293 §3.1).
+const SEQ_AT: usize = 4;
+const FLAGS_AT: usize = 13;
+const TCP_CHECKSUM_AT: usize = 16;
+
+/// Where in a UDP header its length and checksum stand (RFC 768).
+const UDP_LEN_AT: usize = 4;
+const UDP_CHECKSUM_AT: usize = 6;
+
+/// Octets of a UDP header.
+const UDP_LEN: usize = 8;
+
+/// Hands `packet` to `each` as the packets that travel on a wire: split, with whole checksums.
+///
+/// A packet that leaves nothing to do is handed on as it is; so is one that is neither TCP nor
+/// UDP over IPv4, which no layer of ours makes.
+pub(super) fn carry_out(packet: Outgoing, mut each: impl FnMut(Outgoing)) {
+    let offload = packet.offload;
+    let Some(headers) = Headers::of(&packet.head).filter(|_| offload.is_work()) else {
+        return each(packet);
+    };
+    let total: usize = packet.payload.iter().map(Bytes::len).sum();
+    let size = offload.segment.map_or(total, |size| usize::from(size.get())).max(1);
+    let mut text = packet.payload.into_iter().collect::<Pieces>();
+    let mut index = 0;
+    loop {
+        let start = index * size;
+        let end = total.min(start + size);
+        let payload = text.take(end - start);
+        let place = Place { index, start, is_last: end == total };
+        let head = headers.of_segment(&packet.head, place, &payload);
+        each(Outgoing { head, payload, offload: Offload::default() });
+        if end == total {
+            return;
+        }
+        index += 1;
+    }
+}
+
+/// As [`carry_out`], for a packet that has arrived.
+pub(super) fn carry_out_arrived(frame: Frame, mut each: impl FnMut(Frame)) {
+    if !frame.offload().is_work() {
+        return each(frame);
+    }
+    match taken_apart(&frame) {
+        Some(packet) => carry_out(packet, |packet| each(packet.to_frame())),
+        None => each(frame),
+    }
+}
+
+/// The headers and the text of a packet that has arrived.
+fn taken_apart(frame: &Frame) -> Option<Outgoing> {
+    let octets = frame.octets();
+    let headers = Headers::of(octets)?;
+    let total_len = Ipv4Header::parse(octets).ok()?.total_len;
+    let mut head = Head::new();
+    head.try_extend_from_slice(octets.get(..headers.len)?).ok()?;
+    let mut text = frame.clone().into_bytes();
+    text.truncate(total_len);
+    let payload = std::iter::once(text.split_off(headers.len.min(total_len))).collect();
+    Some(Outgoing { head, payload, offload: frame.offload() })
+}
+
+impl Offload {
+    /// Whether anything was left to the device.
+    fn is_work(self) -> bool {
+        self.segment.is_some() || self.checksum == Checksum::Partial
+    }
+}
+
+/// What is written next to each other, to be taken from the front.
+#[derive(Default)]
+struct Pieces {
+    rest: std::collections::VecDeque<Bytes>,
+}
+
+impl FromIterator<Bytes> for Pieces {
+    fn from_iter<I: IntoIterator<Item = Bytes>>(pieces: I) -> Self {
+        Self { rest: pieces.into_iter().collect() }
+    }
+}
+
+impl Pieces {
+    /// The next `octets`, by reference.
+    fn take(&mut self, mut octets: usize) -> Payload {
+        let mut taken = Payload::new();
+        while octets > 0
+            && let Some(front) = self.rest.front_mut()
+        {
+            let piece = front.split_to(front.len().min(octets));
+            if front.is_empty() {
+                self.rest.pop_front();
+            }
+            octets -= piece.len();
+            taken.push(piece);
+        }
+        taken
+    }
+}
+
+/// Where in a super-segment a segment stands.
+#[derive(Clone, Copy)]
+struct Place {
+    /// How many stand before it.
+    index: usize,
+    /// Octets of text before it.
+    start: usize,
+    is_last: bool,
+}
+
+/// What the headers of a super-segment are.
+#[derive(Clone, Copy)]
+struct Headers {
+    /// Where the transport's begins.
+    transport_at: usize,
+    /// Where the text begins.
+    len: usize,
+    protocol: u8,
+    addresses: (std::net::Ipv4Addr, std::net::Ipv4Addr),
+    dont_fragment: bool,
+}
+
+impl Headers {
+    /// The headers that `octets` begin with; `None` if they are not IPv4 with TCP or UDP.
+    fn of(octets: &[u8]) -> Option<Self> {
+        let view = Ipv4Header::parse_quoted(octets).ok()?;
+        let transport_at = view.header_len;
+        let transport = octets.get(transport_at..)?;
+        let len = match view.header.protocol {
+            PROTOCOL_TCP => TcpHeader::parse(transport).ok()?.header_len,
+            PROTOCOL_UDP if transport.len() >= UDP_LEN => UDP_LEN,
+            _ => return None,
+        };
+        Some(Self {
+            transport_at,
+            len: transport_at + len,
+            protocol: view.header.protocol,
+            addresses: (view.header.source, view.header.destination),
+            dont_fragment: view.header.dont_fragment,
+        })
+    }
+
+    /// The headers of one segment: what they were for all, with lengths, numbers and checksums of
+    /// its own.
+    fn of_segment(self, head: &Head, place: Place, text: &Payload) -> Head {
+        let mut head = head.clone();
+        let len = head.len() + text.iter().map(Bytes::len).sum::<usize>();
+        put(&mut head, TOTAL_LEN_AT, word(len));
+        if !self.dont_fragment {
+            // Each may be fragmented, and then needs an ID of its own (RFC 6864 §4).
+            let ident = usize::from(get(&head, IDENT_AT)) + place.index;
+            put(&mut head, IDENT_AT, word(ident & 0xffff));
+        }
+        put(&mut head, IP_CHECKSUM_AT, [0, 0]);
+        let sum = Sum::default().add(head.get(..self.transport_at).unwrap_or_default());
+        put(&mut head, IP_CHECKSUM_AT, sum.finish().to_be_bytes());
+        match self.protocol {
+            PROTOCOL_TCP => self.finish_tcp(&mut head, place, text),
+            _ => self.finish_udp(&mut head, text),
+        }
+        head
+    }
+
+    fn finish_tcp(self, head: &mut Head, place: Place, text: &Payload) {
+        let at = self.transport_at;
+        let seq = (u32::from(get(head, at + SEQ_AT)) << 16 | u32::from(get(head, at + SEQ_AT + 2)))
+            .wrapping_add(u32::try_from(place.start).unwrap_or(0));
+        put(head, at + SEQ_AT, seq.to_be_bytes());
+        if let Some(flags) = head.get_mut(at + FLAGS_AT) {
+            // The end of what was written, and of the stream, stands in the last one only.
+            let ends = TcpFlags::FIN.with(TcpFlags::PSH).bits();
+            *flags = if place.is_last { *flags } else { *flags & !ends };
+        }
+        self.sum(head, at + TCP_CHECKSUM_AT, text);
+    }
+
+    fn finish_udp(self, head: &mut Head, text: &Payload) {
+        let len = UDP_LEN + text.iter().map(Bytes::len).sum::<usize>();
+        put(head, self.transport_at + UDP_LEN_AT, word(len));
+        let at = self.transport_at + UDP_CHECKSUM_AT;
+        self.sum(head, at, text);
+        if get(head, at) == 0 {
+            put(head, at, [0xff, 0xff]); // A 0 would say that there is none (RFC 768).
+        }
+    }
+
+    /// Writes the checksum over pseudo-header, transport header and text.
+    fn sum(self, head: &mut Head, at: usize, text: &Payload) {
+        put(head, at, [0, 0]);
+        let header = head.get(self.transport_at..).unwrap_or_default();
+        let len = header.len() + text.iter().map(Bytes::len).sum::<usize>();
+        let (source, destination) = self.addresses;
+        let pieces = std::iter::once(header).chain(text.iter().map(|piece| &piece[..]));
+        let sum = Sum::pseudo_header(source, destination, self.protocol, len).add_pieces(pieces);
+        put(head, at, sum.finish().to_be_bytes());
+    }
+}
+
+/// A length as it stands in a header; what no header can hold has been refused before.
+fn word(number: usize) -> [u8; 2] {
+    u16::try_from(number).unwrap_or(u16::MAX).to_be_bytes()
+}
+
+fn get(head: &Head, at: usize) -> u16 {
+    let octets = head.get(at..).and_then(|rest| rest.first_chunk()).copied();
+    u16::from_be_bytes(octets.unwrap_or_default())
+}
+
+fn put<const N: usize>(head: &mut Head, at: usize, octets: [u8; N]) {
+    if let Some(place) = head.get_mut(at..).and_then(|rest| rest.first_chunk_mut()) {
+        *place = octets;
+    }
+}
+
+#[cfg(test)]
+#[path = "tests/offload.rs"]
+mod tests;
