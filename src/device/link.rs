@@ -21,6 +21,8 @@ const QUEUE: usize = 1024;
 #[derive(Debug)]
 pub struct Link {
     mtu: u32,
+    /// Whether what this end transmits crosses the cable unsplit.
+    is_splitting: bool,
     incoming: Arc<Wire>,
     outgoing: Arc<Wire>,
 }
@@ -65,8 +67,10 @@ impl Link {
     fn pair_of(mtu: u32, mut wake: impl FnMut() -> Option<File>) -> (Self, Self) {
         let [there, back] =
             [(); 2].map(|()| Arc::new(Wire { state: Mutex::new(WireState::new()), wake: wake() }));
-        let near = Self { mtu, incoming: Arc::clone(&back), outgoing: Arc::clone(&there) };
-        let far = Self { mtu, incoming: there, outgoing: back };
+        let is_splitting = false;
+        let near =
+            Self { mtu, is_splitting, incoming: Arc::clone(&back), outgoing: Arc::clone(&there) };
+        let far = Self { mtu, is_splitting, incoming: there, outgoing: back };
         (near, far)
     }
 
@@ -75,6 +79,14 @@ impl Link {
     #[must_use]
     pub fn with_queue(self, packets: usize) -> Self {
         self.incoming.lock().capacity = packets;
+        self
+    }
+
+    /// Lets super-segments and partial checksums cross the cable from this end to the other, as on
+    /// a TUN: nobody has to split or to sum what only moves within one machine.
+    #[must_use]
+    pub fn with_offload(mut self) -> Self {
+        self.is_splitting = true;
         self
     }
 
@@ -145,18 +157,30 @@ impl WireState {
         if self.is_unplugged { Err(io::Error::from_raw_os_error(libc::ENODEV)) } else { Ok(()) }
     }
 
-    /// Whether a packet of `len` octets gets through; counts it if not.
-    fn admits(&mut self, len: usize, mtu: u32) -> bool {
-        let fits = u32::try_from(len).is_ok_and(|len| len <= mtu);
+    /// Whether a packet, which `fits` the cable or not, gets through; counts it if it does not.
+    fn admits(&mut self, fits: bool) -> bool {
         let is_good = fits && self.has_receiver && self.waiting.len() < self.capacity;
         self.dropped += u64::from(!is_good);
         is_good
     }
 }
 
+/// Octets of the largest packet that `packet` stands for.
+fn largest_part(packet: &Outgoing) -> usize {
+    let whole = packet.len();
+    packet
+        .offload
+        .segment
+        .map_or(whole, |part| whole.min(packet.head.len() + usize::from(part.get())))
+}
+
 impl Device for Link {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new(self.mtu)
+        if self.is_splitting {
+            Capabilities::with_offload(self.mtu)
+        } else {
+            Capabilities::new(self.mtu)
+        }
     }
 
     fn receive_burst(
@@ -183,7 +207,9 @@ impl Device for Link {
         let mut state = self.outgoing.lock();
         let had_none = state.waiting.is_empty();
         for packet in packets.drain(..) {
-            if !state.is_unplugged && state.admits(packet.len(), self.mtu) {
+            let len = largest_part(&packet);
+            let fits = u32::try_from(len).is_ok_and(|len| len <= self.mtu);
+            if !state.is_unplugged && state.admits(fits) {
                 state.waiting.push_back(packet.to_frame());
             }
         }

@@ -20,6 +20,9 @@ mod tun;
 mod tun_error;
 mod tun_queue;
 
+#[cfg(any(test, feature = "sim"))]
+pub(crate) use self::offload::{carry_out, carry_out_arrived};
+
 pub use self::capture::Capture;
 pub use self::impair::{Impair, Statistics};
 pub use self::impairment::{Burst, Chance, Impairment, InvalidImpairment};

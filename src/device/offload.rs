@@ -29,7 +29,7 @@ const UDP_LEN: usize = 8;
 ///
 /// A packet that leaves nothing to do is handed on as it is; so is one that is neither TCP nor
 /// UDP over IPv4, which no layer of ours makes.
-pub(super) fn carry_out(packet: Outgoing, mut each: impl FnMut(Outgoing)) {
+pub(crate) fn carry_out(packet: Outgoing, mut each: impl FnMut(Outgoing)) {
     let offload = packet.offload;
     let Some(headers) = Headers::of(&packet.head).filter(|_| offload.is_work()) else {
         return each(packet);
@@ -53,7 +53,7 @@ pub(super) fn carry_out(packet: Outgoing, mut each: impl FnMut(Outgoing)) {
 }
 
 /// As [`carry_out`], for a packet that has arrived.
-pub(super) fn carry_out_arrived(frame: Frame, mut each: impl FnMut(Frame)) {
+pub(crate) fn carry_out_arrived(frame: Frame, mut each: impl FnMut(Frame)) {
     if !frame.offload().is_work() {
         return each(frame);
     }

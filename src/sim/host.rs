@@ -7,7 +7,7 @@ use super::checker::Audit;
 use super::path::Path;
 use super::random::Random;
 use super::workload::{Plan, Report, Talker};
-use crate::device::Device;
+use crate::device::{Device, carry_out, carry_out_arrived};
 use crate::error::SocketError;
 use crate::observe::Counters;
 use crate::packet::{Frame, Outgoing};
@@ -177,7 +177,7 @@ impl Host {
         let received = self.device.receive_burst(now, &mut self.incoming, max);
         let mut has_moved = matches!(received, Ok(1..)) || !self.incoming.is_empty();
         for frame in self.incoming.drain(..) {
-            self.audit.on_received(frame.octets());
+            carry_out_arrived(frame.clone(), |frame| self.audit.on_received(frame.octets()));
             self.stack.receive(now, frame, &mut self.counters);
         }
         if self.stack.next_timeout().is_some_and(|due| due <= now) {
@@ -185,16 +185,7 @@ impl Host {
         }
         has_moved |= self.run_programs(now);
         while let Some(packet) = self.stack.transmit(now, &mut self.counters) {
-            let octets = packet.to_frame().octets().to_vec();
-            self.audit.on_sent(&octets);
-            match self.path.as_mut().map_or(Ok(()), |path| path.carries(now, &octets)) {
-                Ok(()) => self.outgoing.push_back(packet),
-                Err(told) => {
-                    has_moved = true;
-                    self.incoming.extend(told);
-                }
-            }
-            self.sent.push(octets);
+            has_moved |= self.send(now, packet);
         }
         self.turns += 1;
         // The check looks at everything: with many connections not after every step.
@@ -209,6 +200,29 @@ impl Host {
             }
         }
         has_moved
+    }
+
+    /// Looks at a packet that leaves, and lets it go. A super-segment stays one, unless something
+    /// stands in its way. Says whether an answer has come.
+    fn send(&mut self, now: Instant, packet: Outgoing) -> bool {
+        let mut is_answered = false;
+        let whole = self.path.is_none().then(|| packet.clone());
+        self.outgoing.extend(whole);
+        carry_out(packet, |packet| {
+            let octets = packet.to_frame().octets().to_vec();
+            self.audit.on_sent(&octets);
+            if let Some(path) = &mut self.path {
+                match path.carries(now, &octets) {
+                    Ok(()) => self.outgoing.push_back(packet),
+                    Err(told) => {
+                        is_answered = true;
+                        self.incoming.extend(told);
+                    }
+                }
+            }
+            self.sent.push(octets);
+        });
+        is_answered
     }
 
     /// Runs the programs whose sockets have changed or whose time has come.

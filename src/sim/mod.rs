@@ -95,7 +95,8 @@ impl Simulation {
         Self::pair_of(seed, impairment, client, server)
     }
 
-    /// Like [`Simulation::pair`], with settings of their own.
+    /// Like [`Simulation::pair`], with settings of their own. A host with super-segments sends
+    /// them over a device that splits none before the line does.
     pub fn pair_of(
         seed: u64,
         mut impairment: Impairment,
@@ -105,6 +106,8 @@ impl Simulation {
         let mut world = Self::new(seed);
         let (near, far) = Link::pair_virtual(client.interface.mtu.max(server.interface.mtu));
         let (near, far) = (near.with_queue(LINK_QUEUE), far.with_queue(LINK_QUEUE));
+        let near = if client.interface.super_segment > 0 { near.with_offload() } else { near };
+        let far = if server.interface.super_segment > 0 { far.with_offload() } else { far };
         impairment.seed = world.rng.number();
         // One impaired end is enough: it is bad in both directions.
         world.add_host(client, Box::new(Impair::new(near, impairment)));

@@ -138,10 +138,10 @@ impl AckScheduler {
         }
     }
 
-    /// A segment with our acknowledgment left.
-    pub(crate) fn on_sent(&mut self) {
-        self.quick = self.quick.saturating_sub(1);
-        self.duplicates = self.duplicates.saturating_sub(1);
+    /// So many segments with our acknowledgment left.
+    pub(crate) fn on_sent(&mut self, segments: u32) {
+        self.quick = self.quick.saturating_sub(u8::try_from(segments).unwrap_or(u8::MAX));
+        self.duplicates = self.duplicates.saturating_sub(segments);
         self.is_due = self.duplicates > 0;
         self.due_at = None;
         self.unacknowledged = 0;
@@ -195,7 +195,7 @@ mod tests {
             assert!(!acks.is_due());
             acks.on_taken(Instant::ZERO, in_order(536), 536);
             assert!(acks.is_due());
-            acks.on_sent();
+            acks.on_sent(1);
             assert!(!acks.is_due() && acks.deadline().is_none());
         }
     }
@@ -212,7 +212,7 @@ mod tests {
                 if answers_at == Some(count) {
                     acks.on_text_sent(now + DELAY / 2, Some(now));
                 }
-                acks.on_sent();
+                acks.on_sent(1);
                 acks.on_text_sent(now + DELAY, Some(now)); // Too late to be an answer.
             }
             count
@@ -242,7 +242,7 @@ mod tests {
             }
             let mut sent = 0;
             while acks.is_due() {
-                acks.on_sent();
+                acks.on_sent(1);
                 sent += 1;
             }
             sent
@@ -259,7 +259,7 @@ mod tests {
         let mut answers = |ms| {
             acks.challenge(Instant::from_millis(ms));
             let is_answered = acks.is_due();
-            acks.on_sent();
+            acks.on_sent(1);
             is_answered
         };
         let answered = (0..10_000).filter(|&ms| answers(ms)).count();

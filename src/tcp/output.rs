@@ -58,6 +58,16 @@ impl Stamp {
     }
 }
 
+impl Choice {
+    /// How many segments leave.
+    fn segments(&self) -> u32 {
+        match self {
+            Self::New(text) => text.parts(),
+            Self::Again(_) | Self::MtuProbe(..) | Self::Probe | Self::KeepAlive | Self::Ack => 1,
+        }
+    }
+}
+
 impl Connection {
     /// The next segment to send, or `None` when there is nothing (more) that may leave now.
     ///
@@ -71,7 +81,9 @@ impl Connection {
     ) -> Option<SegmentPlan> {
         let options = self.options(now);
         self.send.set_next_options(u8::try_from(options.len()).unwrap_or(0));
-        match self.choose(super_text) {
+        // What is told by SACK and by the urgent pointer is another thing in each segment.
+        let is_alike = options.sack.is_empty() && !self.urgent.is_sending();
+        match self.choose(if is_alike { super_text } else { 0 }) {
             Ok(choice) => {
                 let (stamp, nxt) = (self.stamp(options, may_grow), self.send.nxt());
                 let mut plan = self.commit(now, choice, stamp);
@@ -108,7 +120,7 @@ impl Connection {
             // It waits for room that smaller segments would take.
             Some(_) => Blocked::Congestion,
             None => match self.next_new(room, is_probe_due) {
-                Ok(text) => return Ok(Choice::New(self.with_followers(text, room, super_text))),
+                Ok(text) => return Ok(Choice::New(self.send.extend(text, room, super_text))),
                 Err(blocked) => blocked,
             },
         };
@@ -181,16 +193,10 @@ impl Connection {
         }
     }
 
-    /// New text that may leave, and with it in one super-segment what may leave behind it. Urgent
-    /// data leaves segment by segment: its pointer counts from each one's own number.
-    fn with_followers(&self, text: NewText, room: u32, super_text: u32) -> NewText {
-        if self.urgent.is_sending() { text } else { self.send.extend(text, room, super_text) }
-    }
-
     /// The only step that changes anything: what is returned has been sent.
     fn commit(&mut self, now: Instant, choice: Choice, stamp: Stamp) -> SegmentPlan {
         self.receive.on_offered(stamp.edge);
-        self.acks.on_sent();
+        self.acks.on_sent(choice.segments());
         if self.receive.on_sack_sent(&stamp.options.sack) {
             self.acks.owe_now(); // Else the peer would take for lost what it is not told of.
         }
@@ -252,7 +258,7 @@ impl Connection {
         if let Some(idle) = self.recovery.idle(now, self.outstanding()) {
             self.congestion.on_idle(idle, self.rtt.rto());
         }
-        self.recovery.on_sent(now, sequence_of(text));
+        self.recovery.on_sent(now, sequence_of(text), text.first_len());
         self.acks.on_text_sent(now, self.statistics.data_received_at());
         self.statistics.on_sent(text.parts(), text.range.len(), false);
         self.path.on_sent(sequence_of(text), text.part_len(), stamp.options_len());

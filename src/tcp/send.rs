@@ -108,6 +108,12 @@ impl NewText {
         self.part.map_or(self.range.len(), |part| u32::from(part.get()))
     }
 
+    /// Sequence numbers of its first segment.
+    pub(crate) fn first_len(&self) -> u32 {
+        let is_alone = self.part_len() >= self.range.len();
+        self.part_len() + u32::from(is_alone && self.fin)
+    }
+
     /// How many segments it is.
     pub(crate) fn parts(&self) -> u32 {
         self.range.len().div_ceil(self.part_len().max(1)).max(1)

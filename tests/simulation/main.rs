@@ -7,6 +7,7 @@ mod close;
 mod determinism;
 mod herd;
 mod many_flows;
+mod offload;
 mod paths;
 mod restart;
 mod syn_flood;

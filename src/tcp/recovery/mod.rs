@@ -209,14 +209,16 @@ impl Recovery {
         }
     }
 
-    /// `sequence` left for the first time.
-    pub(crate) fn on_sent(&mut self, now: Instant, sequence: SeqRange) {
+    /// `sequence` left for the first time, as segments of which the first has `part` octets.
+    pub(crate) fn on_sent(&mut self, now: Instant, sequence: SeqRange, part: u32) {
         if !self.rto.is_running() {
             self.echo_since = now;
         }
         self.rto.on_sent(now);
         self.last_sent = Some(now);
-        self.timed.get_or_insert(Timed { end: sequence.end, sent_at: now });
+        // The first of several tells what the path takes for one.
+        let end = sequence.start + part.min(sequence.len());
+        self.timed.get_or_insert(Timed { end, sent_at: now });
     }
 
     /// `sequence`, the left end of what was lost, left again.

@@ -31,7 +31,7 @@ impl Sender {
         for _ in 0..segments {
             self.nxt += MSS;
             let range = SeqRange { start: START + (self.nxt - MSS), end: START + self.nxt };
-            self.recovery.on_sent(self.now, range);
+            self.recovery.on_sent(self.now, range, range.len());
         }
         self.check();
     }
