@@ -3,10 +3,15 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use bytes::Bytes;
+use tokio::io::AsyncWriteExt as _;
 
 use super::datagrams::{DATAGRAM_OCTETS_MAX, Datagrams, is_service_port};
 use super::stop::Guard;
+use crate::tokio::TcpStream;
+
+/// Most octets read at a time, to be thrown away.
+const UNWANTED: usize = 64 << 10;
 
 /// Printing characters of ASCII, the space included.
 const CHARACTERS: usize = 95;
@@ -50,19 +55,14 @@ const fn lines() -> [u8; CYCLE * CYCLES] {
 /// Sends lines as fast as the peer takes them, until it ends the connection or the stop begins;
 /// what it sends is thrown away. A peer that closes only its side still gets lines: RFC 864 stops
 /// when "the calling user terminates the connection".
-pub async fn serve_stream<S: AsyncRead + AsyncWrite>(
-    stream: S,
-    mut stopping: Guard,
-) -> io::Result<()> {
-    let (mut reader, mut writer) = tokio::io::split(stream);
+pub async fn serve_stream(mut stream: TcpStream, mut stopping: Guard) -> io::Result<()> {
     let reading = async {
-        let mut unwanted = vec![0; 4096];
-        while reader.read(&mut unwanted).await? != 0 {}
+        while !stream.read_bytes(UNWANTED).await?.is_empty() {}
         std::future::pending::<io::Result<()>>().await
     };
     let writing = async {
         loop {
-            writer.write_all(&LINES).await?;
+            stream.write_all_bytes(Bytes::from_static(&LINES)).await?;
         }
     };
     tokio::select! {
@@ -70,7 +70,7 @@ pub async fn serve_stream<S: AsyncRead + AsyncWrite>(
         outcome = writing => return outcome,
         () = stopping.begun() => {}
     }
-    writer.shutdown().await
+    stream.shutdown().await
 }
 
 /// Answers each datagram by one of 0 to 512 characters, for as long as `socket` works.

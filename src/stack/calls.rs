@@ -240,6 +240,12 @@ impl Stack {
         id: SocketId,
         buffer: &mut [u8],
     ) -> Result<usize, SocketError> {
+        if buffer.is_empty() {
+            return self.socket(id).map(|_| 0);
+        }
+        if matches!(self.socket(id)?.kind, Kind::Udp(_)) {
+            return self.recv_from(id, buffer).map(|(octets, _)| octets);
+        }
         self.read_with(id, buffer, Connection::read, Unread::read)
     }
 
@@ -249,6 +255,12 @@ impl Stack {
     ///
     /// As [`read`](Self::read).
     pub fn peek(&mut self, id: SocketId, buffer: &mut [u8]) -> Result<usize, SocketError> {
+        if buffer.is_empty() {
+            return self.socket(id).map(|_| 0);
+        }
+        if matches!(self.socket(id)?.kind, Kind::Udp(_)) {
+            return self.peek_from(id, buffer).map(|(octets, _)| octets);
+        }
         self.read_with(
             id,
             buffer,
@@ -257,17 +269,16 @@ impl Stack {
         )
     }
 
-    fn read_with(
+    /// A call that reads from a stream into `buffer`, of whatever kind; `read` and `read_rest` say how many
+    /// octets they got there.
+    pub(super) fn read_with<B: ?Sized>(
         &mut self,
         id: SocketId,
-        buffer: &mut [u8],
-        read: impl Fn(&mut Connection, &mut [u8]) -> usize,
-        read_rest: impl Fn(&mut Unread, &mut [u8]) -> usize,
+        buffer: &mut B,
+        read: impl Fn(&mut Connection, &mut B) -> usize,
+        read_rest: impl Fn(&mut Unread, &mut B) -> usize,
     ) -> Result<usize, SocketError> {
         let socket = self.sockets.get_mut(id).ok_or(SocketError::BadHandle)?;
-        if buffer.is_empty() {
-            return Ok(0);
-        }
         let is_read_shut = socket.is_read_shut;
         match &mut socket.kind {
             Kind::Connected(flow) => {
@@ -296,8 +307,7 @@ impl Stack {
             Kind::Connecting(_) => self.error_or(id, Err(SocketError::WouldBlock)),
             Kind::Fresh if socket.has_failed => self.error_or(id, Ok(0)),
             Kind::Fresh | Kind::Listening(_) => self.error_or(id, Err(SocketError::NotConnected)),
-            Kind::Udp(_) => self.recv_from(id, buffer).map(|(octets, _)| octets),
-            Kind::Echo(_) => Err(SocketError::NotSupported),
+            Kind::Udp(_) | Kind::Echo(_) => Err(SocketError::NotSupported),
         }
     }
 
@@ -350,6 +360,19 @@ impl Stack {
         octets: &[u8],
         write: impl Fn(&mut Connection, &[u8]) -> Option<usize>,
     ) -> Result<usize, SocketError> {
+        self.write_up_to(id, octets.len(), |open, room| {
+            write(open, octets.get(..room).unwrap_or(octets))
+        })
+    }
+
+    /// A call that writes `len` octets, or fewer, by `write`, which is told of how many there is
+    /// memory for and says how many were taken.
+    pub(super) fn write_up_to(
+        &mut self,
+        id: SocketId,
+        len: usize,
+        write: impl FnOnce(&mut Connection, usize) -> Option<usize>,
+    ) -> Result<usize, SocketError> {
         self.error_or(id, Ok(0))?;
         match self.socket(id)?.kind {
             Kind::Connected(flow) => {
@@ -357,12 +380,11 @@ impl Stack {
                 let open = entry.connection_mut().ok_or(SocketError::BadHandle)?;
                 let rest = WRITE_MIN.saturating_sub(open.unacknowledged()) as usize;
                 let room = if self.memory.has_room() { usize::MAX } else { rest };
-                let some = octets.get(..room).unwrap_or(octets);
-                let written = write(open, some).ok_or(SocketError::BrokenPipe)?;
+                let written = write(open, room).ok_or(SocketError::BrokenPipe)?;
                 if open.unacknowledged() >= WRITE_MIN {
                     self.memory.watch(flow, entry); // It may be held back from now on.
                 }
-                if written == 0 && !octets.is_empty() {
+                if written == 0 && len > 0 {
                     return Err(SocketError::WouldBlock);
                 }
                 self.touch_flow(flow);

@@ -1,5 +1,6 @@
 //! Composes the layers: the public sans-IO object.
 
+mod by_reference;
 mod calls;
 #[cfg(any(test, feature = "sim"))]
 mod check;

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::ack::AckScheduler;
 use super::config::TcpConfig;
 use super::congestion::{Algorithm, CongestionControl as _};
@@ -202,6 +204,13 @@ impl Connection {
         usize::try_from(self.send.write(octets)).ok()
     }
 
+    /// SEND without a copy: as [`write`](Self::write).
+    pub(crate) fn write_bytes(&mut self, mut octets: Bytes) -> Option<usize> {
+        octets.truncate(usize::try_from(self.writable()?).unwrap_or(usize::MAX));
+        self.send.expect_more(false);
+        usize::try_from(self.send.push(octets)).ok()
+    }
+
     /// SEND with the URGENT flag (RFC 9293 §3.10.2): as [`write`](Self::write), and what is taken
     /// is urgent, as is all that stands before it.
     pub(crate) fn write_urgent(&mut self, octets: &[u8]) -> Option<usize> {
@@ -217,11 +226,25 @@ impl Connection {
         let cut = self.urgent.cut(self.receive.readable());
         self.receive.pass_over(cut.skip());
         let octets = self.receive.read(cut.limit(buffer));
-        self.urgent.on_read(cut.skip() + octets);
+        self.on_read(cut.skip() + octets);
+        octets
+    }
+
+    /// RECEIVE without a copy where there is none to be made: at most `max` octets.
+    pub(crate) fn read_bytes(&mut self, max: usize) -> Bytes {
+        let cut = self.urgent.cut(self.receive.readable());
+        self.receive.pass_over(cut.skip());
+        let octets = self.receive.take_text(cut.limit_len(max));
+        self.on_read(cut.skip() + octets.len());
+        octets
+    }
+
+    /// The reader has freed room.
+    fn on_read(&mut self, octets: usize) {
+        self.urgent.on_read(octets);
         if self.receive.is_update_due() {
             self.acks.owe_now();
         }
-        octets
     }
 
     /// Whether the window could be much larger than the one offered.

@@ -50,6 +50,7 @@ mod listener;
 mod mtu_search;
 mod negotiated;
 mod output;
+mod pages;
 mod persist;
 mod pmtu;
 mod receive;

@@ -1,10 +1,11 @@
 //! The receiving half: RCV.* of RFC 9293 §3.3.1, what is acceptable, and the windows we offer.
 
 use arrayvec::ArrayVec;
+use bytes::Bytes;
 
 use super::assembler::{Assembler, BLOCKS_MAX, Range};
 use super::negotiated::Negotiated;
-use super::receive_buffer::ReceiveBuffer;
+use super::receive_buffer::{ReceiveBuffer, SHARE_MIN};
 use super::segment::Segment;
 use super::seq::{SeqNumber, SeqRange};
 use crate::observe::DropReason;
@@ -57,6 +58,17 @@ pub(crate) struct Taken {
     /// Whether it came early and there was no memory for it, or it would have opened one hole too
     /// many: the peer must send it again.
     pub(crate) is_refused: bool,
+}
+
+/// What has become of a segment's text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Placed {
+    /// It would open one hole too many.
+    Refused,
+    /// It lies where it belongs, and counts once everything left of it is there.
+    Laid,
+    /// It follows what was there, and counts already.
+    InOrder,
 }
 
 impl ReceiveSide {
@@ -147,10 +159,10 @@ impl ReceiveSide {
         self.note_duplicate(segment);
         let is_early = segment.seq.after(self.nxt);
         let is_old = segment.seq.before(self.nxt);
-        let is_refused = if is_early && !may_hold {
-            segment.text_len() > 0
+        let placed = if is_early && !may_hold && segment.text_len() > 0 {
+            Placed::Refused
         } else {
-            !self.place(segment, text_end)
+            self.place(segment, text_end)
         };
         let mut octets = self.assembler.contiguous();
         if let Some(fin) = self.fin {
@@ -158,7 +170,9 @@ impl ReceiveSide {
             octets = octets.min(SeqRange { start: self.nxt, end: fin }.len());
         }
         self.assembler.advance(octets);
-        self.buffer.commit(octets);
+        if placed != Placed::InOrder {
+            self.buffer.commit(octets);
+        }
         self.nxt += octets;
         let fin = self.fin == Some(self.nxt);
         if fin {
@@ -167,12 +181,12 @@ impl ReceiveSide {
             // The edge is never left of RCV.NXT, even when the FIN came at a shut window.
             self.edge = SeqNumber::max_of(self.edge, self.nxt);
         }
+        let is_refused = placed == Placed::Refused;
         Taken { octets, is_irregular: is_early || is_old || had_gap, fin, is_refused }
     }
 
-    /// Copies what is new and allowed of the segment to where it belongs; false if that would open
-    /// one hole too many.
-    fn place(&mut self, segment: &Segment, text_end: SeqNumber) -> bool {
+    /// Puts what is new and allowed of the segment where it belongs.
+    fn place(&mut self, segment: &Segment, text_end: SeqNumber) -> Placed {
         let start = SeqNumber::max_of(segment.seq, self.nxt);
         let mut end = if text_end.after(self.edge) { self.edge } else { text_end };
         if let Some(fin) = self.fin
@@ -188,15 +202,20 @@ impl ReceiveSide {
             .and_then(|(skip, len)| segment.payload.get(skip..)?.get(..len))
             .unwrap_or_default();
         if text.is_empty() {
-            return true;
+            return Placed::Laid;
         }
         let offset = SeqRange { start: self.nxt, end: start }.len();
+        let has_gap = self.assembler.has_gap();
         // An assembler that is full refuses only what would open one more hole.
-        let is_taken = self.assembler.add(offset, offset + len).is_ok();
-        if is_taken {
-            self.buffer.write_at(offset, text);
+        if self.assembler.add(offset, offset + len).is_err() {
+            return Placed::Refused;
         }
-        is_taken
+        if offset == 0 && !has_gap && text.len() >= SHARE_MIN {
+            self.buffer.append(segment.payload.slice_ref(text));
+            return Placed::InOrder;
+        }
+        self.buffer.write_at(offset, text);
+        Placed::Laid
     }
 
     /// Notes what of a segment is here already: one run of octets, the leftmost, as RFC 2883 §4
@@ -263,6 +282,11 @@ impl ReceiveSide {
     /// RECEIVE: copies octets out and frees their room.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> usize {
         self.buffer.read(buffer)
+    }
+
+    /// RECEIVE without a copy where there is none to be made: at most `max` octets.
+    pub(crate) fn take_text(&mut self, max: usize) -> Bytes {
+        self.buffer.take(max)
     }
 
     /// Copies octets, from behind the first `skip` on, and leaves them where they are.

@@ -2,152 +2,213 @@
 
 use std::collections::VecDeque;
 
-/// Octets of a page. Small, so that a connection that holds a few octets owns little memory;
-/// large enough that a full segment touches two pages at most.
-const PAGE: usize = 4096;
+use bytes::{Buf, Bytes};
 
-type Page = Box<[u8; PAGE]>;
+use super::pages::Pages;
 
-/// Octets in order that wait for the application, and room right of them in which octets that
-/// arrive out of order are laid where they belong.
+/// From so many octets of text on a packet is kept by reference; below, its text is copied out, so
+/// that a few octets never hold the memory of a whole super-segment.
+pub(crate) const SHARE_MIN: usize = 32 << 10;
+
+/// What a kept packet is charged: about its share of the memory that it was read into.
+const SHARE_CHARGE: usize = 64 << 10;
+
+/// Octets in order that wait for the application, and early ones right of them.
 ///
 /// ```text
-///        read        end (RCV.NXT)                    high
-///  ┌───────┬──────────┬──────────────┬───────┬──────────┐
-///  │ gone  │ in order │   missing    │ early │ missing… │
-///  └───────┴──────────┴──────────────┴───────┴──────────┘
-///  pages ───▶ only where something lies
+///  front: packets by reference, and pages between them      tail: pages
+///  ┌──────────────┬───────┬───────────────┬────────────┐┌──────────────────────────┐
+///  │ packet       │ pages │ packet        │ packet     ││ in order │ early         │
+///  └──────────────┴───────┴───────────────┴────────────┘└──────────────────────────┘
 /// ```
 ///
-/// Which of the octets right of RCV.NXT are present is [`Assembler`](super::assembler::Assembler)'s
-/// to know; how far right they may lie is the receive window's. A buffer in which nothing lies
-/// owns no memory.
+/// Small segments, and whatever comes early, lie in the tail. A large packet in order becomes part
+/// of the front as it is, without a copy. A buffer in which nothing lies owns no memory.
 #[derive(Debug, Default)]
 pub(crate) struct ReceiveBuffer {
-    /// The first page holds the octet at `read`.
-    pages: VecDeque<Option<Page>>,
-    /// How many of `pages` are there.
-    owned: usize,
-    /// The next octet for the application: like all positions counted from the first page's start.
-    read: usize,
-    /// The octet after the last in order: RCV.NXT.
-    end: usize,
-    /// The octet after the last that was ever laid here.
-    high: usize,
+    /// Only while a packet is kept.
+    front: Option<Box<Front>>,
+    tail: Pages,
+}
+
+/// What lies before the tail; all of it in order.
+#[derive(Debug, Default)]
+struct Front {
+    sections: VecDeque<Section>,
+    /// Octets of all sections.
+    len: u32,
+    /// Octets of memory of all sections.
+    charged: usize,
+}
+
+/// A run of octets in order.
+#[derive(Debug)]
+enum Section {
+    Packet(Bytes),
+    Pages(Pages),
+}
+
+impl Section {
+    fn len(&self) -> usize {
+        match self {
+            Self::Packet(packet) => packet.len(),
+            Self::Pages(pages) => pages.len() as usize,
+        }
+    }
+
+    fn charge(&self) -> usize {
+        match self {
+            Self::Packet(_) => SHARE_CHARGE,
+            Self::Pages(pages) => pages.allocated(),
+        }
+    }
+
+    /// Copies octets from behind the first `skip` on.
+    fn peek_behind(&self, skip: usize, buf: &mut [u8]) -> usize {
+        match self {
+            Self::Packet(packet) => {
+                let rest = packet.get(skip..).unwrap_or_default();
+                let len = rest.len().min(buf.len());
+                buf[..len].copy_from_slice(&rest[..len]);
+                len
+            }
+            Self::Pages(pages) => pages.peek_behind(skip, buf),
+        }
+    }
+
+    fn skip(&mut self, octets: usize) {
+        match self {
+            Self::Packet(packet) => packet.advance(octets),
+            Self::Pages(pages) => pages.skip(octets),
+        }
+    }
+}
+
+impl Front {
+    fn push(&mut self, section: Section) {
+        self.len += u32::try_from(section.len()).unwrap_or(0);
+        self.charged += section.charge();
+        self.sections.push_back(section);
+    }
+
+    /// Takes away the first `octets`, all of them here.
+    fn skip(&mut self, mut octets: usize) {
+        self.len -= u32::try_from(octets).unwrap_or(0);
+        while octets > 0
+            && let Some(first) = self.sections.front_mut()
+        {
+            let part = first.len().min(octets);
+            self.charged -= first.charge();
+            first.skip(part);
+            octets -= part;
+            if first.len() == 0 {
+                self.sections.pop_front();
+            } else {
+                self.charged += first.charge();
+            }
+        }
+    }
+
+    /// Copies octets from behind the first `skip` on.
+    fn peek_behind(&self, mut skip: usize, buf: &mut [u8]) -> usize {
+        let mut copied = 0;
+        for section in &self.sections {
+            if copied == buf.len() {
+                break;
+            }
+            copied += section.peek_behind(skip, &mut buf[copied..]);
+            skip = skip.saturating_sub(section.len());
+        }
+        copied
+    }
 }
 
 impl ReceiveBuffer {
-    /// Lays `octets` down, `offset` octets right of the end of what is in order (RCV.NXT).
-    ///
-    /// Where octets lie already the new ones replace them; a caller that wants the first copy to
-    /// count trims the second.
+    /// Lays `octets` down, `offset` octets right of the end of what is in order (RCV.NXT), by
+    /// copy; they count once they are [committed](Self::commit).
     pub(crate) fn write_at(&mut self, offset: u32, octets: &[u8]) {
-        let mut position = self.end + offset as usize;
-        let mut rest = octets;
-        while !rest.is_empty() {
-            let room = PAGE - position % PAGE;
-            let (fitting, later) = rest.split_at(rest.len().min(room));
-            let page = self.page_mut(position / PAGE);
-            page[position % PAGE..][..fitting.len()].copy_from_slice(fitting);
-            position += fitting.len();
-            rest = later;
-            self.high = self.high.max(position);
+        self.tail.write_at(offset, octets);
+    }
+
+    /// Puts `packet` behind what is in order, by reference. Nothing may lie there that came early.
+    pub(crate) fn append(&mut self, packet: Bytes) {
+        let front = self.front.get_or_insert_default();
+        if self.tail.len() > 0 {
+            front.push(Section::Pages(std::mem::take(&mut self.tail)));
         }
+        front.push(Section::Packet(packet));
     }
 
     /// The `octets` right of RCV.NXT have no gap any more: they are in order now.
     pub(crate) fn commit(&mut self, octets: u32) {
-        self.end += octets as usize;
-        debug_assert!(self.end <= self.high, "only what was written gets in order");
+        self.tail.commit(octets);
     }
 
     /// How many octets wait for the application.
     pub(crate) fn len(&self) -> u32 {
-        u32::try_from(self.end - self.read).expect("a receive window has at most 2^30 octets")
+        self.front_len() + self.tail.len()
+    }
+
+    fn front_len(&self) -> u32 {
+        self.front.as_ref().map_or(0, |front| front.len)
     }
 
     /// Moves octets in order into `buf`, as many as fit; says how many those were.
     pub(crate) fn read(&mut self, buf: &mut [u8]) -> usize {
-        let octets = self.peek(buf);
+        let octets = self.peek_behind(0, buf);
         self.skip(octets);
         octets
     }
 
-    /// Copies octets in order into `buf`, as many as fit, and keeps them for the next read.
-    pub(crate) fn peek(&self, buf: &mut [u8]) -> usize {
-        self.peek_behind(0, buf)
+    /// Takes at most `max` octets in order: what is left of a packet without a copy.
+    pub(crate) fn take(&mut self, max: usize) -> Bytes {
+        let first = self.front.as_deref_mut().and_then(|front| front.sections.front_mut());
+        let octets = match first {
+            Some(Section::Packet(packet)) => packet.slice(..packet.len().min(max)),
+            Some(Section::Pages(pages)) => copy_of(pages, max),
+            None => copy_of(&self.tail, max),
+        };
+        self.skip(octets.len());
+        octets
     }
 
-    /// As [`peek`](Self::peek), from behind the first `octets` on.
-    pub(crate) fn peek_behind(&self, octets: usize, buf: &mut [u8]) -> usize {
-        let mut position = self.end.min(self.read + octets);
-        let octets = buf.len().min(self.end - position);
-        let mut rest = &mut buf[..octets];
-        while !rest.is_empty() {
-            let room = PAGE - position % PAGE;
-            let (fitting, later) = rest.split_at_mut(rest.len().min(room));
-            let page = self.page(position / PAGE);
-            fitting.copy_from_slice(&page[position % PAGE..][..fitting.len()]);
-            position += fitting.len();
-            rest = later;
+    /// Copies octets in order, from behind the first `skip` on, and keeps them.
+    pub(crate) fn peek_behind(&self, skip: usize, buf: &mut [u8]) -> usize {
+        let Some(front) = &self.front else { return self.tail.peek_behind(skip, buf) };
+        let copied = front.peek_behind(skip, buf);
+        let rest = skip.saturating_sub(front.len as usize);
+        copied + self.tail.peek_behind(rest, &mut buf[copied..])
+    }
+
+    /// The application has taken, or shall not have, the first `octets`, which are there.
+    pub(crate) fn skip(&mut self, octets: usize) {
+        let before = octets.min(self.front_len() as usize);
+        if let Some(front) = &mut self.front {
+            front.skip(before);
+            if front.len == 0 {
+                self.front = None;
+            }
         }
-        octets
+        self.tail.skip(octets - before);
     }
 
     /// Gives up what lies right of RCV.NXT: memory is short, and the peer will send it again
     /// (RFC 2018 §8 allows that).
     pub(crate) fn discard_out_of_order(&mut self) {
-        self.high = self.end;
-        let kept = self.end.div_ceil(PAGE).min(self.pages.len());
-        let given_up = self.pages.drain(kept..).flatten().count();
-        self.owned -= given_up;
-        self.release_if_unused();
+        self.tail.discard_out_of_order();
     }
 
-    /// Gives up everything.
-    pub(crate) fn clear(&mut self) {
-        *self = Self::default();
-    }
-
-    /// Octets of memory that the buffer owns for octets; 0 when it holds none.
+    /// Octets of memory that the buffer holds for octets; 0 when it holds none.
     pub(crate) fn allocated(&self) -> usize {
-        self.owned * PAGE
+        self.front.as_ref().map_or(0, |front| front.charged) + self.tail.allocated()
     }
+}
 
-    /// The application has taken, or shall not have, the first `octets`, which are there.
-    pub(crate) fn skip(&mut self, octets: usize) {
-        self.read += octets;
-        let passed = self.read / PAGE;
-        let given_back = self.pages.drain(..passed).flatten().count();
-        self.owned -= given_back;
-        // Positions count from the first page, so that they stay small for ever.
-        self.read -= passed * PAGE;
-        self.end -= passed * PAGE;
-        self.high -= passed * PAGE;
-        self.release_if_unused();
-    }
-
-    /// A connection that waits for its peer owns no page, and starts its next one at the front.
-    fn release_if_unused(&mut self) {
-        if self.read == self.high {
-            self.clear();
-        }
-    }
-
-    fn page(&self, index: usize) -> &Page {
-        let page = self.pages.get(index).and_then(Option::as_ref);
-        page.expect("what is in order was written, so its page is there")
-    }
-
-    fn page_mut(&mut self, index: usize) -> &mut Page {
-        if self.pages.len() <= index {
-            self.pages.resize_with(index + 1, || None);
-        }
-        self.pages[index].get_or_insert_with(|| {
-            self.owned += 1;
-            Box::new([0; PAGE])
-        })
-    }
+/// The first octets of `pages`, `max` at most.
+fn copy_of(pages: &Pages, max: usize) -> Bytes {
+    let mut octets = vec![0; max.min(pages.len() as usize)];
+    pages.peek_behind(0, &mut octets);
+    octets.into()
 }
 
 #[cfg(test)]

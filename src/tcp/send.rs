@@ -3,6 +3,7 @@
 use std::num::NonZeroU16;
 
 use arrayvec::ArrayVec;
+use bytes::Bytes;
 
 use super::negotiated::Negotiated;
 use super::segment::Segment;
@@ -266,6 +267,12 @@ impl SendSide {
     pub(crate) fn write(&mut self, octets: &[u8]) -> u32 {
         debug_assert!(self.fin.is_none(), "nothing is written after CLOSE");
         self.buffer.write(octets, self.room())
+    }
+
+    /// SEND without a copy: takes as many of `octets` as there is room for, and says how many.
+    pub(crate) fn push(&mut self, octets: Bytes) -> u32 {
+        debug_assert!(self.fin.is_none(), "nothing is written after CLOSE");
+        self.buffer.push(octets, self.room())
     }
 
     /// CLOSE: our FIN goes behind what has been written (RFC 9293 §3.10.4).

@@ -74,6 +74,22 @@ impl SendBuffer {
         taken
     }
 
+    /// Appends the first of `octets`, `room` of them at most, without a copy; says how many those
+    /// were. Few are copied: beside them a chunk of their own costs more.
+    pub(crate) fn push(&mut self, mut octets: Bytes, room: u32) -> u32 {
+        let taken = u32::try_from(octets.len()).map_or(room, |len| len.min(room));
+        octets.truncate(taken as usize);
+        if octets.len() < FREEZE_MIN {
+            return self.write(&octets, room);
+        }
+        self.freeze_tail();
+        let charge = octets.len();
+        self.chunks.push_back(Chunk { start: self.end, octets, charge });
+        self.charged += charge;
+        self.end += u64::from(taken);
+        taken
+    }
+
     /// How many octets are written and not acknowledged.
     pub(crate) fn len(&self) -> u32 {
         u32::try_from(self.end - self.una).expect("a send buffer has at most 2^30 octets")

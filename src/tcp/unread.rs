@@ -1,5 +1,7 @@
 //! Octets that have arrived before a connection ended and that have not been read.
 
+use bytes::Bytes;
+
 use super::receive_buffer::ReceiveBuffer;
 use super::urgent::{OutOfLine, Urgent};
 
@@ -32,6 +34,15 @@ impl Unread {
         self.buffer.skip(cut.skip());
         let octets = self.buffer.read(cut.limit(buffer));
         self.urgent.on_read(cut.skip() + octets);
+        octets
+    }
+
+    /// Gives octets out, `max` at most.
+    pub(crate) fn read_bytes(&mut self, max: usize) -> Bytes {
+        let cut = self.urgent.cut(self.buffer.len());
+        self.buffer.skip(cut.skip());
+        let octets = self.buffer.take(cut.limit_len(max));
+        self.urgent.on_read(cut.skip() + octets.len());
         octets
     }
 

@@ -71,8 +71,13 @@ impl Cut {
 
     /// As much of `buffer` as may be filled.
     pub(crate) fn limit(self, buffer: &mut [u8]) -> &mut [u8] {
-        let len = buffer.len().min(usize::try_from(self.len).unwrap_or(usize::MAX));
+        let len = self.limit_len(buffer.len());
         &mut buffer[..len]
+    }
+
+    /// As many of `max` octets as may be given out.
+    pub(crate) fn limit_len(self, max: usize) -> usize {
+        max.min(usize::try_from(self.len).unwrap_or(usize::MAX))
     }
 }
 

@@ -8,7 +8,7 @@ use super::{line, pair, seeds, server};
 const HOUR: Duration = Duration::from_hours(1);
 
 /// Lines from good to terrible.
-pub const LINES: &[&str] = &[
+pub(crate) const LINES: &[&str] = &[
     "delay=10ms",
     "loss=1%,delay=10ms",
     "loss=3%,delay=20ms,jitter=5ms",

@@ -4,6 +4,8 @@ use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
+use bytes::{Buf, Bytes};
+
 use crate::error::SocketError;
 use crate::runtime::{Direction, Interest, Net};
 use crate::socket::blocking::TcpSocket;
@@ -159,6 +161,42 @@ impl TcpStream {
     pub fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let id = self.core.id();
         self.core.block(Direction::Read, |shard, _| shard.stack.peek(id, buffer))
+    }
+
+    /// Takes at most `max` octets; none are the end of the stream. What came in large packets is
+    /// not copied, and keeps their memory until it is dropped: copy out what is to be kept for
+    /// long. Fewer than `max` do not mean that there are no more.
+    ///
+    /// # Errors
+    ///
+    /// As reading.
+    pub fn read_bytes(&self, max: usize) -> io::Result<Bytes> {
+        let id = self.core.id();
+        self.core.block(Direction::Read, |shard, now| shard.stack.read_bytes(now, id, max))
+    }
+
+    /// Takes as many octets from the front as there is room for, and says how many. They are not
+    /// copied, unless they are fewer than 1,024.
+    ///
+    /// # Errors
+    ///
+    /// As writing.
+    pub fn write_bytes(&self, octets: &Bytes) -> io::Result<usize> {
+        let id = self.core.id();
+        self.core.block(Direction::Write, |shard, now| shard.stack.write_bytes(now, id, octets))
+    }
+
+    /// Writes all of `octets`, by reference.
+    ///
+    /// # Errors
+    ///
+    /// As writing.
+    pub fn write_all_bytes(&self, mut octets: Bytes) -> io::Result<()> {
+        while !octets.is_empty() {
+            let written = self.write_bytes(&octets)?;
+            octets.advance(written);
+        }
+        Ok(())
     }
 
     /// SO_LINGER. `Some(ZERO)` makes the drop reset the connection and throw away what has not

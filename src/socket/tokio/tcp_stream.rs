@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
 use tokio::net::{ToSocketAddrs, lookup_host};
 
@@ -322,6 +323,97 @@ impl TcpStream {
         let id = self.core.id();
         let write = |shard: &mut Shard, now: Instant| shard.stack.write_urgent(now, id, octets);
         self.core.operation(Direction::Write, write).await
+    }
+}
+
+/// Reading and writing by reference.
+impl TcpStream {
+    /// Waits for something to read, and takes at most `max` octets of it; none are the end of the
+    /// stream. What came in large packets is not copied, and keeps their memory until it is
+    /// dropped: copy out what is to be kept for long.
+    ///
+    /// Fewer than `max` do not mean that there are no more.
+    ///
+    /// # Errors
+    ///
+    /// As reading.
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped before it is ready has read nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(stream: wharf::tokio::TcpStream) -> std::io::Result<()> {
+    /// let mut octets = 0;
+    /// loop {
+    ///     let chunk = stream.read_bytes(1 << 20).await?;
+    ///     if chunk.is_empty() {
+    ///         break;
+    ///     }
+    ///     octets += chunk.len();
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn read_bytes(&self, max: usize) -> io::Result<Bytes> {
+        let id = self.core.id();
+        let read = |shard: &mut Shard, now: Instant| shard.stack.read_bytes(now, id, max);
+        self.core.operation(Direction::Read, read).await
+    }
+
+    /// As [`TcpStream::read_bytes`], of what is there.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if nothing is.
+    pub fn try_read_bytes(&self, max: usize) -> io::Result<Bytes> {
+        let id = self.core.id();
+        self.core.call(|shard, now| shard.stack.read_bytes(now, id, max))
+    }
+
+    /// Waits until there is room to write, takes as many octets from the front as there is, and
+    /// says how many. They are not copied, unless they are fewer than 1,024.
+    ///
+    /// # Errors
+    ///
+    /// As writing.
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped before it is ready has written nothing.
+    pub async fn write_bytes(&self, octets: &Bytes) -> io::Result<usize> {
+        let id = self.core.id();
+        let write = |shard: &mut Shard, now: Instant| shard.stack.write_bytes(now, id, octets);
+        self.core.operation(Direction::Write, write).await
+    }
+
+    /// As [`TcpStream::write_bytes`], as much as there is room for.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if there is none.
+    pub fn try_write_bytes(&self, octets: &Bytes) -> io::Result<usize> {
+        let id = self.core.id();
+        self.core.call(|shard, now| shard.stack.write_bytes(now, id, octets))
+    }
+
+    /// Writes all of `octets`, by reference.
+    ///
+    /// # Errors
+    ///
+    /// As writing.
+    ///
+    /// # Cancel safety
+    ///
+    /// None: a future that is dropped may have written some.
+    pub async fn write_all_bytes(&self, mut octets: Bytes) -> io::Result<()> {
+        while !octets.is_empty() {
+            let written = self.write_bytes(&octets).await?;
+            octets.advance(written);
+        }
+        Ok(())
     }
 }
 

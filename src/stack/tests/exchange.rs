@@ -55,7 +55,7 @@ impl Pair {
         self.now = end;
     }
 
-    fn connect(&mut self) -> (SocketId, SocketId) {
+    pub(super) fn connect(&mut self) -> (SocketId, SocketId) {
         let listener = self.server.tcp_socket().unwrap();
         self.server.bind(listener, "0.0.0.0:80".parse().unwrap()).unwrap();
         self.server.listen(listener, 16).unwrap();

@@ -1,133 +1,103 @@
-//! The receive buffer against a flat vector, and what it keeps in memory.
+//! The receive buffer against a flat queue, and what it keeps in memory.
 
 use super::*;
 use crate::rng::{Rng, Seed};
 
-fn read_all(buffer: &mut ReceiveBuffer) -> Vec<u8> {
-    let mut octets = vec![0; buffer.len() as usize];
-    assert_eq!(buffer.read(&mut octets), octets.len());
-    octets
+fn packet(fill: u8, len: usize) -> Bytes {
+    vec![fill; len].into()
 }
 
 #[test]
-fn a_gap_that_closes_makes_all_of_it_readable() {
+fn a_packet_is_kept_and_given_out_without_a_copy() {
     let mut buffer = ReceiveBuffer::default();
-    buffer.write_at(3, b"def");
-    assert_eq!((buffer.len(), buffer.read(&mut [0; 9])), (0, 0));
-    buffer.write_at(0, b"abc");
+    let large = packet(7, SHARE_MIN);
+    buffer.append(large.clone());
+    assert_eq!((buffer.len() as usize, buffer.allocated()), (SHARE_MIN, SHARE_CHARGE));
+    let first = buffer.take(1000);
+    assert_eq!((first.as_ptr(), first.len()), (large.as_ptr(), 1000));
+    let rest = buffer.take(usize::MAX);
+    assert_eq!((rest.as_ptr(), rest.len()), (large[1000..].as_ptr(), SHARE_MIN - 1000));
+    assert_eq!((buffer.len(), buffer.allocated()), (0, 0));
+    assert!(buffer.front.is_none());
+}
+
+#[test]
+fn small_segments_around_a_packet_stay_in_their_order() {
+    let mut buffer = ReceiveBuffer::default();
+    buffer.write_at(0, b"before");
     buffer.commit(6);
-    assert_eq!(read_all(&mut buffer), b"abcdef");
+    buffer.append(packet(b'-', SHARE_MIN));
+    buffer.write_at(3, b"er");
+    buffer.write_at(0, b"aft");
+    buffer.commit(5);
+    let mut octets = vec![0; buffer.len() as usize];
+    assert_eq!(buffer.peek_behind(0, &mut octets), octets.len());
+    let expected = [&b"before"[..], &packet(b'-', SHARE_MIN), b"after"].concat();
+    assert!(octets == expected);
+    for skip in [0, 3, 6, 7, SHARE_MIN, SHARE_MIN + 6, SHARE_MIN + 9] {
+        let mut some = [0; 12];
+        let len = buffer.peek_behind(skip, &mut some);
+        assert_eq!(some[..len], expected[skip..][..len], "{skip}");
+        assert_eq!(len, (expected.len() - skip).min(12), "{skip}");
+    }
+    assert_eq!(buffer.take(usize::MAX), b"before"[..]);
+    assert_eq!(buffer.take(usize::MAX).len(), SHARE_MIN);
+    assert_eq!(buffer.take(2), b"af"[..]);
+    assert_eq!(buffer.take(usize::MAX), b"ter"[..]);
+    assert_eq!(buffer.take(usize::MAX), b""[..]);
+    assert_eq!(buffer.allocated(), 0);
 }
 
 #[test]
-fn the_last_copy_of_an_octet_counts() {
+fn what_came_early_is_given_up_and_packets_are_not() {
     let mut buffer = ReceiveBuffer::default();
-    buffer.write_at(0, b"abcd");
-    buffer.write_at(1, b"XY");
-    buffer.commit(4);
-    assert_eq!(read_all(&mut buffer), b"aXYd");
-}
-
-#[test]
-fn peeking_takes_nothing_away() {
-    let mut buffer = ReceiveBuffer::default();
-    buffer.write_at(0, b"abcd");
-    buffer.commit(4);
-    let mut two = [0; 2];
-    assert_eq!((buffer.peek(&mut two), &two), (2, b"ab"));
-    assert_eq!((buffer.read(&mut two), &two), (2, b"ab"));
-    assert_eq!((buffer.read(&mut two), &two), (2, b"cd"));
-    assert_eq!(buffer.read(&mut two), 0);
-}
-
-#[test]
-fn a_buffer_owns_pages_only_where_something_lies() {
-    let mut buffer = ReceiveBuffer::default();
-    assert_eq!((buffer.allocated(), buffer.pages.capacity()), (0, 0));
-    buffer.write_at(100 * 4096, b"far away");
-    assert_eq!(buffer.allocated(), 4096);
-    buffer.write_at(4095, b"on two pages");
-    assert_eq!(buffer.allocated(), 3 * 4096);
+    buffer.append(packet(1, SHARE_MIN));
+    buffer.write_at(9, b"early");
     buffer.discard_out_of_order();
-    assert_eq!((buffer.allocated(), buffer.pages.capacity()), (0, 0));
+    assert_eq!((buffer.len() as usize, buffer.allocated()), (SHARE_MIN, SHARE_CHARGE));
+    buffer.skip(SHARE_MIN);
+    assert_eq!((buffer.len(), buffer.allocated()), (0, 0));
 }
 
+/// The same octets as a flat queue gives, through random appends, writes and reads of all kinds.
 #[test]
-fn a_drained_buffer_owns_nothing_and_a_half_drained_one_half() {
-    let mut buffer = ReceiveBuffer::default();
-    buffer.write_at(0, &[7; 4 * 4096 - 10]);
-    buffer.commit(4 * 4096 - 10);
-    assert_eq!(buffer.read(&mut [0; 2 * 4096]), 2 * 4096);
-    assert_eq!(buffer.allocated(), 2 * 4096);
-    read_all(&mut buffer);
-    assert_eq!((buffer.allocated(), buffer.pages.capacity()), (0, 0));
-}
-
-#[test]
-fn draining_keeps_what_lies_out_of_order() {
-    let mut buffer = ReceiveBuffer::default();
-    buffer.write_at(0, b"ab");
-    buffer.write_at(3, b"d");
-    buffer.commit(2);
-    assert_eq!(read_all(&mut buffer), b"ab");
-    buffer.write_at(0, b"c");
-    buffer.commit(2);
-    assert_eq!(read_all(&mut buffer), b"cd");
-}
-
-#[test]
-fn giving_up_what_is_early_keeps_what_is_in_order() {
-    let mut buffer = ReceiveBuffer::default();
-    buffer.write_at(0, b"ab");
-    buffer.write_at(9000, b"z");
-    buffer.commit(2);
-    buffer.discard_out_of_order();
-    assert_eq!(buffer.allocated(), 4096);
-    assert_eq!(read_all(&mut buffer), b"ab");
-}
-
-/// The same octets as a flat vector gives, through random writes, commits and reads.
-#[test]
-fn a_buffer_agrees_with_a_flat_vector() {
-    const WINDOW: usize = 20_000;
-    for seed in 0..25 {
+fn a_buffer_agrees_with_a_flat_queue() {
+    for seed in 0..50 {
         let mut rng = Rng::new(&Seed::from_number(seed));
         let mut pick = |bound: usize| usize::try_from(rng.below(bound as u64)).unwrap();
         let mut buffer = ReceiveBuffer::default();
-        let mut in_order: VecDeque<u8> = VecDeque::new();
-        let mut early: VecDeque<Option<u8>> = vec![None; WINDOW].into();
-        for step in 0..300 {
+        let mut queue: VecDeque<u8> = VecDeque::new();
+        for step in 0..300usize {
             let fill = u8::try_from(step % 251).unwrap();
-            match pick(4) {
-                0 | 1 => {
-                    let (offset, len) = (pick(WINDOW - 6000), pick(6000));
-                    let octets: Vec<u8> = (0..len).map(|n| fill ^ n.to_le_bytes()[0]).collect();
-                    buffer.write_at(u32::try_from(offset).unwrap(), &octets);
-                    for (slot, octet) in early.range_mut(offset..).zip(&octets) {
-                        *slot = Some(*octet);
-                    }
+            let mut octets = vec![fill; pick(9000) + 1];
+            match pick(6) {
+                0 => {
+                    buffer.append(Bytes::from(octets.clone()));
+                    queue.extend(octets);
                 }
-                2 => {
-                    let ready = early.iter().position(Option::is_none).unwrap_or(WINDOW);
-                    let octets = pick(ready + 1);
-                    buffer.commit(u32::try_from(octets).unwrap());
-                    in_order.extend(early.drain(..octets).flatten());
-                    early.resize(WINDOW, None);
+                1 | 2 => {
+                    buffer.write_at(0, &octets);
+                    buffer.commit(u32::try_from(octets.len()).unwrap());
+                    queue.extend(octets);
                 }
-                _ if pick(10) == 0 => {
-                    buffer.discard_out_of_order();
-                    early = vec![None; WINDOW].into();
+                3 => {
+                    let taken = buffer.take(octets.len());
+                    assert_eq!(taken.is_empty(), queue.is_empty(), "seed {seed} step {step}");
+                    assert!(queue.drain(..taken.len()).eq(taken), "seed {seed} step {step}");
+                }
+                4 => {
+                    let octets = octets.len().min(queue.len());
+                    buffer.skip(octets);
+                    queue.drain(..octets);
                 }
                 _ => {
-                    let mut octets = vec![0; pick(9000)];
                     let len = buffer.read(&mut octets);
-                    assert_eq!(len, octets.len().min(in_order.len()), "seed {seed}");
-                    assert!(in_order.drain(..len).eq(octets[..len].iter().copied()));
+                    assert_eq!(len, octets.len().min(queue.len()), "seed {seed} step {step}");
+                    assert!(queue.drain(..len).eq(octets[..len].iter().copied()));
                 }
             }
-            assert_eq!(buffer.len() as usize, in_order.len(), "seed {seed}");
-            let is_unused = in_order.is_empty() && early.iter().all(Option::is_none);
-            assert_eq!(buffer.allocated() == 0, is_unused, "seed {seed} step {step}");
+            assert_eq!(buffer.len() as usize, queue.len(), "seed {seed} step {step}");
+            assert_eq!(buffer.allocated() == 0, queue.is_empty(), "seed {seed} step {step}");
         }
     }
 }

@@ -1,0 +1,134 @@
+//! Octets that are handed over, and not copied.
+
+use super::super::tests::Pair;
+use super::*;
+use crate::options::SocketOptions;
+use crate::packet::{Checksum, Frame};
+use crate::stack::Shutdown;
+use crate::time::Duration;
+
+/// Whether `part` lies in the memory of `whole`.
+fn lies_in(part: &[u8], whole: &[u8]) -> bool {
+    whole.as_ptr_range().contains(&part.as_ptr())
+}
+
+#[test]
+fn what_is_written_by_reference_leaves_from_where_it_lies() {
+    let mut pair = Pair::new(1);
+    let (socket, accepted) = pair.connect();
+    let octets = Bytes::from(vec![7; 4000]);
+    assert_eq!(pair.client.write_bytes(pair.now, socket, &octets), Ok(4000));
+    let mut count = 0;
+    while let Some(packet) = pair.client.transmit(pair.now, &mut ()) {
+        for piece in &packet.payload {
+            assert!(lies_in(piece, &octets));
+            count += piece.len();
+        }
+        pair.server.receive(pair.now, packet.to_frame(), &mut ());
+    }
+    assert_eq!(count, 4000);
+    assert_eq!(pair.server.read_bytes(pair.now, accepted, 9999).map(|b| b.len()), Ok(4000));
+}
+
+#[test]
+fn few_octets_are_copied_and_many_are_taken_as_far_as_there_is_room() {
+    let mut pair = Pair::new(2);
+    let (socket, accepted) = pair.connect();
+    let few = Bytes::from_static(b"few");
+    assert_eq!(pair.client.write_bytes(pair.now, socket, &few), Ok(3));
+    assert_eq!(pair.client.write(pair.now, socket, b", and "), Ok(6));
+    let many = Bytes::from(vec![b'm'; 1 << 20]);
+    let taken = pair.client.write_bytes(pair.now, socket, &many).unwrap();
+    assert!((1 << 17..1 << 20).contains(&taken), "{taken}");
+    let full = pair.client.write_bytes(pair.now, socket, &many);
+    assert_eq!(full, Err(SocketError::WouldBlock));
+    let mut arrived = Vec::new();
+    while arrived.len() < 9 + taken {
+        pair.exchange();
+        match pair.server.read_bytes(pair.now, accepted, 5000) {
+            Ok(part) => arrived.extend(part),
+            Err(error) => {
+                assert_eq!(error, SocketError::WouldBlock);
+                pair.wait(Duration::from_millis(1));
+            }
+        }
+    }
+    assert!(arrived == [&b"few, and "[..], &many[..taken]].concat());
+}
+
+/// A segment of 40,000 octets, as a TUN hands it in, is read from where it was received.
+#[test]
+fn what_arrives_in_a_large_packet_is_read_from_where_it_lies() {
+    let mut pair = Pair::new(3);
+    pair.client.config.interface.checksum_offload = true;
+    pair.client.config.interface.super_segment = 65_535;
+    let (socket, accepted) = pair.connect();
+    let octets: Vec<u8> = (0..200_000u32).map(|n| (n % 251).to_le_bytes()[0]).collect();
+    let (mut written, mut read, mut shared) = (0, Vec::new(), 0);
+    while read.len() < octets.len() {
+        written += pair.client.write(pair.now, socket, &octets[written..]).unwrap_or(0);
+        let mut frames: Vec<Frame> = Vec::new();
+        while let Some(packet) = pair.client.transmit(pair.now, &mut ()) {
+            let frame = packet.to_frame();
+            assert_eq!(frame.offload().checksum, Checksum::Partial);
+            pair.server.receive(pair.now, frame.clone(), &mut ());
+            frames.push(frame);
+        }
+        while let Ok(part) = pair.server.read_bytes(pair.now, accepted, usize::MAX) {
+            shared += usize::from(frames.iter().any(|frame| lies_in(&part, frame.octets())));
+            read.extend(part);
+        }
+        while let Some(packet) = pair.server.transmit(pair.now, &mut ()) {
+            pair.client.receive(pair.now, packet.to_frame(), &mut ());
+        }
+    }
+    assert!(read == octets && shared >= 2, "{shared} parts were shared");
+    pair.wait(Duration::from_secs(1));
+    assert_eq!((pair.client.memory.used(), pair.server.memory.used()), (0, 0));
+}
+
+#[test]
+fn the_end_comes_behind_the_octets_and_before_it_nothing_blocks() {
+    let mut pair = Pair::new(4);
+    let (socket, accepted) = pair.connect();
+    let read = |pair: &mut Pair, max| pair.server.read_bytes(pair.now, accepted, max);
+    assert_eq!(read(&mut pair, 9), Err(SocketError::WouldBlock));
+    assert_eq!(read(&mut pair, 0), Ok(Bytes::new()));
+    pair.client.write(pair.now, socket, b"last").unwrap();
+    pair.client.shutdown(pair.now, socket, Shutdown::Write).unwrap();
+    pair.exchange();
+    assert_eq!(read(&mut pair, 3), Ok(Bytes::from_static(b"las")));
+    assert_eq!(read(&mut pair, 3), Ok(Bytes::from_static(b"t")));
+    assert_eq!(read(&mut pair, 3), Ok(Bytes::new()));
+    let octets = Bytes::from_static(b"x");
+    let refused = pair.client.write_bytes(pair.now, socket, &octets);
+    assert_eq!(refused, Err(SocketError::BrokenPipe));
+}
+
+#[test]
+fn what_a_reset_connection_has_left_is_read_before_the_error() {
+    let mut pair = Pair::new(5);
+    let (socket, accepted) = pair.connect();
+    pair.client.write(pair.now, socket, b"left").unwrap();
+    pair.exchange();
+    let options = pair.client.options(socket).unwrap();
+    let linger = Some(Duration::ZERO);
+    pair.client.set_options(socket, SocketOptions { linger, ..options }).unwrap();
+    pair.client.close(pair.now, socket);
+    pair.exchange();
+    let read = |pair: &mut Pair| pair.server.read_bytes(pair.now, accepted, 9);
+    assert_eq!(read(&mut pair), Ok(Bytes::from_static(b"left")));
+    assert_eq!(read(&mut pair), Err(SocketError::Reset));
+    assert_eq!(read(&mut pair), Ok(Bytes::new()));
+}
+
+#[test]
+fn a_datagram_socket_has_no_stream() {
+    let mut pair = Pair::new(6);
+    let socket = pair.client.udp_socket().unwrap();
+    let octets = Bytes::from_static(b"x");
+    let written = pair.client.write_bytes(pair.now, socket, &octets);
+    assert_eq!(written, Err(SocketError::NotSupported));
+    let read = pair.client.read_bytes(pair.now, socket, 9);
+    assert_eq!(read, Err(SocketError::NotSupported));
+}

@@ -1,0 +1,139 @@
+//! Memory for octets in order and for early ones right of them, where they belong.
+
+use std::collections::VecDeque;
+
+/// Octets of a page. Small, so that a connection that holds a few octets owns little memory;
+/// large enough that a full segment touches two pages at most.
+const PAGE: usize = 4096;
+
+type Page = Box<[u8; PAGE]>;
+
+/// Octets in order that wait for the application, and room right of them in which octets that
+/// arrive out of order are laid where they belong.
+///
+/// ```text
+///        read        end (RCV.NXT)                    high
+///  ┌───────┬──────────┬──────────────┬───────┬──────────┐
+///  │ gone  │ in order │   missing    │ early │ missing… │
+///  └───────┴──────────┴──────────────┴───────┴──────────┘
+///  pages ───▶ only where something lies
+/// ```
+///
+/// Which of the octets right of RCV.NXT are present is [`Assembler`](super::assembler::Assembler)'s
+/// to know; how far right they may lie is the receive window's. A buffer in which nothing lies
+/// owns no memory.
+#[derive(Debug, Default)]
+pub(crate) struct Pages {
+    /// The first page holds the octet at `read`.
+    pages: VecDeque<Option<Page>>,
+    /// How many of `pages` are there.
+    owned: usize,
+    /// The next octet for the application: like all positions counted from the first page's start.
+    read: usize,
+    /// The octet after the last in order: RCV.NXT.
+    end: usize,
+    /// The octet after the last that was ever laid here.
+    high: usize,
+}
+
+impl Pages {
+    /// Lays `octets` down, `offset` octets right of the end of what is in order (RCV.NXT).
+    ///
+    /// Where octets lie already the new ones replace them; a caller that wants the first copy to
+    /// count trims the second.
+    pub(crate) fn write_at(&mut self, offset: u32, octets: &[u8]) {
+        let mut position = self.end + offset as usize;
+        let mut rest = octets;
+        while !rest.is_empty() {
+            let room = PAGE - position % PAGE;
+            let (fitting, later) = rest.split_at(rest.len().min(room));
+            let page = self.page_mut(position / PAGE);
+            page[position % PAGE..][..fitting.len()].copy_from_slice(fitting);
+            position += fitting.len();
+            rest = later;
+            self.high = self.high.max(position);
+        }
+    }
+
+    /// The `octets` right of RCV.NXT have no gap any more: they are in order now.
+    pub(crate) fn commit(&mut self, octets: u32) {
+        self.end += octets as usize;
+        debug_assert!(self.end <= self.high, "only what was written gets in order");
+    }
+
+    /// How many octets wait for the application.
+    pub(crate) fn len(&self) -> u32 {
+        u32::try_from(self.end - self.read).expect("a receive window has at most 2^30 octets")
+    }
+
+    /// Copies octets in order into `buf`, from behind the first `octets` on and as many as fit, and
+    /// keeps them for the next read.
+    pub(crate) fn peek_behind(&self, octets: usize, buf: &mut [u8]) -> usize {
+        let mut position = self.end.min(self.read + octets);
+        let octets = buf.len().min(self.end - position);
+        let mut rest = &mut buf[..octets];
+        while !rest.is_empty() {
+            let room = PAGE - position % PAGE;
+            let (fitting, later) = rest.split_at_mut(rest.len().min(room));
+            let page = self.page(position / PAGE);
+            fitting.copy_from_slice(&page[position % PAGE..][..fitting.len()]);
+            position += fitting.len();
+            rest = later;
+        }
+        octets
+    }
+
+    /// Gives up what lies right of RCV.NXT: memory is short, and the peer will send it again
+    /// (RFC 2018 §8 allows that).
+    pub(crate) fn discard_out_of_order(&mut self) {
+        self.high = self.end;
+        let kept = self.end.div_ceil(PAGE).min(self.pages.len());
+        let given_up = self.pages.drain(kept..).flatten().count();
+        self.owned -= given_up;
+        self.release_if_unused();
+    }
+
+    /// Octets of memory that the buffer owns for octets; 0 when it holds none.
+    pub(crate) fn allocated(&self) -> usize {
+        self.owned * PAGE
+    }
+
+    /// The application has taken, or shall not have, the first `octets`, which are there.
+    pub(crate) fn skip(&mut self, octets: usize) {
+        self.read += octets;
+        let passed = self.read / PAGE;
+        let given_back = self.pages.drain(..passed).flatten().count();
+        self.owned -= given_back;
+        // Positions count from the first page, so that they stay small for ever.
+        self.read -= passed * PAGE;
+        self.end -= passed * PAGE;
+        self.high -= passed * PAGE;
+        self.release_if_unused();
+    }
+
+    /// A connection that waits for its peer owns no page, and starts its next one at the front.
+    fn release_if_unused(&mut self) {
+        if self.read == self.high {
+            *self = Self::default();
+        }
+    }
+
+    fn page(&self, index: usize) -> &Page {
+        let page = self.pages.get(index).and_then(Option::as_ref);
+        page.expect("what is in order was written, so its page is there")
+    }
+
+    fn page_mut(&mut self, index: usize) -> &mut Page {
+        if self.pages.len() <= index {
+            self.pages.resize_with(index + 1, || None);
+        }
+        self.pages[index].get_or_insert_with(|| {
+            self.owned += 1;
+            Box::new([0; PAGE])
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "tests/pages.rs"]
+mod tests;
