@@ -38,8 +38,8 @@ const OUTBOUND: u32 = 2;
 ///
 /// The file has one interface of raw IP packets, times in nanoseconds, and each packet's
 /// direction as the stack sees it. Super-segments are written as the packets that they stand for,
-/// with whole checksums, whoever splits them. Around an [`Impair`](super::Impair) it shows what the stack
-/// sent and what reached it; inside of one (`Impair::new(Capture…)`), what passed the device
+/// with whole checksums, whoever splits them. Around an [`Impair`](super::Impair) it shows what the
+/// stack sent and what reached it; inside of one (`Impair::new(Capture…)`), what passed the device
 /// itself.
 ///
 /// A failing write does not hold up the traffic: it is logged once, and the capture ends there.

@@ -269,8 +269,8 @@ impl Stack {
         )
     }
 
-    /// A call that reads from a stream into `buffer`, of whatever kind; `read` and `read_rest` say how many
-    /// octets they got there.
+    /// A call that reads from a stream into `buffer`, of whatever kind; `read` and `read_rest` say
+    /// how many octets they got there.
     pub(super) fn read_with<B: ?Sized>(
         &mut self,
         id: SocketId,

@@ -25,8 +25,8 @@ type Page = Box<[u8; PAGE]>;
 #[derive(Debug, Default)]
 pub(crate) struct Pages {
     /// The first page holds the octet at `read`.
-    pages: VecDeque<Option<Page>>,
-    /// How many of `pages` are there.
+    slots: VecDeque<Option<Page>>,
+    /// How many pages there are.
     owned: usize,
     /// The next octet for the application: like all positions counted from the first page's start.
     read: usize,
@@ -87,8 +87,8 @@ impl Pages {
     /// (RFC 2018 §8 allows that).
     pub(crate) fn discard_out_of_order(&mut self) {
         self.high = self.end;
-        let kept = self.end.div_ceil(PAGE).min(self.pages.len());
-        let given_up = self.pages.drain(kept..).flatten().count();
+        let kept = self.end.div_ceil(PAGE).min(self.slots.len());
+        let given_up = self.slots.drain(kept..).flatten().count();
         self.owned -= given_up;
         self.release_if_unused();
     }
@@ -102,7 +102,7 @@ impl Pages {
     pub(crate) fn skip(&mut self, octets: usize) {
         self.read += octets;
         let passed = self.read / PAGE;
-        let given_back = self.pages.drain(..passed).flatten().count();
+        let given_back = self.slots.drain(..passed).flatten().count();
         self.owned -= given_back;
         // Positions count from the first page, so that they stay small for ever.
         self.read -= passed * PAGE;
@@ -119,15 +119,15 @@ impl Pages {
     }
 
     fn page(&self, index: usize) -> &Page {
-        let page = self.pages.get(index).and_then(Option::as_ref);
+        let page = self.slots.get(index).and_then(Option::as_ref);
         page.expect("what is in order was written, so its page is there")
     }
 
     fn page_mut(&mut self, index: usize) -> &mut Page {
-        if self.pages.len() <= index {
-            self.pages.resize_with(index + 1, || None);
+        if self.slots.len() <= index {
+            self.slots.resize_with(index + 1, || None);
         }
-        self.pages[index].get_or_insert_with(|| {
+        self.slots[index].get_or_insert_with(|| {
             self.owned += 1;
             Box::new([0; PAGE])
         })

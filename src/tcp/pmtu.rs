@@ -181,8 +181,9 @@ impl PathLimit {
         }
     }
 
-    /// `sequence` left, in segments of at most so many octets of text and of options. It may be the first time or
-    /// not: what was small before may be large when it is sent again together with what followed.
+    /// `sequence` left, in segments of at most so many octets of text and of options. It may be the
+    /// first time or not: what was small before may be large when it is sent again together with
+    /// what followed.
     pub(crate) fn on_sent(&mut self, sequence: SeqRange, text_len: u32, options_len: u32) {
         if text_len + OPTIONS_MAX <= self.least.into() {
             return;

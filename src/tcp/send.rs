@@ -115,6 +115,11 @@ impl NewText {
         self.part_len() + u32::from(is_alone && self.fin)
     }
 
+    /// Octets of text of its last segment.
+    fn last_len(&self) -> u32 {
+        self.range.len() - (self.parts() - 1) * self.part_len()
+    }
+
     /// How many segments it is.
     pub(crate) fn parts(&self) -> u32 {
         self.range.len().div_ceil(self.part_len().max(1)).max(1)
@@ -491,7 +496,7 @@ impl SendSide {
     /// `range` was sent for the first time, and our FIN behind it.
     pub(crate) fn on_sent(&mut self, text: &NewText) {
         debug_assert_eq!(text.range.start, self.nxt);
-        if !text.range.len().is_multiple_of(self.text_max()) {
+        if !text.range.is_empty() && text.last_len() < self.text_max() {
             self.small_end = text.range.end;
         }
         self.nxt = text.range.end + u32::from(text.fin);

@@ -36,9 +36,9 @@ pub(super) fn segment(flags: &str, seq: u32, ack: u32, window: u16, text: &[u8])
 fn the_parts_of_a_connection_have_the_sizes_that_were_decided() {
     for (part, size, decided) in [
         ("SendSide", size_of::<super::send::SendSide>(), 152),
-        ("ReceiveSide", size_of::<super::receive::ReceiveSide>(), 128),
+        ("ReceiveSide", size_of::<super::receive::ReceiveSide>(), 136),
         ("Recovery", size_of::<super::recovery::Recovery>(), 104),
-        ("Connection", size_of::<super::Connection>(), 728),
+        ("Connection", size_of::<super::Connection>(), 736),
         ("HalfOpen", size_of::<super::HalfOpen>(), 64),
         ("TimeWait", size_of::<super::TimeWait>(), 56),
     ] {

@@ -52,13 +52,13 @@ fn peeking_takes_nothing_away() {
 #[test]
 fn a_buffer_owns_pages_only_where_something_lies() {
     let mut buffer = Pages::default();
-    assert_eq!((buffer.allocated(), buffer.pages.capacity()), (0, 0));
+    assert_eq!((buffer.allocated(), buffer.slots.capacity()), (0, 0));
     buffer.write_at(100 * 4096, b"far away");
     assert_eq!(buffer.allocated(), 4096);
     buffer.write_at(4095, b"on two pages");
     assert_eq!(buffer.allocated(), 3 * 4096);
     buffer.discard_out_of_order();
-    assert_eq!((buffer.allocated(), buffer.pages.capacity()), (0, 0));
+    assert_eq!((buffer.allocated(), buffer.slots.capacity()), (0, 0));
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn a_drained_buffer_owns_nothing_and_a_half_drained_one_half() {
     assert_eq!(read(&mut buffer, &mut [0; 2 * 4096]), 2 * 4096);
     assert_eq!(buffer.allocated(), 2 * 4096);
     read_all(&mut buffer);
-    assert_eq!((buffer.allocated(), buffer.pages.capacity()), (0, 0));
+    assert_eq!((buffer.allocated(), buffer.slots.capacity()), (0, 0));
 }
 
 #[test]
