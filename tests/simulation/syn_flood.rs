@@ -24,6 +24,13 @@ const DELAY: Duration = Duration::from_millis(10);
 
 const BACKLOG: u32 = 128;
 
+/// Most that both hosts and the line between them may hold of the allocator at a time, beyond what
+/// they held before: for the flood, whatever its length, and for each client. Octets.
+///
+/// A record in TIME-WAIT and a socket of the client's are most of what a client leaves behind.
+const FLOOD_MAX: u64 = 96 << 10;
+const CLIENT_MAX: u64 = 2 << 10;
+
 /// One client: connects, asks for an octet, gets it.
 struct Client {
     socket: SocketId,
@@ -203,19 +210,22 @@ fn seconds() -> u64 {
 fn clients_are_served_during_a_flood_of_syns_and_it_costs_no_memory() {
     let time = Duration::from_secs(seconds());
     let mut world = World::new(|_| {});
-    world.run(time, true);
+    let memory = allocation_counter::measure(|| world.run(time, true));
     let clients = world.clients.len();
     world.run(Duration::from_secs(3), false);
     let in_time = world.served(clients, Duration::from_secs(3));
     println!(
         "{} SYNs, {} cookies sent, {} taken; {in_time} of {clients} clients within 3 s; \
-         at most {} half-open, {} flows in all",
+         at most {} half-open, {} flows in all, {} octets of memory",
         world.count("packets_received_total"),
         world.count("tcp_syn_cookies_sent_total"),
         world.count("tcp_syn_cookies_taken_total"),
         world.half_open_max,
         world.flows_max,
+        memory.bytes_max,
     );
+    let bound = FLOOD_MAX + CLIENT_MAX * clients as u64;
+    assert!(memory.bytes_max <= bound, "{} octets of {bound}", memory.bytes_max);
     assert!(in_time * 100 >= clients * 99, "{in_time} of {clients} within 3 s");
     // Those who lost a packet too many, and those who came after the flood.
     let clients = world.clients.len();
