@@ -1,13 +1,23 @@
 //! Containers whose order follows from what was put in, never from an address or a random state.
 //!
-//! Slabs with generation-checked handles come from the `slotmap` crate, hash tables from
+//! Handles that know when they are stale come from the `slotmap` crate, hash tables from
 //! `hashbrown` under a [`KeyedHash`](crate::rng::KeyedHash); no code of the core iterates over a
-//! hash table.
+//! hash table. What there may be a million of stands in slabs of our own, whose growth moves
+//! nothing.
+
+mod slab;
+mod sparse;
 
 use std::collections::VecDeque;
 
+pub(crate) use self::slab::{Slab, index_of};
+pub(crate) use self::sparse::Sparse;
+
 pub(crate) use hashbrown::HashTable;
 pub(crate) use slotmap::{SecondaryMap, SlotMap, new_key_type};
+
+/// Room that a [`OnceQueue`] keeps when it is empty, in members.
+const ROOM_MAX: usize = 4096;
 
 /// Stale handles that a [`OnceQueue`] may hold before it is swept, however few members there are.
 const STALE_MAX: usize = 64;
@@ -46,9 +56,18 @@ impl<K: Copy> OnceQueue<K> {
         }
     }
 
+    /// How many stand in it, stale ones included.
+    pub(crate) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
     /// Takes the member that has waited longest; the caller clears its bit.
     pub(crate) fn pop(&mut self) -> Option<K> {
-        self.queue.pop_front()
+        let first = self.queue.pop_front();
+        if self.queue.is_empty() && self.queue.capacity() > ROOM_MAX {
+            self.queue.shrink_to(ROOM_MAX); // After a rush it does not keep the room of the rush.
+        }
+        first
     }
 }
 
@@ -64,6 +83,17 @@ mod tests {
         queue.join(7, &mut queued);
         assert_eq!((queue.pop(), queue.pop()), (Some(7), None));
     }
+
+    #[test]
+    fn a_queue_does_not_keep_the_room_of_a_rush() {
+        let mut queue = OnceQueue::default();
+        for member in 0..100_000 {
+            queue.join(member, &mut false);
+        }
+        assert_eq!(std::iter::from_fn(|| queue.pop()).count(), 100_000);
+        assert_eq!(queue.queue.capacity(), ROOM_MAX);
+    }
+
     #[test]
     fn members_that_come_and_go_do_not_make_a_queue_grow() {
         let mut queue = OnceQueue::default();

@@ -93,7 +93,7 @@ impl Stack {
         };
         let local = Endpoint::new(addr.ip(), port);
         self.listeners.bind(id, local, share)?;
-        self.socket_mut(id)?.bound = Some(local);
+        self.socket_mut(id)?.bound = Some(Box::new(local));
         Ok(())
     }
 
@@ -129,7 +129,7 @@ impl Stack {
             self.bind(id, UNBOUND)?;
         }
         let socket = self.socket(id)?;
-        let local = socket.bound.ok_or(SocketError::InvalidArgument)?;
+        let local = *socket.bound.as_deref().ok_or(SocketError::InvalidArgument)?;
         let entry = ListenerEntry {
             socket: id,
             listener: Listener::new(backlog, self.config.tcp.syn_cookies),
@@ -452,7 +452,7 @@ impl Stack {
         let sockets = &self.sockets;
         self.dirty.sweep(sockets.len(), |other| sockets.contains_key(other));
         if let Some(bound) = socket.bound {
-            self.listeners.unbind(id, bound);
+            self.listeners.unbind(id, *bound);
         }
         match socket.kind {
             Kind::Fresh => {}
@@ -539,7 +539,9 @@ impl Stack {
                 self.flows.get(*flow).map_or(UNBOUND, |entry| entry.tuple.local.into())
             }
             Kind::Ended(ended) => ended.local.into(),
-            Kind::Fresh | Kind::Listening(_) => socket.bound.map_or(UNBOUND, SocketAddr::from),
+            Kind::Fresh | Kind::Listening(_) => {
+                socket.bound.as_deref().map_or(UNBOUND, |&at| at.into())
+            }
             Kind::Udp(udp) => self.udp.local_addr(*udp)?,
             Kind::Echo(_) => UNBOUND,
         })

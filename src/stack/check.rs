@@ -36,7 +36,7 @@ impl Stack {
         self.check_lists();
         charged += self.held_by_the_ended();
         assert_eq!(self.memory.used(), charged, "the memory in use is not what is charged");
-        for (id, socket) in &self.sockets {
+        for (id, socket) in self.sockets.iter() {
             if let Kind::Connected(flow) | Kind::Connecting(flow) = socket.kind {
                 let owner = self.flows.get(flow).map(|entry| entry.owner);
                 assert_eq!(owner, Some(Owner::Socket(id)), "a socket's flow is not its own");
@@ -88,7 +88,7 @@ impl Stack {
 
     /// Octets that wait to be read though their connections have ended.
     fn held_by_the_ended(&self) -> usize {
-        let in_sockets = self.sockets.values().map(|socket| match &socket.kind {
+        let in_sockets = self.sockets.iter().map(|(_, socket)| match &socket.kind {
             Kind::Ended(ended) => ended.unread.allocated(),
             _ => 0,
         });

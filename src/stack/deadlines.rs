@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 
 use slotmap::Key;
 
-use crate::collections::SecondaryMap;
+use crate::collections::Sparse;
 use crate::time::Instant;
 
 /// A tick is 2^20 ns, about a millisecond: what the wheel tells apart.
@@ -20,6 +20,9 @@ const SLOTS: usize = 1 << SLOT_BITS;
 /// Eight levels of six bits hold every tick that a 64-bit `Instant` can have, so that there is no
 /// horizon beyond which an entry would need another home.
 const LEVELS: usize = 8;
+
+/// Room that the heap keeps when it is empty, in entries.
+const HEAP_KEPT: usize = 4096;
 
 /// Stale entries that the heap may hold before it is swept, however few live ones there are.
 const STALE_MAX: usize = 64;
@@ -40,11 +43,11 @@ const STALE_MAX: usize = 64;
 /// at most eight times, and mostly never: a deadline that has been put off stays where it is until
 /// it comes up, and its owner arms it anew.
 ///
-/// Lists are linked through the nodes, and nodes and heap keep their memory: arming again
-/// allocates nothing.
+/// Lists are linked through the nodes. A page of nodes and some of the heap's memory are kept, so
+/// that arming again allocates nothing; who waits for nothing has no node.
 #[derive(Debug)]
 pub(crate) struct Deadlines<K: Key> {
-    nodes: SecondaryMap<K, Node<K>>,
+    nodes: Sparse<K, Node<K>>,
     /// `LEVELS` × `SLOTS` lists, level by level.
     slots: Vec<Slot<K>>,
     /// Which slots of each level are not empty.
@@ -84,7 +87,7 @@ impl<K: Key> Default for Deadlines<K> {
     fn default() -> Self {
         let empty = Slot { head: K::null(), tail: K::null(), earliest: Instant::ZERO };
         Self {
-            nodes: SecondaryMap::new(),
+            nodes: Sparse::new(),
             slots: vec![empty; LEVELS * SLOTS],
             occupied: [0; LEVELS],
             heap: BinaryHeap::new(),
@@ -274,6 +277,9 @@ impl<K: Key> Deadlines<K> {
             }
             self.heap.pop();
         }
+        if self.heap.is_empty() && self.heap.capacity() > HEAP_KEPT {
+            self.heap.shrink_to(HEAP_KEPT); // After a rush it does not keep the room of the rush.
+        }
     }
 
     /// Sweeps the heap once more than half of it is stale: keys that come and go within one tick
@@ -291,7 +297,7 @@ impl<K: Key> Deadlines<K> {
 }
 
 /// Whether a heap's entry still says what its node says.
-fn is_live<K: Key>(nodes: &SecondaryMap<K, Node<K>>, at: Instant, key: K) -> bool {
+fn is_live<K: Key>(nodes: &Sparse<K, Node<K>>, at: Instant, key: K) -> bool {
     let node = nodes.get(key);
     node.is_some_and(|node| node.at == at && node.place == Place::Heap)
 }

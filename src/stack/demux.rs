@@ -1,7 +1,7 @@
 //! From a four-tuple to what it stands for, in constant time.
 
 use super::flow::FlowEntry;
-use crate::collections::{HashTable, SlotMap, new_key_type};
+use crate::collections::{HashTable, Slab, index_of, new_key_type};
 use crate::rng::{KeyedHash, Rng};
 use crate::wire::FourTuple;
 
@@ -10,21 +10,24 @@ new_key_type! {
     pub(super) struct FlowId;
 }
 
-/// All flows: the entries in a slab, and a table of handles under a keyed hash.
+/// Fewer places of the table than these are not given back.
+const TABLE_MIN: usize = 1024;
+
+/// All flows: the entries in a slab, and a table of their places under a keyed hash.
 ///
-/// The four-tuple stands once, in the slab; the table holds handles. The hash has a secret key, so
+/// The four-tuple stands once, in the slab; the table holds places. The hash has a secret key, so
 /// that nobody outside can choose addresses that collide.
 #[derive(Debug)]
 pub(super) struct Flows {
-    entries: SlotMap<FlowId, FlowEntry>,
-    table: HashTable<FlowId>,
+    entries: Slab<FlowId, FlowEntry>,
+    table: HashTable<u32>,
     key: KeyedHash,
 }
 
 impl Flows {
     /// No flows.
     pub(super) fn new(rng: &mut Rng) -> Self {
-        Self { entries: SlotMap::with_key(), table: HashTable::new(), key: rng.key() }
+        Self { entries: Slab::new(), table: HashTable::new(), key: rng.key() }
     }
 
     /// How many there are.
@@ -39,8 +42,9 @@ impl Flows {
 
     /// The flow between these two ends.
     pub(super) fn find(&self, tuple: &FourTuple) -> Option<FlowId> {
-        let is_same = |&id: &FlowId| self.entries.get(id).is_some_and(|e| e.tuple == *tuple);
-        self.table.find(self.key.hash(tuple), is_same).copied()
+        let is_same = |&index: &u32| self.entries.at(index).is_some_and(|(_, e)| e.tuple == *tuple);
+        let &index = self.table.find(self.key.hash(tuple), is_same)?;
+        self.entries.at(index).map(|(id, _)| id)
     }
 
     /// Adds a flow; its four-tuple must be free.
@@ -49,19 +53,24 @@ impl Flows {
         let hash = self.key.hash(entry.tuple);
         let id = self.entries.insert(entry);
         let Self { entries, table, key } = self;
-        table.insert_unique(hash, id, |&id| {
-            entries.get(id).map_or(0, |entry| key.hash(entry.tuple))
-        });
+        table.insert_unique(hash, index_of(id), |&index| hash_at(entries, key, index));
         id
     }
 
     /// Takes a flow out.
     pub(super) fn remove(&mut self, id: FlowId) -> Option<FlowEntry> {
-        let hash = self.key.hash(self.entries.get(id)?.tuple);
-        if let Ok(found) = self.table.find_entry(hash, |&other| other == id) {
+        let Self { entries, table, key } = self;
+        let hash = key.hash(entries.get(id)?.tuple);
+        if let Ok(found) = table.find_entry(hash, |&index| index == index_of(id)) {
             found.remove();
         }
-        self.entries.remove(id)
+        let removed = entries.remove(id);
+        // After a rush it does not keep the room of the rush. It must shrink to an eighth, so that
+        // the work is a small part of what the rush itself has been.
+        if table.capacity() > TABLE_MIN && table.len() < table.capacity() / 8 {
+            table.shrink_to(2 * table.len(), |&index| hash_at(entries, key, index));
+        }
+        removed
     }
 
     /// The entry of a flow.
@@ -78,6 +87,11 @@ impl Flows {
     pub(super) fn iter(&self) -> impl Iterator<Item = (FlowId, &FlowEntry)> {
         self.entries.iter()
     }
+}
+
+/// The hash of the flow at a place.
+fn hash_at(entries: &Slab<FlowId, FlowEntry>, key: &KeyedHash, index: u32) -> u64 {
+    entries.at(index).map_or(0, |(_, entry)| key.hash(entry.tuple))
 }
 
 #[cfg(test)]

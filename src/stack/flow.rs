@@ -12,17 +12,18 @@ use crate::time::Instant;
 use crate::wire::FourTuple;
 
 /// Everything that has a four-tuple. The states that hold other data are other shapes, so that
-/// SYN-RECEIVED and TIME-WAIT cost a record and no buffer.
+/// SYN-RECEIVED and TIME-WAIT cost a record and no buffer. Each is apart, so that an entry takes no
+/// more room than what all of them have.
 #[derive(Debug)]
 pub(super) enum Flow {
     /// SYN-SENT, or SYN-RECEIVED after a simultaneous open.
     Connecting(Box<Connecting>),
     /// SYN-RECEIVED after a passive open.
-    HalfOpen(HalfOpen),
+    HalfOpen(Box<HalfOpen>),
     /// The six states after the handshake.
     Open(Box<Connection>),
     /// TIME-WAIT.
-    TimeWait(TimeWait),
+    TimeWait(Box<TimeWait>),
 }
 
 /// A flow, and what the stack keeps beside it.
@@ -42,6 +43,8 @@ pub(super) struct FlowEntry {
     pub(super) tos: u8,
     /// Whether it stands in the ready list.
     pub(super) is_ready: bool,
+    /// Whether it stands in the list of those that are warm.
+    pub(super) is_warm: bool,
     /// Whether it is to be told when memory is not short any more.
     pub(super) awaits_memory: bool,
     /// Octets of memory charged for its buffers.

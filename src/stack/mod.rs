@@ -25,6 +25,7 @@ mod segments;
 mod socket;
 mod status;
 mod urgent;
+mod warm;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -42,7 +43,8 @@ use self::ports::EphemeralPorts;
 use self::ready::Ready;
 use self::socket::Socket;
 pub use self::socket::{ConnectionInfo, EchoReply, Readiness, Shutdown, SocketId};
-use crate::collections::{OnceQueue, SecondaryMap, SlotMap};
+use self::warm::Warm;
+use crate::collections::{OnceQueue, SecondaryMap, Slab};
 use crate::config::{ConfigError, StackConfig};
 use crate::ip::{Datagram, IcmpError, Ipv4, Packet, Verdict, Via};
 use crate::observe::{DropReason, Event, Observer, TcpState};
@@ -92,7 +94,7 @@ pub struct Stack {
     orphans: FlowList,
     /// Records in TIME-WAIT, the one that ends first first.
     time_waits: FlowList,
-    sockets: SlotMap<SocketId, Socket>,
+    sockets: Slab<SocketId, Socket>,
     /// What a new socket starts from; shared by all that are told nothing.
     default_options: Arc<SocketOptions>,
     /// Whose a UDP socket is.
@@ -101,6 +103,8 @@ pub struct Stack {
     deadlines: Deadlines<FlowId>,
     /// Flows that may have something to send.
     ready: Ready,
+    /// Flows that keep what only data needs.
+    warm: Warm,
     /// Answers that nobody owns, limited in number and, for each destination, in rate.
     outbox: Outbox,
     /// Packets of our own making that no flow sends any more: RSTs of flows that are gone, and
@@ -143,11 +147,12 @@ impl Stack {
             listeners: Listeners::default(),
             orphans: FlowList::default(),
             time_waits: FlowList::default(),
-            sockets: SlotMap::with_key(),
+            sockets: Slab::new(),
             default_options: Arc::new(defaults),
             udp_sockets: SecondaryMap::new(),
             deadlines: Deadlines::default(),
             ready: Ready::default(),
+            warm: Warm::default(),
             outbox: Outbox::new(&mut rng),
             departures: VecDeque::new(),
             loopback: Loopback::default(),
@@ -269,6 +274,7 @@ impl Stack {
                 if let (true, Owner::Socket(socket)) = (wakes, owner) {
                     self.touch_socket(socket);
                 }
+                self.warm.on_turn(id, &mut self.flows);
                 continue;
             };
             let (flow, ttl, tos) = (entry.tuple, entry.ttl, entry.tos);
@@ -405,6 +411,7 @@ impl Stack {
             ttl,
             tos,
             is_ready: false,
+            is_warm: false,
             awaits_memory: false,
             charged: 0,
             reported: TcpState::Closed,

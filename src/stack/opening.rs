@@ -23,7 +23,7 @@ impl Stack {
         remote: SocketAddr,
     ) -> Result<(), SocketError> {
         let socket = self.sockets.get(id).ok_or(SocketError::BadHandle)?;
-        let (options, bound) = (Arc::clone(&socket.options), socket.bound);
+        let (options, bound) = (Arc::clone(&socket.options), socket.bound.as_deref().copied());
         let remote = Endpoint::from(remote);
         let peer = remote.ipv4().ok_or(SocketError::InvalidAddress)?;
         // RFC 9293 §3.9.1.1, MUST-46: no packet leaves for an address that no host can have.

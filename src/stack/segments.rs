@@ -212,7 +212,13 @@ impl Stack {
     ) -> Result<FlowId, DropReason> {
         let options = &self.listeners.get(id).ok_or(DropReason::NoTcpSocket)?.options;
         let (ttl, tos) = (options.ttl, options.dscp());
-        Ok(self.insert_flow(tuple, Flow::HalfOpen(half_open), Owner::Listener(id), ttl, tos))
+        Ok(self.insert_flow(
+            tuple,
+            Flow::HalfOpen(Box::new(half_open)),
+            Owner::Listener(id),
+            ttl,
+            tos,
+        ))
     }
 
     fn continue_half_open(

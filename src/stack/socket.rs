@@ -110,8 +110,9 @@ pub(super) struct Socket {
     pub(super) error: Option<SocketError>,
     /// What a router said since something last got through, which may pass.
     pub(super) soft_error: Option<SocketError>,
-    /// The place that it has bound, for as long as it is registered there.
-    pub(super) bound: Option<Endpoint>,
+    /// The place that it has bound, for as long as it is registered there; apart, since what is
+    /// accepted has none.
+    pub(super) bound: Option<Box<Endpoint>>,
     /// Whether it stands in the list of sockets whose readiness may have changed.
     pub(super) is_dirty: bool,
     /// Whether the user has shut the reading side down.

@@ -11,8 +11,8 @@ const CHALLENGE_INTERVAL: Duration = Duration::from_millis(500);
 /// Whether an acknowledgment is owed, and by when.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AckScheduler {
-    /// Longest delay (MUST-40).
-    delay_max: Duration,
+    /// Longest delay, nanoseconds: less than 500 ms (MUST-40), which 32 bits hold.
+    delay_max: u32,
     /// An acknowledgment is owed at once.
     is_due: bool,
     /// An acknowledgment is owed by then, unless a segment carries it before.
@@ -54,7 +54,7 @@ impl AckScheduler {
     /// Nothing is owed yet.
     pub(crate) fn new(delay_max: Duration, quick_max: u8) -> Self {
         Self {
-            delay_max,
+            delay_max: u32::try_from(delay_max.as_nanos()).unwrap_or(u32::MAX),
             quick_max,
             quick: 0,
             is_due: false,
@@ -80,7 +80,12 @@ impl AckScheduler {
 
     /// Longest time for which an acknowledgment is held back.
     pub(crate) fn delay_max(&self) -> Duration {
-        if self.is_quick { Duration::ZERO } else { self.delay_max }
+        if self.is_quick { Duration::ZERO } else { self.delay() }
+    }
+
+    /// The delay, unless TCP_QUICKACK is on.
+    fn delay(&self) -> Duration {
+        Duration::from_nanos(self.delay_max.into())
     }
 
     /// An acknowledgment is owed at once.
@@ -118,7 +123,7 @@ impl AckScheduler {
             if is_quick || self.unacknowledged >= self.largest.saturating_mul(2) {
                 self.is_due = true;
             }
-            self.due_at.get_or_insert(now + self.delay_max);
+            self.due_at.get_or_insert(now + self.delay());
         }
     }
 
@@ -133,7 +138,7 @@ impl AckScheduler {
     /// New text of ours leaves. If it answers text that `arrived_at` just before, the two ends
     /// take turns: from now on acknowledgments are held back for the answers to carry.
     pub(crate) fn on_text_sent(&mut self, now: Instant, arrived_at: Option<Instant>) {
-        if arrived_at.is_some_and(|at| now - at < self.delay_max) {
+        if arrived_at.is_some_and(|at| now - at < self.delay()) {
             self.quick = 0;
         }
     }

@@ -25,7 +25,7 @@ use super::unread::Unread;
 use super::urgent::{OutOfLine, Urgent};
 use crate::observe::{DropReason, SendReason, TcpState};
 use crate::options::{CongestionAlgorithm, SocketOptions};
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, nanos};
 use crate::wire::tcp::TcpFlags;
 
 /// A connection that has been through the handshake (RFC 9293 §3.3.1).
@@ -66,8 +66,8 @@ pub(crate) struct Connection {
     pub(super) options: Arc<SocketOptions>,
     /// Whether a socket can still read what arrives.
     pub(super) reader: Reader,
-    /// How long TIME-WAIT lasts.
-    pub(super) time_wait: Duration,
+    /// How long TIME-WAIT lasts, nanoseconds.
+    pub(super) time_wait: u64,
 }
 
 /// Whether anybody can still read what arrives.
@@ -187,7 +187,7 @@ impl Connection {
             statistics: Statistics::default(),
             options: Arc::clone(options),
             reader: Reader::Socket,
-            time_wait: config.time_wait,
+            time_wait: nanos(config.time_wait),
         }
     }
 
@@ -420,6 +420,17 @@ impl Connection {
     /// Octets of memory that the buffers hold.
     pub(crate) fn allocated(&self) -> usize {
         self.send.allocated() + self.receive.allocated()
+    }
+
+    /// Whether something is held for what may come, though nothing may lie in it.
+    pub(crate) fn is_warm(&self) -> bool {
+        self.send.is_warm() || self.receive.is_warm()
+    }
+
+    /// Gives up what only data needs, as far as there are none.
+    pub(crate) fn cool(&mut self) {
+        self.send.cool();
+        self.receive.cool();
     }
 
     /// Whether no socket holds it any more.

@@ -8,7 +8,7 @@ use super::seq::{SeqNumber, SeqRange};
 use super::state::Next;
 use super::time_wait::TimeWait;
 use crate::observe::DropReason;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 impl Connection {
     /// The steps of RFC 9293 §3.10.7.4, in its order, as RFC 5961 has tightened them.
@@ -251,7 +251,7 @@ impl Connection {
         let owes_ack = self.acks.is_due() || self.acks.deadline().is_some();
         TimeWait::new(
             now,
-            self.time_wait,
+            Duration::from_nanos(self.time_wait),
             (send_nxt, receive_nxt),
             window,
             self.timestamps.map(|timestamps| timestamps.echo()),

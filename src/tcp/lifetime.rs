@@ -3,7 +3,7 @@
 
 use super::config::TcpConfig;
 use crate::options::SocketOptions;
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, nanos};
 
 /// R1 of RFC 9293 §3.8.3: after so many retransmissions without progress the application is told
 /// that the peer is silent (SHLD-9, SHLD-10). As Linux (`tcp_retries1`).
@@ -35,8 +35,8 @@ enum Waiting {
 /// How long a connection may wait for its peer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lifetime {
-    /// R2 of a socket that sets none.
-    give_up_after: Duration,
+    /// R2 of a socket that sets none, nanoseconds: a `Duration` takes twice the room.
+    give_up_after: u64,
     waiting: Option<Waiting>,
     /// When the peer was last heard of.
     heard_at: Instant,
@@ -56,7 +56,7 @@ impl Lifetime {
     /// Nothing is waited for, and the peer has just been heard of.
     pub(crate) fn new(now: Instant, config: &TcpConfig) -> Self {
         Self {
-            give_up_after: config.give_up_after,
+            give_up_after: nanos(config.give_up_after),
             waiting: None,
             heard_at: now,
             probed_at: now,
@@ -80,7 +80,7 @@ impl Lifetime {
 
     /// The socket is gone: nobody would ever end the waiting, so `patience` is all there is.
     pub(crate) fn limit(&mut self, patience: Duration) {
-        self.give_up_after = self.give_up_after.min(patience);
+        self.give_up_after = self.give_up_after.min(nanos(patience));
         self.is_orphaned = true;
     }
 
@@ -143,8 +143,9 @@ impl Lifetime {
     fn gives_up_at(&self, options: &SocketOptions) -> Option<Instant> {
         Some(match self.waiting? {
             Waiting::Answer(since) => {
-                let limit = if self.is_orphaned { self.give_up_after } else { Duration::MAX };
-                since + options.user_timeout.unwrap_or(self.give_up_after).min(limit)
+                let own = Duration::from_nanos(self.give_up_after);
+                let limit = if self.is_orphaned { own } else { Duration::MAX };
+                since + options.user_timeout.unwrap_or(own).min(limit)
             }
             Waiting::Fin(since) => since + options.linger2,
         })

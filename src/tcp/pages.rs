@@ -93,6 +93,11 @@ impl Pages {
         self.release_if_unused();
     }
 
+    /// Whether nothing lies here, in order or early.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.high == self.read
+    }
+
     /// Octets of memory that the buffer owns for octets; 0 when it holds none.
     pub(crate) fn allocated(&self) -> usize {
         self.owned * PAGE
@@ -113,7 +118,7 @@ impl Pages {
 
     /// A connection that waits for its peer owns no page, and starts its next one at the front.
     fn release_if_unused(&mut self) {
-        if self.read == self.high {
+        if self.is_unused() {
             *self = Self::default();
         }
     }

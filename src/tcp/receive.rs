@@ -33,8 +33,9 @@ pub(crate) struct ReceiveSide {
     shift: u8,
     /// Largest segment that we said we take, octets of text.
     mss: u32,
-    /// Octets in order and not read, with room for those that came early.
-    buffer: ReceiveBuffer,
+    /// Octets in order and not read, with room for those that came early; `None` in a connection
+    /// that has been at rest.
+    buffer: Option<Box<ReceiveBuffer>>,
     /// Octets that the buffer may hold; the window is computed from it.
     buffer_max: u32,
     /// Which octets right of RCV.NXT are present.
@@ -82,7 +83,7 @@ impl ReceiveSide {
             fin: None,
             shift: agreed.receive_shift(),
             mss: u32::from(agreed.receive_mss),
-            buffer: ReceiveBuffer::default(),
+            buffer: None,
             buffer_max,
             assembler: Assembler::default(),
             sack: agreed.sack,
@@ -102,7 +103,7 @@ impl ReceiveSide {
 
     /// Octets that `read` would give.
     pub(crate) fn readable(&self) -> u32 {
-        self.buffer.len()
+        self.buffer.as_ref().map_or(0, |buffer| buffer.len())
     }
 
     /// Octets that the buffer may hold.
@@ -118,7 +119,18 @@ impl ReceiveSide {
 
     /// Octets of memory held.
     pub(crate) fn allocated(&self) -> usize {
-        self.buffer.allocated() + self.assembler.allocated()
+        let buffer = self.buffer.as_ref().map_or(0, |buffer| buffer.allocated());
+        buffer + self.assembler.allocated()
+    }
+
+    /// Gives up the empty buffer.
+    pub(crate) fn cool(&mut self) {
+        self.buffer.take_if(|buffer| buffer.is_unused());
+    }
+
+    /// Whether there is an empty buffer to give up, or one that will be empty.
+    pub(crate) fn is_warm(&self) -> bool {
+        self.buffer.is_some()
     }
 
     /// Whether the peer's FIN has been reached.
@@ -170,8 +182,10 @@ impl ReceiveSide {
             octets = octets.min(SeqRange { start: self.nxt, end: fin }.len());
         }
         self.assembler.advance(octets);
-        if placed != Placed::InOrder {
-            self.buffer.commit(octets);
+        if placed != Placed::InOrder
+            && let Some(buffer) = &mut self.buffer
+        {
+            buffer.commit(octets);
         }
         self.nxt += octets;
         let fin = self.fin == Some(self.nxt);
@@ -211,10 +225,10 @@ impl ReceiveSide {
             return Placed::Refused;
         }
         if offset == 0 && !has_gap && text.len() >= SHARE_MIN {
-            self.buffer.append(segment.payload.slice_ref(text));
+            self.buffer.get_or_insert_default().append(segment.payload.slice_ref(text));
             return Placed::InOrder;
         }
-        self.buffer.write_at(offset, text);
+        self.buffer.get_or_insert_default().write_at(offset, text);
         Placed::Laid
     }
 
@@ -276,33 +290,36 @@ impl ReceiveSide {
 
     /// The position of the next octet to read.
     pub(crate) fn next_to_read(&self) -> SeqNumber {
-        self.nxt - u32::from(self.is_finished()) - self.buffer.len()
+        self.nxt - u32::from(self.is_finished()) - self.readable()
     }
 
     /// RECEIVE: copies octets out and frees their room.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> usize {
-        self.buffer.read(buffer)
+        self.buffer.as_mut().map_or(0, |held| held.read(buffer))
     }
 
     /// RECEIVE without a copy where there is none to be made: at most `max` octets.
     pub(crate) fn take_text(&mut self, max: usize) -> Bytes {
-        self.buffer.take(max)
+        self.buffer.as_mut().map_or_else(Bytes::new, |held| held.take(max))
     }
 
     /// Copies octets, from behind the first `skip` on, and leaves them where they are.
     pub(crate) fn peek(&self, skip: usize, buffer: &mut [u8]) -> usize {
-        self.buffer.peek_behind(skip, buffer)
+        self.buffer.as_ref().map_or(0, |held| held.peek_behind(skip, buffer))
     }
 
     /// Frees the room of the first octets, which nobody shall read.
     pub(crate) fn pass_over(&mut self, octets: usize) {
-        self.buffer.skip(octets);
+        if let Some(buffer) = &mut self.buffer {
+            buffer.skip(octets);
+        }
     }
 
     /// The octets that nobody has read, for a socket that outlives its connection.
-    pub(crate) fn into_unread(mut self) -> ReceiveBuffer {
-        self.buffer.discard_out_of_order();
-        self.buffer
+    pub(crate) fn into_unread(self) -> ReceiveBuffer {
+        let mut buffer = self.buffer.map_or_else(ReceiveBuffer::default, |buffer| *buffer);
+        buffer.discard_out_of_order();
+        buffer
     }
 
     /// The window to offer now: SEG.WND as it stands on the wire, and the edge it means.
@@ -358,7 +375,7 @@ impl ReceiveSide {
 
     /// Octets right of RCV.NXT for which the buffer has room.
     fn room(&self) -> u32 {
-        self.buffer_max.saturating_sub(self.buffer.len())
+        self.buffer_max.saturating_sub(self.readable())
     }
 
     /// The largest window that there is room for and that the field can say.

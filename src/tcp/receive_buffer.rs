@@ -198,6 +198,11 @@ impl ReceiveBuffer {
         self.tail.discard_out_of_order();
     }
 
+    /// Whether nothing lies here, in order or early.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.front.is_none() && self.tail.is_unused()
+    }
+
     /// Octets of memory that the buffer holds for octets; 0 when it holds none.
     pub(crate) fn allocated(&self) -> usize {
         self.front.as_ref().map_or(0, |front| front.charged) + self.tail.allocated()

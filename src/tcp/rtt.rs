@@ -27,10 +27,11 @@ pub(crate) struct RttEstimator {
     slack_min_micros: u32,
 }
 
+/// Nanoseconds: a `Duration` takes twice the room.
 #[derive(Clone, Copy, Debug)]
 struct Smoothed {
-    srtt: Duration,
-    rttvar: Duration,
+    srtt: u64,
+    rttvar: u64,
 }
 
 impl RttEstimator {
@@ -44,6 +45,7 @@ impl RttEstimator {
     /// Takes in one measurement. Karn's algorithm is the caller's: a sample must come from a
     /// timestamp or from a segment sent once (RFC 6298 §3; RFC 9293 §3.8.1, MUST-18).
     pub(crate) fn sample(&mut self, rtt: Duration) {
+        let rtt = u64::try_from(rtt.as_nanos()).unwrap_or(u64::MAX / 8).min(u64::MAX / 8);
         self.smoothed = Some(match self.smoothed {
             // RFC 6298 (2.2).
             None => Smoothed { srtt: rtt, rttvar: rtt / 2 },
@@ -71,19 +73,20 @@ impl RttEstimator {
             None => RTO_INITIAL,
             Some(Smoothed { srtt, rttvar }) => {
                 let slack_min = Duration::from_micros(self.slack_min_micros.into());
-                (srtt + (rttvar * 4).max(slack_min)).min(RTO_MAX)
+                let slack = Duration::from_nanos(rttvar * 4).max(slack_min);
+                (Duration::from_nanos(srtt) + slack).min(RTO_MAX)
             }
         }
     }
 
     /// The smoothed round-trip time, once measured.
     pub(crate) fn srtt(&self) -> Option<Duration> {
-        self.smoothed.map(|smoothed| smoothed.srtt)
+        self.smoothed.map(|smoothed| Duration::from_nanos(smoothed.srtt))
     }
 
     /// How much the round-trip time varies, once measured.
     pub(crate) fn rttvar(&self) -> Option<Duration> {
-        self.smoothed.map(|smoothed| smoothed.rttvar)
+        self.smoothed.map(|smoothed| Duration::from_nanos(smoothed.rttvar))
     }
 }
 

@@ -63,8 +63,8 @@ pub(crate) struct SendSide {
     more: bool,
     /// Where the last segment ended that was smaller than a full one.
     small_end: SeqNumber,
-    /// The octets from SND.UNA on.
-    buffer: SendBuffer,
+    /// The octets from SND.UNA on; `None` in a connection that has been at rest.
+    buffer: Option<Box<SendBuffer>>,
     /// Octets that the buffer may hold.
     buffer_max: u32,
 }
@@ -170,7 +170,7 @@ impl SendSide {
             is_pushed: false,
             more: false,
             small_end: iss + 1,
-            buffer: SendBuffer::default(),
+            buffer: None,
             buffer_max,
         }
     }
@@ -218,7 +218,7 @@ impl SendSide {
 
     /// Octets written and not acknowledged.
     pub(crate) fn queued(&self) -> u32 {
-        self.buffer.len()
+        self.buffer.as_ref().map_or(0, |buffer| buffer.len())
     }
 
     /// Octets written and not sent.
@@ -228,7 +228,7 @@ impl SendSide {
 
     /// Octets that `write` would take.
     pub(crate) fn room(&self) -> u32 {
-        self.buffer_max.saturating_sub(self.buffer.len())
+        self.buffer_max.saturating_sub(self.queued())
     }
 
     /// Octets that the buffer may hold.
@@ -238,7 +238,17 @@ impl SendSide {
 
     /// Octets of memory held.
     pub(crate) fn allocated(&self) -> usize {
-        self.buffer.allocated()
+        self.buffer.as_ref().map_or(0, |buffer| buffer.allocated())
+    }
+
+    /// Gives up the empty buffer.
+    pub(crate) fn cool(&mut self) {
+        self.buffer.take_if(|buffer| buffer.is_empty());
+    }
+
+    /// Whether there is an empty buffer to give up, or one that will be empty.
+    pub(crate) fn is_warm(&self) -> bool {
+        self.buffer.is_some()
     }
 
     /// Whether our FIN has been acknowledged.
@@ -271,13 +281,15 @@ impl SendSide {
     /// SEND: takes as many of `octets` as there is room for, and says how many.
     pub(crate) fn write(&mut self, octets: &[u8]) -> u32 {
         debug_assert!(self.fin.is_none(), "nothing is written after CLOSE");
-        self.buffer.write(octets, self.room())
+        let room = self.room();
+        self.buffer.get_or_insert_default().write(octets, room)
     }
 
     /// SEND without a copy: takes as many of `octets` as there is room for, and says how many.
     pub(crate) fn push(&mut self, octets: Bytes) -> u32 {
         debug_assert!(self.fin.is_none(), "nothing is written after CLOSE");
-        self.buffer.push(octets, self.room())
+        let room = self.room();
+        self.buffer.get_or_insert_default().push(octets, room)
     }
 
     /// CLOSE: our FIN goes behind what has been written (RFC 9293 §3.10.4).
@@ -290,7 +302,7 @@ impl SendSide {
     fn end_of_text(&self) -> SeqNumber {
         match self.fin {
             Some(fin) => fin,
-            None => self.una + self.buffer.len(),
+            None => self.una + self.queued(),
         }
     }
 
@@ -321,7 +333,9 @@ impl SendSide {
         let fin = self.fin.is_some_and(|fin| ack.after(fin));
         let covered = SeqRange { start: self.una, end: ack }.len();
         let octets = covered - u32::from(fin);
-        self.buffer.acknowledge(octets);
+        if let Some(buffer) = &mut self.buffer {
+            buffer.acknowledge(octets);
+        }
         self.acked = self.acked.saturating_add(covered);
         self.una = ack;
         Acked { octets, fin, is_duplicate: false, sacked: self.sacked(blocks) }
@@ -521,7 +535,8 @@ impl SendSide {
     /// The octets of `range`, by reference.
     pub(crate) fn text(&mut self, range: SeqRange) -> Payload {
         let offset = SeqRange { start: self.una, end: range.start }.len();
-        self.buffer.slice(offset, range.len())
+        let Some(buffer) = &mut self.buffer else { return Payload::new() };
+        buffer.slice(offset, range.len())
     }
 
     /// Invariants between the variables (called by `check`).
@@ -531,7 +546,7 @@ impl SendSide {
         if let Some(fin) = self.fin {
             assert!(self.nxt.at_or_before(fin + 1), "something was sent behind the FIN");
             assert!(
-                self.is_fin_acked() || self.una + self.buffer.len() == fin,
+                self.is_fin_acked() || self.una + self.queued() == fin,
                 "the FIN does not stand behind the last octet"
             );
         }

@@ -5,7 +5,7 @@ use super::segment::{Segment, SegmentPlan};
 use super::seq::SeqNumber;
 use super::timestamps::{Echo, is_before};
 use crate::observe::{DropReason, SendReason};
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, nanos};
 use crate::wire::tcp::TcpFlags;
 use crate::wire::tcp_options::TcpOptions;
 
@@ -59,7 +59,7 @@ impl TimeWait {
         owes_ack: bool,
     ) -> Self {
         let expires_at = now + length;
-        let length = u64::try_from(length.as_nanos()).unwrap_or(u64::MAX);
+        let length = nanos(length);
         let challenges = ChallengeBudget::default();
         Self { send_nxt, receive_nxt, window, timestamps, length, expires_at, owes_ack, challenges }
     }

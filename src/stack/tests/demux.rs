@@ -26,12 +26,13 @@ fn entry(tuple: FourTuple) -> FlowEntry {
     let record = TimeWait::new(Instant::ZERO, Duration::from_mins(1), positions, 0, None, false);
     FlowEntry {
         tuple,
-        flow: Flow::TimeWait(record),
+        flow: Flow::TimeWait(Box::new(record)),
         owner: Owner::Nobody,
         links: Links::default(),
         ttl: 64,
         tos: 0,
         is_ready: false,
+        is_warm: false,
         awaits_memory: false,
         charged: 0,
         reported: TcpState::TimeWait,

@@ -35,12 +35,16 @@ pub(super) fn segment(flags: &str, seq: u32, ack: u32, window: u16, text: &[u8])
 #[test]
 fn the_parts_of_a_connection_have_the_sizes_that_were_decided() {
     for (part, size, decided) in [
-        ("SendSide", size_of::<super::send::SendSide>(), 152),
-        ("ReceiveSide", size_of::<super::receive::ReceiveSide>(), 136),
-        ("Recovery", size_of::<super::recovery::Recovery>(), 104),
-        ("Connection", size_of::<super::Connection>(), 736),
-        ("HalfOpen", size_of::<super::HalfOpen>(), 64),
-        ("TimeWait", size_of::<super::TimeWait>(), 56),
+        ("SendSide", size_of::<super::send::SendSide>(), 64),
+        ("ReceiveSide", size_of::<super::receive::ReceiveSide>(), 72),
+        ("AckScheduler", size_of::<super::ack::AckScheduler>(), 40),
+        ("RttEstimator", size_of::<super::rtt::RttEstimator>(), 32),
+        ("Recovery", size_of::<super::recovery::Recovery>(), 80),
+        ("PathLimit", size_of::<super::pmtu::PathLimit>(), 40),
+        ("Lifetime", size_of::<super::lifetime::Lifetime>(), 48),
+        ("Connection", size_of::<super::Connection>(), 504),
+        ("HalfOpen", size_of::<super::HalfOpen>(), 56),
+        ("TimeWait", size_of::<super::TimeWait>(), 48),
     ] {
         assert_eq!(size, decided, "{part}");
     }

@@ -1,0 +1,36 @@
+//! Which connections keep what only data needs although they have none: those that had some last.
+
+use super::demux::{FlowId, Flows};
+use crate::collections::OnceQueue;
+use crate::tcp::Connection;
+
+/// How many do. A connection that exchanges small messages with its peer would else ask the
+/// allocator for each; a thousand that have fallen silent shall not keep anything.
+const WARM_MAX: usize = 256;
+
+/// The connections that were busy last. Each has a bit in its entry.
+#[derive(Debug, Default)]
+pub(super) struct Warm {
+    queue: OnceQueue<FlowId>,
+}
+
+impl Warm {
+    /// The flow has had its turn; it may keep what it has, and the one that has been warm longest
+    /// may not, if there are too many. If that one is busy it stands here again after its turn.
+    pub(super) fn on_turn(&mut self, id: FlowId, flows: &mut Flows) {
+        let Some(entry) = flows.get_mut(id) else { return };
+        if entry.is_warm || !entry.connection().is_some_and(Connection::is_warm) {
+            return;
+        }
+        self.queue.join(id, &mut entry.is_warm);
+        if self.queue.len() > WARM_MAX
+            && let Some(oldest) = self.queue.pop()
+            && let Some(entry) = flows.get_mut(oldest)
+        {
+            entry.is_warm = false;
+            if let Some(connection) = entry.connection_mut() {
+                connection.cool();
+            }
+        }
+    }
+}
