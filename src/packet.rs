@@ -172,18 +172,18 @@ impl FramePool {
 #[derive(Debug, Default)]
 pub(crate) struct SuperPool {
     chunk: BytesMut,
-    /// Full ones, the oldest first: by its turn the packets of one are mostly gone.
+    /// Full ones, the oldest first.
     full: VecDeque<BytesMut>,
 }
 
-/// Octets of a chunk of a [`SuperPool`]: three super-segments, or hundreds of small packets.
+/// Octets of a chunk of a [`SuperPool`]: four super-segments, or hundreds of small packets.
 const SUPER_CHUNK: usize = 256 << 10;
 
 /// Octets that the largest packet has.
 const PACKET_MAX: usize = 65_535;
 
 /// Full chunks that are kept to be used again.
-const FULL_MAX: usize = 3;
+const FULL_MAX: usize = 4;
 
 impl SuperPool {
     /// Makes one packet of what `read` appends to the memory that it is given, which has room for
@@ -201,14 +201,14 @@ impl SuperPool {
 
     fn next_chunk(&mut self) {
         self.full.push_back(std::mem::take(&mut self.chunk));
-        if self.full.len() > FULL_MAX
-            && let Some(mut oldest) = self.full.pop_front()
-            && oldest.try_reclaim(SUPER_CHUNK)
-        {
-            self.chunk = oldest;
-        } else {
+        // The newest whose packets are gone is the one that the processor still has at hand.
+        let free = self.full.iter_mut().rposition(|chunk| chunk.try_reclaim(SUPER_CHUNK));
+        self.chunk = free
+            .and_then(|place| self.full.remove(place))
+            .unwrap_or_else(|| BytesMut::with_capacity(SUPER_CHUNK));
+        if self.full.len() > FULL_MAX {
             // Whoever still holds a packet of the oldest gives its memory back by letting go.
-            self.chunk = BytesMut::with_capacity(SUPER_CHUNK);
+            self.full.pop_front();
         }
     }
 }

@@ -65,7 +65,9 @@ pub trait Device: Send {
     /// What the device can do; fixed for its life.
     fn capabilities(&self) -> Capabilities;
 
-    /// Appends packets that have arrived to `into`, at most `max`, and says how many.
+    /// Appends packets that have arrived to `into`, at most `max`, and says how many. Fewer than
+    /// `max` say that none is left: [`fd`](Self::fd) will become readable when there is one, or
+    /// [`deadline`](Self::deadline) says when to come back.
     fn receive_burst(
         &mut self,
         now: Instant,

@@ -27,6 +27,8 @@ pub struct Tun {
     was_made: bool,
     mtu: u32,
     dropped: u64,
+    /// Met behind packets, and not told yet.
+    failure: Option<io::Error>,
 }
 
 /// What packets are read from and written to.
@@ -174,7 +176,7 @@ impl Tun {
                 plain.carry(mtu);
             }
         }
-        Ok(Self { queue, name: Some(name.to_owned()), was_made, mtu, dropped: 0 })
+        Ok(Self { name: Some(name.to_owned()), was_made, ..Self::new(queue, mtu) })
     }
 
     /// A TUN that somebody else opened and set up, such as the descriptor that a VPN program gets
@@ -202,7 +204,11 @@ impl Tun {
             let _ = sys::set_offloads(file.as_fd(), Offloads::None);
             Queue::Plain(PlainQueue::new(Port::Given(file), mtu))
         };
-        Ok(Self { queue, name: None, was_made: false, mtu, dropped: 0 })
+        Ok(Self::new(queue, mtu))
+    }
+
+    fn new(queue: Queue, mtu: u32) -> Self {
+        Self { queue, name: None, was_made: false, mtu, dropped: 0, failure: None }
     }
 
     /// Name of the device; `None` for one that came as a descriptor.
@@ -291,6 +297,9 @@ impl Device for Tun {
         into: &mut VecDeque<Frame>,
         max: usize,
     ) -> io::Result<usize> {
+        if let Some(error) = self.failure.take() {
+            return Err(error);
+        }
         let mut count = 0;
         while count < max {
             match self.queue.read() {
@@ -300,8 +309,11 @@ impl Device for Tun {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // What came before the error counts; the next call meets the error again.
-                Err(_) if count > 0 => break,
+                // What came before the error counts.
+                Err(error) if count > 0 => {
+                    self.failure = Some(error);
+                    break;
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -324,6 +336,10 @@ impl Device for Tun {
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {
         Some(self.queue.fd())
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.failure.as_ref().map(|_| Instant::ZERO)
     }
 }
 

@@ -22,6 +22,13 @@ use crate::time::{Duration, Instant};
 /// most that go to the device in one burst.
 const BURST: usize = 64;
 
+/// Octets after which a turn takes nothing more in: what is read goes to its readers while the
+/// processor has it at hand.
+const BURST_OCTETS: usize = 256 << 10;
+
+/// Packets that are read before they are looked at.
+const SIP: usize = 4;
+
 /// Most packets that an application's call sends itself; the loop sends the rest. What most
 /// requests and answers need, and little enough for others not to wait long for the lock.
 const CALL_BURST: usize = 4;
@@ -307,12 +314,16 @@ impl Shard {
         };
         // A device that holds packets back has something to do, though no descriptor says so.
         let is_device_due = device.deadline().is_some_and(|due| due <= now);
-        let mut count = 0;
-        if may_receive || is_device_due {
-            count = device.receive_burst(now, &mut self.arrived, BURST)?;
+        let mut is_more = may_receive || is_device_due;
+        let (mut packets, mut octets) = (0, 0);
+        while is_more && packets < BURST && octets < BURST_OCTETS {
+            let count = device.receive_burst(now, &mut self.arrived, SIP)?;
             for frame in self.arrived.drain(..) {
+                octets += frame.octets().len();
                 self.stack.receive(now, frame, &mut self.observer);
             }
+            packets += count;
+            is_more = count == SIP;
         }
         if self.stack.next_timeout().is_some_and(|due| due <= now) {
             self.stack.on_timeout(now, &mut self.observer);
@@ -321,7 +332,7 @@ impl Shard {
             device.transmit_burst(now, &mut self.leaving)?;
         }
         self.transmit(now, usize::MAX)?;
-        Ok(count >= BURST)
+        Ok(is_more)
     }
 
     /// Sends until nothing is left, or `max` packets; whether something may be left.

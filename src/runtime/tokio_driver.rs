@@ -15,7 +15,7 @@ use tokio::io::unix::AsyncFd;
 use crate::runtime::shard::Turn;
 use crate::runtime::shared::Shared;
 use crate::runtime::sys;
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 
 /// Most turns of one poll, so that the other tasks of the thread get theirs.
 const TURNS_MAX: usize = 8;
@@ -43,8 +43,6 @@ struct Sources {
     /// readable in tokio's sense.
     broken: Pin<Box<dyn Future<Output = io::Result<()>> + Send>>,
     timer: AsyncFd<OwnedFd>,
-    /// The device has more to read, whatever tokio says: see [`Sources::look_again`].
-    is_readable: bool,
     /// What the timer is set to, until it has been seen to run out.
     alarm: Option<Instant>,
 }
@@ -77,20 +75,36 @@ impl Driver {
         };
         let thread = Some(thread::current().id());
         for _ in 0..TURNS_MAX {
-            sources.poll_device(cx)?;
-            let until = match self.shared.turn(sources.is_readable, cx.waker(), thread) {
+            let is_broken = sources.poll_broken(cx)?;
+            // Taken before the reading: what tokio hears of meanwhile is then not forgotten.
+            let readable = ready(sources.device.poll_read_ready(cx)?);
+            let may_receive = readable.is_some() || is_broken;
+            let until = match self.shared.turn(may_receive, cx.waker(), thread) {
                 Turn::Over => return Poll::Ready(Ok(())),
-                Turn::Again => continue,
+                // Whoever was woken has its turn while what it waited for is at hand.
+                Turn::Again => break,
                 Turn::Sleep(until) => until,
             };
-            if sources.is_readable {
-                sources.look_again(cx)?;
-            } else if sources.poll_alarm(cx, until, &self.shared)?.is_pending() {
+            if let Some(mut readable) = readable {
+                readable.clear_ready();
+                if sources.device.poll_read_ready(cx)?.is_ready() {
+                    continue;
+                }
+            }
+            if sources.poll_alarm(cx, until, &self.shared)?.is_pending() {
                 return Poll::Pending;
             }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+}
+
+/// What is there, if anything is.
+fn ready<T>(poll: Poll<T>) -> Option<T> {
+    match poll {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
     }
 }
 
@@ -112,33 +126,17 @@ impl Sources {
             broken: Box::pin(report_error(device.clone())),
             device,
             timer: sys::watch(sys::timer()?)?,
-            is_readable: false,
             alarm: None,
         })
     }
 
-    /// Notes whether the device has something to read, which may be an error.
-    fn poll_device(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        self.is_readable |= self.device.poll_read_ready(cx)?.is_ready();
-        if self.broken.as_mut().poll(cx)?.is_ready() {
-            self.is_readable = true;
+    /// Whether the device reports an error, which reading it would tell.
+    fn poll_broken(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        let is_broken = self.broken.as_mut().poll(cx)?.is_ready();
+        if is_broken {
             self.broken = Box::pin(report_error(self.device.clone()));
         }
-        Ok(())
-    }
-
-    /// The device has been read: tells tokio so, and notes whether there is more all the same.
-    ///
-    /// tokio reports an edge, and a device that drops or holds back what it reads can return an
-    /// empty burst with packets behind it; so the level is asked for. The note outlives a poll:
-    /// no second edge tells of these packets.
-    fn look_again(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        if let Poll::Ready(guard) = self.device.poll_read_ready(cx) {
-            guard?.clear_ready();
-        }
-        let level = sys::wait_readable([self.device.get_ref().as_fd()], Some(Duration::ZERO))?;
-        [self.is_readable] = level;
-        Ok(())
+        Ok(is_broken)
     }
 
     /// Sees to it that the timer runs out at `until`; ready if it has.
