@@ -15,6 +15,11 @@ use crate::{
 /// How long a client's connections may take to close once it is done.
 pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Octets that a connection may hold each way. So many super-segments keep the kernel's end and
+/// ours busy at the same time; eight such flows fill the device's queue with no more than what it
+/// carries in some milliseconds, so that a small answer beside them does not wait for longer.
+const BUFFER: u32 = 2 << 20;
+
 /// The device and the addresses at both ends of it.
 #[derive(Debug, clap::Args)]
 pub(super) struct DeviceArgs {
@@ -72,6 +77,7 @@ impl DeviceArgs {
         }
         let mut config = StackConfig::new(addr);
         config.interface.mtu = self.mtu;
+        (config.tcp.receive_buffer, config.tcp.send_buffer) = (BUFFER, BUFFER);
         config.validate().map_err(Failure::usage)?;
         Ok(config)
     }
