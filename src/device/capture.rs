@@ -205,6 +205,10 @@ impl<D: Device> Device for Capture<D> {
         self.device.fd()
     }
 
+    fn is_drained(&self) -> bool {
+        self.device.is_drained()
+    }
+
     fn deadline(&self) -> Option<Instant> {
         self.device.deadline()
     }

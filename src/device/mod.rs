@@ -66,8 +66,7 @@ pub trait Device: Send {
     fn capabilities(&self) -> Capabilities;
 
     /// Appends packets that have arrived to `into`, at most `max`, and says how many. Fewer than
-    /// `max` say that none is left: [`fd`](Self::fd) will become readable when there is one, or
-    /// [`deadline`](Self::deadline) says when to come back.
+    /// `max` do not say that none is left: see [`is_drained`](Self::is_drained).
     fn receive_burst(
         &mut self,
         now: Instant,
@@ -81,6 +80,13 @@ pub trait Device: Send {
     /// What polls readable when packets wait. `None` for a device that lives in virtual time.
     fn fd(&self) -> Option<BorrowedFd<'_>> {
         None
+    }
+
+    /// Whether the last burst took all that was there, so that [`fd`](Self::fd) becomes readable
+    /// anew with the next packet. `false` says that this is not known, and costs a system call a
+    /// burst; a device that drops some of what it reads is never sure.
+    fn is_drained(&self) -> bool {
+        false
     }
 
     /// When a packet that the device itself holds back is due: then `transmit_burst` (with or
@@ -116,6 +122,10 @@ impl Device for Box<dyn Device> {
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {
         (**self).fd()
+    }
+
+    fn is_drained(&self) -> bool {
+        (**self).is_drained()
     }
 
     fn deadline(&self) -> Option<Instant> {

@@ -27,8 +27,8 @@ pub struct Tun {
     was_made: bool,
     mtu: u32,
     dropped: u64,
-    /// Met behind packets, and not told yet.
-    failure: Option<io::Error>,
+    /// The last read found nothing.
+    is_drained: bool,
 }
 
 /// What packets are read from and written to.
@@ -208,7 +208,7 @@ impl Tun {
     }
 
     fn new(queue: Queue, mtu: u32) -> Self {
-        Self { queue, name: None, was_made: false, mtu, dropped: 0, failure: None }
+        Self { queue, name: None, was_made: false, mtu, dropped: 0, is_drained: false }
     }
 
     /// Name of the device; `None` for one that came as a descriptor.
@@ -297,9 +297,7 @@ impl Device for Tun {
         into: &mut VecDeque<Frame>,
         max: usize,
     ) -> io::Result<usize> {
-        if let Some(error) = self.failure.take() {
-            return Err(error);
-        }
+        self.is_drained = false;
         let mut count = 0;
         while count < max {
             match self.queue.read() {
@@ -307,13 +305,13 @@ impl Device for Tun {
                     into.push_back(frame);
                     count += 1;
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // What came before the error counts.
-                Err(error) if count > 0 => {
-                    self.failure = Some(error);
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.is_drained = true;
                     break;
                 }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // What came before the error counts; the next call meets the error again.
+                Err(_) if count > 0 => break,
                 Err(error) => return Err(error),
             }
         }
@@ -338,8 +336,8 @@ impl Device for Tun {
         Some(self.queue.fd())
     }
 
-    fn deadline(&self) -> Option<Instant> {
-        self.failure.as_ref().map(|_| Instant::ZERO)
+    fn is_drained(&self) -> bool {
+        self.is_drained
     }
 }
 
@@ -383,7 +381,9 @@ mod tests {
             2,
             "no more than asked for"
         );
+        assert!(!tun.is_drained(), "nobody has looked behind the second");
         assert_eq!(tun.receive_burst(Instant::ZERO, &mut frames, 2).unwrap(), 1);
+        assert!(tun.is_drained());
         assert_eq!(
             tun.receive_burst(Instant::ZERO, &mut frames, 2).unwrap(),
             0,

@@ -51,7 +51,7 @@ fn run(shared: &Shared, device: &OwnedFd, bell: &Arc<Bell>) -> io::Result<()> {
                 may_receive = true;
                 continue;
             }
-            Turn::Sleep(until) => until,
+            Turn::Sleep(until) | Turn::Look(until) => until,
         };
         let timeout = until.map(|until| until - shared.now());
         let [is_readable, is_rung] = wait_readable([device.as_fd(), bell.0.as_fd()], timeout)?;

@@ -46,6 +46,8 @@ pub(crate) enum Turn {
     Again,
     /// Wait for the device or a kick, at most until the moment given.
     Sleep(Option<Instant>),
+    /// The same, but the device may have more than it gave: look first.
+    Look(Option<Instant>),
     /// The stack has ended.
     Over,
 }
@@ -181,7 +183,8 @@ impl Shard {
         }
         let deadline = self.deadline();
         self.seat.sleep = deadline.map_or(Sleep::Forever, Sleep::Until);
-        Turn::Sleep(deadline)
+        let is_sure = !may_receive || self.device.as_ref().is_some_and(Device::is_drained);
+        if is_sure { Turn::Sleep(deadline) } else { Turn::Look(deadline) }
     }
 
     /// Sends what an application's call left to send, a few packets at most, and kicks the

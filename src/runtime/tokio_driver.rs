@@ -15,7 +15,7 @@ use tokio::io::unix::AsyncFd;
 use crate::runtime::shard::Turn;
 use crate::runtime::shared::Shared;
 use crate::runtime::sys;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 /// Most turns of one poll, so that the other tasks of the thread get theirs.
 const TURNS_MAX: usize = 8;
@@ -43,6 +43,8 @@ struct Sources {
     /// readable in tokio's sense.
     broken: Pin<Box<dyn Future<Output = io::Result<()>> + Send>>,
     timer: AsyncFd<OwnedFd>,
+    /// The device has more to read, whatever tokio says: see [`Sources::is_still_readable`].
+    is_readable: bool,
     /// What the timer is set to, until it has been seen to run out.
     alarm: Option<Instant>,
 }
@@ -75,19 +77,23 @@ impl Driver {
         };
         let thread = Some(thread::current().id());
         for _ in 0..TURNS_MAX {
-            let is_broken = sources.poll_broken(cx)?;
+            sources.is_readable |= sources.poll_broken(cx)?;
             // Taken before the reading: what tokio hears of meanwhile is then not forgotten.
-            let readable = ready(sources.device.poll_read_ready(cx)?);
-            let may_receive = readable.is_some() || is_broken;
-            let until = match self.shared.turn(may_receive, cx.waker(), thread) {
+            let edge = ready(sources.device.poll_read_ready(cx)?);
+            let may_receive = edge.is_some() || sources.is_readable;
+            let (until, is_sure) = match self.shared.turn(may_receive, cx.waker(), thread) {
                 Turn::Over => return Poll::Ready(Ok(())),
                 // Whoever was woken has its turn while what it waited for is at hand.
                 Turn::Again => break,
-                Turn::Sleep(until) => until,
+                Turn::Sleep(until) => (until, true),
+                Turn::Look(until) => (until, false),
             };
-            if let Some(mut readable) = readable {
-                readable.clear_ready();
-                if sources.device.poll_read_ready(cx)?.is_ready() {
+            if may_receive {
+                if let Some(mut edge) = edge {
+                    edge.clear_ready();
+                }
+                sources.is_readable = !is_sure && sources.is_still_readable()?;
+                if sources.is_readable || sources.device.poll_read_ready(cx)?.is_ready() {
                     continue;
                 }
             }
@@ -126,6 +132,7 @@ impl Sources {
             broken: Box::pin(report_error(device.clone())),
             device,
             timer: sys::watch(sys::timer()?)?,
+            is_readable: false,
             alarm: None,
         })
     }
@@ -137,6 +144,17 @@ impl Sources {
             self.broken = Box::pin(report_error(self.device.clone()));
         }
         Ok(is_broken)
+    }
+
+    /// Whether the device has more to read, though it has been read and nothing new has come.
+    ///
+    /// tokio reports an edge, and a device that drops or holds back what it reads can return an
+    /// empty burst with packets behind it; so the level is asked for. The answer is kept beyond a
+    /// poll: no second edge tells of these packets.
+    fn is_still_readable(&self) -> io::Result<bool> {
+        let [is_readable] =
+            sys::wait_readable([self.device.get_ref().as_fd()], Some(Duration::ZERO))?;
+        Ok(is_readable)
     }
 
     /// Sees to it that the timer runs out at `until`; ready if it has.
