@@ -25,8 +25,8 @@ counter() {
     curl -sS --max-time 10 "$url/metrics" | awk -v name="wharf_$1" '$1 == name { print $2 }'
 }
 
-# At least 10,000 SYNs a second from random addresses for ten seconds: at least 99 of 100 clients are served
-# within 3 s during it, all after it, and the server's memory does not grow with it.
+# At least 10,000 SYNs a second from random addresses for ten seconds: at least 99 of 100 clients
+# are served within 3 s during it, all after it, and the server's memory does not grow with it.
 check_syn_flood() {
     need hping3
     serve_up
