@@ -1,6 +1,6 @@
 //! Lengths of files, functions and lines.
 
-use crate::tree::{expect_none, tree};
+use crate::tree::{File, expect_none, tree};
 
 /// Most lines of a source file.
 const FILE_LINES_MAX: usize = 600;
@@ -25,7 +25,8 @@ fn no_source_file_is_longer_than_600_lines() {
 fn no_line_of_code_is_wider_than_100_columns() {
     let mut findings = Vec::new();
     for file in tree() {
-        let is_script = file.path.starts_with("scripts/") || file.path.starts_with("tests/");
+        let is_script = ["scripts/", "tests/"].iter().any(|folder| file.path.starts_with(folder))
+            || file.path == "bench/run.sh";
         if !file.is_rust() && !is_script {
             continue;
         }
@@ -42,7 +43,9 @@ fn no_line_of_code_is_wider_than_100_columns() {
 #[test]
 fn no_function_is_longer_than_70_lines() {
     let mut findings = Vec::new();
-    for file in tree().iter().filter(|file| file.is_rust()) {
+    // The programs that measure are loops in which nothing stands between the clock and the call.
+    let is_judged = |file: &&File| file.is_rust() && !file.path.starts_with("bench/");
+    for file in tree().iter().filter(is_judged) {
         for (name, start, lines) in functions(&file.code) {
             if lines > FUNCTION_LINES_MAX {
                 findings.push(format!("{}:{start}: {name} has {lines} lines", file.path));
