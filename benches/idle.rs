@@ -2,12 +2,15 @@
 //! and around a power of two, where what grows by doubling is at its worst.
 //!
 //! The connections are opened by packets made by hand, accepted, and their sockets kept; then all
-//! come to rest. In the end each is reset and closed, and what the stack still holds is counted.
+//! come to rest. First by the calls of `Stack`: there in the end each is reset and closed, and what
+//! the stack still holds is counted. Then behind a running stack, with a `TcpStream` of each held.
 //!
 //! `cargo bench --bench idle`; without `--bench` (as `cargo test` runs it) it only tries itself.
 
 #[path = "../tests/memory/crowd.rs"]
 mod crowd;
+#[path = "../tests/memory/handles.rs"]
+mod handles;
 
 use crowd::{Past, cost_by_stack};
 
@@ -17,6 +20,7 @@ const EACH_MAX: f64 = 768.0;
 fn main() {
     if !std::env::args().any(|argument| argument == "--bench") {
         cost_by_stack(100, Past::Request);
+        handles::each_by_socket(100).expect("a stack runs over a device of ours");
         println!("idle: tried; `cargo bench --bench idle` measures");
         return;
     }
@@ -33,6 +37,12 @@ fn main() {
             println!("{count:>12} {past:>10} {each:>14.1} {most:>14.1} {pieces:>12.2} {left:>14}");
             is_good &= each <= EACH_MAX;
         }
+    }
+    println!("with a TcpStream of each held:");
+    for count in [100_000, 1_000_000] {
+        let each = handles::each_by_socket(count).expect("a stack runs over a device of ours");
+        println!("{count:>12} {:>10} {each:>14.1}", "Handshake");
+        is_good &= each <= EACH_MAX;
     }
     if !is_good {
         println!("an idle connection may cost {EACH_MAX} octets");

@@ -44,7 +44,7 @@ impl Flows {
     pub(super) fn find(&self, tuple: &FourTuple) -> Option<FlowId> {
         let is_same = |&index: &u32| self.entries.at(index).is_some_and(|(_, e)| e.tuple == *tuple);
         let &index = self.table.find(self.key.hash(tuple), is_same)?;
-        self.entries.at(index).map(|(id, _)| id)
+        self.at(index)
     }
 
     /// Adds a flow; its four-tuple must be free.
@@ -81,6 +81,11 @@ impl Flows {
     /// The entry of a flow.
     pub(super) fn get_mut(&mut self, id: FlowId) -> Option<&mut FlowEntry> {
         self.entries.get_mut(id)
+    }
+
+    /// The flow at a place of the slab.
+    pub(super) fn at(&self, index: u32) -> Option<FlowId> {
+        self.entries.at(index).map(|(id, _)| id)
     }
 
     /// All entries, in slab order. For people and for the end of a stack, not for the data path.

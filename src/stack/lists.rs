@@ -1,10 +1,13 @@
 //! Lists of flows that have something in common: the children of a listener, the orphans, the
 //! records in TIME-WAIT.
 
+use std::num::NonZeroU32;
+
 use super::demux::{FlowId, Flows};
 use super::flow::{Flow, Owner};
 use super::listeners::Child;
 use super::{Event, Instant, Observer, Stack};
+use crate::collections::index_of;
 use crate::tcp::Listener;
 
 /// Flows in the order in which they joined, linked through their entries: joining, leaving and
@@ -18,11 +21,26 @@ pub(super) struct FlowList {
     len: usize,
 }
 
-/// A flow's neighbours in its list.
+/// A flow's neighbours in its list, by their places: each is there for as long as it is linked, so
+/// that half of an identifier names it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Links {
-    before: Option<FlowId>,
-    after: Option<FlowId>,
+    before: Option<Neighbour>,
+    after: Option<Neighbour>,
+}
+
+/// The place of a flow, and one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Neighbour(NonZeroU32);
+
+impl Neighbour {
+    fn of(id: FlowId) -> Self {
+        Self(NonZeroU32::MIN.saturating_add(index_of(id)))
+    }
+
+    fn id(self, flows: &Flows) -> Option<FlowId> {
+        flows.at(self.0.get() - 1)
+    }
 }
 
 impl FlowList {
@@ -41,10 +59,10 @@ impl FlowList {
         let before = self.last.replace(id);
         if let Some(entry) = flows.get_mut(id) {
             debug_assert_eq!(entry.links, Links::default(), "a flow stands in one list");
-            entry.links = Links { before, after: None };
+            entry.links = Links { before: before.map(Neighbour::of), after: None };
         }
         match before.and_then(|before| flows.get_mut(before)) {
-            Some(entry) => entry.links.after = Some(id),
+            Some(entry) => entry.links.after = Some(Neighbour::of(id)),
             None => self.first = Some(id),
         }
         self.len += 1;
@@ -53,13 +71,15 @@ impl FlowList {
     /// Takes a flow out that stands here.
     fn remove(&mut self, flows: &mut Flows, id: FlowId) {
         let Some(entry) = flows.get_mut(id) else { return };
-        let Links { before, after } = std::mem::take(&mut entry.links);
+        let links = std::mem::take(&mut entry.links);
+        let before = links.before.and_then(|before| before.id(flows));
+        let after = links.after.and_then(|after| after.id(flows));
         match before.and_then(|before| flows.get_mut(before)) {
-            Some(entry) => entry.links.after = after,
+            Some(entry) => entry.links.after = links.after,
             None => self.first = after,
         }
         match after.and_then(|after| flows.get_mut(after)) {
-            Some(entry) => entry.links.before = before,
+            Some(entry) => entry.links.before = links.before,
             None => self.last = before,
         }
         self.len -= 1;

@@ -6,7 +6,7 @@ use crate::tcp::Connection;
 
 /// How many do. A connection that exchanges small messages with its peer would else ask the
 /// allocator for each; a thousand that have fallen silent shall not keep anything.
-const WARM_MAX: usize = 256;
+const WARM_MAX: usize = 1024;
 
 /// The connections that were busy last. Each has a bit in its entry.
 #[derive(Debug, Default)]

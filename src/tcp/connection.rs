@@ -175,7 +175,7 @@ impl Connection {
             urgent: Urgent::new(options.oob_inline),
             acks,
             rtt: estimator,
-            recovery: Recovery::new(iss + 1),
+            recovery: Recovery::default(),
             congestion: match options.congestion {
                 CongestionAlgorithm::Reno => {
                     Algorithm::reno(mss, initial_window.saturating_mul(mss))
@@ -424,13 +424,14 @@ impl Connection {
 
     /// Whether something is held for what may come, though nothing may lie in it.
     pub(crate) fn is_warm(&self) -> bool {
-        self.send.is_warm() || self.receive.is_warm()
+        self.send.is_warm() || self.receive.is_warm() || self.recovery.is_warm()
     }
 
     /// Gives up what only data needs, as far as there are none.
     pub(crate) fn cool(&mut self) {
         self.send.cool();
         self.receive.cool();
+        self.recovery.cool();
     }
 
     /// Whether no socket holds it any more.

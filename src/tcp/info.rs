@@ -192,7 +192,7 @@ impl Connection {
             send_window: self.send.wnd(),
             receive_window: self.receive.wnd(),
             receive_space: self.receive.buffer_max(),
-            retransmissions: self.recovery.retransmissions(),
+            retransmissions: traffic.retransmissions,
             octets_acknowledged: traffic.octets_acknowledged,
             octets_received: traffic.octets_received,
             octets_sent: traffic.octets_sent,

@@ -23,13 +23,13 @@ pub(crate) enum Expired {
     FinWait2,
 }
 
-/// What a connection waits for that must not take for ever, and since when.
-#[derive(Clone, Copy, Debug)]
-enum Waiting {
-    /// Octets, a FIN or a probe of ours wait for an answer.
-    Answer(Instant),
-    /// It is in FIN-WAIT-2 without a socket.
-    Fin(Instant),
+/// What a connection waits for that must not take for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Awaited {
+    /// An answer to octets, to a FIN or to a probe of ours.
+    Answer,
+    /// The peer's FIN, in FIN-WAIT-2 without a socket.
+    Fin,
 }
 
 /// How long a connection may wait for its peer.
@@ -37,7 +37,10 @@ enum Waiting {
 pub(crate) struct Lifetime {
     /// R2 of a socket that sets none, nanoseconds: a `Duration` takes twice the room.
     give_up_after: u64,
-    waiting: Option<Waiting>,
+    /// Since when something is waited for, if anything is.
+    waiting_since: Option<Instant>,
+    /// What that is, or was.
+    awaited: Awaited,
     /// When the peer was last heard of.
     heard_at: Instant,
     /// When the last probe of keep-alive left; means nothing before the first.
@@ -57,7 +60,8 @@ impl Lifetime {
     pub(crate) fn new(now: Instant, config: &TcpConfig) -> Self {
         Self {
             give_up_after: nanos(config.give_up_after),
-            waiting: None,
+            waiting_since: None,
+            awaited: Awaited::Answer,
             heard_at: now,
             probed_at: now,
             probes: 0,
@@ -70,12 +74,10 @@ impl Lifetime {
     /// Tells whether octets, a FIN or a probe of ours wait for an answer; or else whether the
     /// connection is in FIN-WAIT-2 and nobody is left to read.
     pub(crate) fn update(&mut self, now: Instant, is_waiting: bool, is_abandoned: bool) {
-        self.waiting = match self.waiting {
-            Some(Waiting::Answer(since)) if is_waiting => Some(Waiting::Answer(since)),
-            _ if is_waiting => Some(Waiting::Answer(now)),
-            Some(Waiting::Fin(since)) if is_abandoned => Some(Waiting::Fin(since)),
-            _ => is_abandoned.then_some(Waiting::Fin(now)),
-        };
+        let awaited = if is_waiting { Awaited::Answer } else { Awaited::Fin };
+        let since = self.waiting_since.filter(|_| self.awaited == awaited);
+        self.waiting_since = (is_waiting || is_abandoned).then(|| since.unwrap_or(now));
+        self.awaited = awaited;
     }
 
     /// The socket is gone: nobody would ever end the waiting, so `patience` is all there is.
@@ -95,8 +97,8 @@ impl Lifetime {
     /// stay shut for as long as it likes (MUST-37, MAY-8).
     pub(crate) fn on_progress(&mut self, now: Instant) {
         self.retransmits = 0;
-        if let Some(Waiting::Answer(since)) = &mut self.waiting {
-            *since = now;
+        if self.awaited == Awaited::Answer {
+            self.waiting_since = self.waiting_since.map(|_| now);
         }
     }
 
@@ -141,13 +143,14 @@ impl Lifetime {
     }
 
     fn gives_up_at(&self, options: &SocketOptions) -> Option<Instant> {
-        Some(match self.waiting? {
-            Waiting::Answer(since) => {
+        let since = self.waiting_since?;
+        Some(match self.awaited {
+            Awaited::Answer => {
                 let own = Duration::from_nanos(self.give_up_after);
                 let limit = if self.is_orphaned { own } else { Duration::MAX };
                 since + options.user_timeout.unwrap_or(own).min(limit)
             }
-            Waiting::Fin(since) => since + options.linger2,
+            Awaited::Fin => since + options.linger2,
         })
     }
 
@@ -169,9 +172,9 @@ impl Lifetime {
         is_busy: bool,
     ) -> Option<Expired> {
         if self.gives_up_at(options).is_some_and(|at| at <= now) {
-            return match self.waiting? {
-                Waiting::Answer(_) => Some(Expired::NoAnswer),
-                Waiting::Fin(_) => Some(Expired::FinWait2),
+            return match self.awaited {
+                Awaited::Answer => Some(Expired::NoAnswer),
+                Awaited::Fin => Some(Expired::FinWait2),
             };
         }
         if self.keepalive_at(options, is_busy).is_none_or(|at| at > now) {

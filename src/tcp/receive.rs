@@ -32,7 +32,7 @@ pub(crate) struct ReceiveSide {
     /// Rcv.Wind.Shift (RFC 7323 §2.3).
     shift: u8,
     /// Largest segment that we said we take, octets of text.
-    mss: u32,
+    mss: u16,
     /// Octets in order and not read, with room for those that came early; `None` in a connection
     /// that has been at rest.
     buffer: Option<Box<ReceiveBuffer>>,
@@ -82,7 +82,7 @@ impl ReceiveSide {
             room_offered: buffer_max,
             fin: None,
             shift: agreed.receive_shift(),
-            mss: u32::from(agreed.receive_mss),
+            mss: agreed.receive_mss,
             buffer: None,
             buffer_max,
             assembler: Assembler::default(),
@@ -386,7 +386,7 @@ impl ReceiveSide {
 
     /// By how much the window must grow to be worth a change.
     fn worthwhile(&self) -> u32 {
-        (self.buffer_max / 2).min(self.mss)
+        (self.buffer_max / 2).min(self.mss.into())
     }
 
     /// Invariants between the variables (called by `check`).

@@ -1,5 +1,7 @@
 //! Round-trip time and the retransmission timeout that follows from it (RFC 6298).
 
+use std::num::NonZeroU64;
+
 use crate::time::Duration;
 
 /// Upper bound of the timeout: RFC 6298 (2.5) allows one, no lower than 60 s.
@@ -30,8 +32,19 @@ pub(crate) struct RttEstimator {
 /// Nanoseconds: a `Duration` takes twice the room.
 #[derive(Clone, Copy, Debug)]
 struct Smoothed {
-    srtt: u64,
+    /// And one, so that it takes no room to say that nothing is measured.
+    srtt_and_one: NonZeroU64,
     rttvar: u64,
+}
+
+impl Smoothed {
+    fn new(srtt: u64, rttvar: u64) -> Self {
+        Self { srtt_and_one: NonZeroU64::MIN.saturating_add(srtt), rttvar }
+    }
+
+    fn srtt(self) -> u64 {
+        self.srtt_and_one.get() - 1
+    }
 }
 
 impl RttEstimator {
@@ -48,12 +61,12 @@ impl RttEstimator {
         let rtt = u64::try_from(rtt.as_nanos()).unwrap_or(u64::MAX / 8).min(u64::MAX / 8);
         self.smoothed = Some(match self.smoothed {
             // RFC 6298 (2.2).
-            None => Smoothed { srtt: rtt, rttvar: rtt / 2 },
-            // RFC 6298 (2.3), with alpha = 1/8 and beta = 1/4; RTTVAR first, from the old SRTT.
-            Some(Smoothed { srtt, rttvar }) => Smoothed {
-                rttvar: (rttvar * 3 + srtt.abs_diff(rtt)) / 4,
-                srtt: (srtt * 7 + rtt) / 8,
-            },
+            None => Smoothed::new(rtt, rtt / 2),
+            // RFC 6298 (2.3), with alpha = 1/8 and beta = 1/4; RTTVAR from the old SRTT.
+            Some(old) => Smoothed::new(
+                (old.srtt() * 7 + rtt) / 8,
+                (old.rttvar * 3 + old.srtt().abs_diff(rtt)) / 4,
+            ),
         });
     }
 
@@ -71,17 +84,17 @@ impl RttEstimator {
         match self.smoothed {
             None if self.has_syn_timed_out => RTO_AFTER_SYN_TIMEOUT,
             None => RTO_INITIAL,
-            Some(Smoothed { srtt, rttvar }) => {
+            Some(smoothed) => {
                 let slack_min = Duration::from_micros(self.slack_min_micros.into());
-                let slack = Duration::from_nanos(rttvar * 4).max(slack_min);
-                (Duration::from_nanos(srtt) + slack).min(RTO_MAX)
+                let slack = Duration::from_nanos(smoothed.rttvar * 4).max(slack_min);
+                (Duration::from_nanos(smoothed.srtt()) + slack).min(RTO_MAX)
             }
         }
     }
 
     /// The smoothed round-trip time, once measured.
     pub(crate) fn srtt(&self) -> Option<Duration> {
-        self.smoothed.map(|smoothed| Duration::from_nanos(smoothed.srtt))
+        self.smoothed.map(|smoothed| Duration::from_nanos(smoothed.srtt()))
     }
 
     /// How much the round-trip time varies, once measured.

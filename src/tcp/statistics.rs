@@ -32,6 +32,8 @@ pub(crate) struct Traffic {
     pub(crate) octets_sent_again: u64,
     /// Octets of text that were acknowledged.
     pub(crate) octets_acknowledged: u64,
+    /// Segments that left again.
+    pub(crate) retransmissions: u64,
     /// When text last arrived.
     pub(crate) data_received_at: Option<Instant>,
     /// The shortest round trip.
@@ -75,6 +77,9 @@ impl Statistics {
     /// So many segments left as one; `is_again`: their text had left before.
     pub(crate) fn on_sent(&mut self, segments: u32, text_len: u32, is_again: bool) {
         self.segments_sent = self.segments_sent.wrapping_add(segments);
+        if is_again {
+            self.traffic_mut().retransmissions += 1;
+        }
         if text_len > 0 {
             let traffic = self.traffic_mut();
             traffic.data_segments_sent = traffic.data_segments_sent.wrapping_add(segments);

@@ -89,8 +89,20 @@ pub(crate) struct Verdict {
 }
 
 /// Loss detection and the retransmission timer.
-#[derive(Clone, Copy, Debug)]
+///
+/// What is in flight has its own memory, which comes with the first segment: most connections have
+/// nothing in flight for most of their time.
+#[derive(Debug, Default)]
 pub(crate) struct Recovery {
+    /// `None` in a connection that has been at rest.
+    flight: Option<Box<Flight>>,
+    /// When something last left.
+    last_sent: Option<Instant>,
+}
+
+/// What is known of the octets in flight.
+#[derive(Debug)]
+struct Flight {
     episode: Episode,
     /// Known to be lost and not sent again yet; empty when nothing is.
     lost: SeqRange,
@@ -104,55 +116,51 @@ pub(crate) struct Recovery {
     /// SND.NXT when the congestion window last was what held a burst back: what was sent until
     /// then has tried the window (RFC 7661).
     limited: SeqNumber,
-    /// When something last left.
-    last_sent: Option<Instant>,
-    /// Segments sent again, ever.
-    retransmissions: u64,
 }
 
+/// Nothing is in flight. What its positions are tells nobody anything.
+static REST: Flight = Flight::new(SeqNumber(0));
+
 impl Recovery {
-    /// Nothing has been sent; SND.UNA and SND.NXT are `start`.
-    pub(crate) fn new(start: SeqNumber) -> Self {
-        Self {
-            episode: Episode::Open,
-            lost: SeqRange::at(start, 0),
-            duplicates: 0,
-            timed: None,
-            echo_since: Instant::ZERO,
-            rto: Rto::default(),
-            limited: start,
-            last_sent: None,
-            retransmissions: 0,
-        }
+    fn flight(&self) -> &Flight {
+        self.flight.as_deref().unwrap_or(&REST)
+    }
+
+    /// Gives up what is known of the octets in flight, since there are none and nothing is left to
+    /// know of those that were.
+    pub(crate) fn cool(&mut self) {
+        self.flight.take_if(|flight| flight.is_at_rest());
+    }
+
+    /// Whether there is something to give up, now or once it is at rest.
+    pub(crate) fn is_warm(&self) -> bool {
+        self.flight.is_some()
     }
 
     /// Octets that we believe to be in the network.
     pub(crate) fn in_flight(&self, out: Outstanding) -> u32 {
-        let arrived = self.duplicates.saturating_mul(out.mss);
-        out.len().saturating_sub(self.lost.len()).saturating_sub(arrived)
+        let flight = self.flight();
+        let arrived = flight.duplicates.saturating_mul(out.mss);
+        out.len().saturating_sub(flight.lost.len()).saturating_sub(arrived)
     }
 
     /// What to send again first.
     pub(crate) fn next_lost(&self) -> Option<SeqRange> {
-        (!self.lost.is_empty()).then_some(self.lost)
+        let lost = self.flight().lost;
+        (!lost.is_empty()).then_some(lost)
     }
 
     /// Whether nothing is lost or suspected to be.
     pub(crate) fn is_calm(&self) -> bool {
-        self.episode == Episode::Open && self.duplicates == 0 && self.lost.is_empty()
-    }
-
-    /// Segments sent again, ever.
-    pub(crate) fn retransmissions(&self) -> u64 {
-        self.retransmissions
+        self.flight().is_calm()
     }
 
     /// What is being done about losses.
     pub(crate) fn state(&self) -> RecoveryState {
-        match self.episode {
+        match self.flight().episode {
             Episode::FastRecovery { .. } => RecoveryState::Recovery,
             Episode::Loss { .. } => RecoveryState::Loss,
-            Episode::Open | Episode::AfterLoss { .. } if self.duplicates > 0 => {
+            Episode::Open | Episode::AfterLoss { .. } if self.flight().duplicates > 0 => {
                 RecoveryState::Disorder
             }
             Episode::Open | Episode::AfterLoss { .. } => RecoveryState::Open,
@@ -161,15 +169,15 @@ impl Recovery {
 
     /// Octets that count as lost and have not left again.
     pub(crate) fn lost(&self) -> u32 {
-        self.lost.len()
+        self.flight().lost.len()
     }
 
     /// Octets that have left again in the episode and are not acknowledged.
     pub(crate) fn retransmitted(&self, out: Outstanding) -> u32 {
-        match self.episode {
+        match self.flight().episode {
             Episode::Open | Episode::AfterLoss { .. } => 0,
             Episode::FastRecovery { .. } | Episode::Loss { .. } => {
-                SeqRange { start: out.una, end: self.lost.start }.len()
+                SeqRange { start: out.una, end: self.flight().lost.start }.len()
             }
         }
     }
@@ -181,18 +189,18 @@ impl Recovery {
 
     /// How often the time-out has doubled.
     pub(crate) fn backoffs(&self) -> u32 {
-        self.rto.backoffs()
+        self.flight().rto.backoffs()
     }
 
     /// The retransmission timeout with its backoff.
     pub(crate) fn timeout(&self, rto: Duration) -> Duration {
-        self.rto.timeout(rto)
+        self.flight().rto.timeout(rto)
     }
 
     /// Whether what an acknowledgment covers from `una` on was sent while the congestion window
     /// was full, so that the window has been tried.
     pub(crate) fn is_window_limited(&self, una: SeqNumber) -> bool {
-        una.before(self.limited)
+        self.flight.as_ref().is_some_and(|flight| una.before(flight.limited))
     }
 
     /// For how long nothing was in flight, if nothing is and something once was.
@@ -202,34 +210,27 @@ impl Recovery {
 
     /// A burst came to its end; `by_window`: the congestion window ended it, or is full.
     pub(crate) fn on_burst_end(&mut self, by_window: bool, out: Outstanding) {
+        let Some(flight) = &mut self.flight else { return };
         if by_window {
-            self.limited = out.nxt;
-        } else if self.limited.before(out.una) {
-            self.limited = out.una; // So that it stays near, however much is sent unhindered.
+            flight.limited = out.nxt;
+        } else if flight.limited.before(out.una) {
+            flight.limited = out.una; // So that it stays near, however much is sent unhindered.
         }
     }
 
     /// `sequence` left for the first time, as segments of which the first has `part` octets.
     pub(crate) fn on_sent(&mut self, now: Instant, sequence: SeqRange, part: u32) {
-        if !self.rto.is_running() {
-            self.echo_since = now;
-        }
-        self.rto.on_sent(now);
         self.last_sent = Some(now);
-        // The first of several tells what the path takes for one.
-        let end = sequence.start + part.min(sequence.len());
-        self.timed.get_or_insert(Timed { end, sent_at: now });
+        let fresh = || Box::new(Flight::new(sequence.start));
+        self.flight.get_or_insert_with(fresh).on_sent(now, sequence, part);
     }
 
     /// `sequence`, the left end of what was lost, left again.
     pub(crate) fn on_sent_again(&mut self, now: Instant, sequence: SeqRange) {
-        debug_assert_eq!(sequence.start, self.lost.start);
-        self.lost.start = sequence.end;
-        self.retransmissions += 1;
         self.last_sent = Some(now);
-        self.rto.on_sent(now);
-        // Karn: an acknowledgment could be for either of the two (RFC 6298 §3).
-        self.timed = None;
+        if let Some(flight) = &mut self.flight {
+            flight.on_sent_again(now, sequence);
+        }
     }
 
     /// An acknowledgment arrived. `echoed` is how long ago the segment left whose timestamp it
@@ -242,17 +243,92 @@ impl Recovery {
         before: Outstanding,
         after: Outstanding,
     ) -> Verdict {
-        let mut verdict = Verdict {
-            may_grow: !matches!(self.episode, Episode::FastRecovery { .. }),
-            ..Verdict::default()
-        };
+        let is_fast = matches!(self.flight().episode, Episode::FastRecovery { .. });
+        let mut verdict = Verdict { may_grow: !is_fast, ..Verdict::default() };
+        let Some(flight) = &mut self.flight else { return verdict };
         if acked.is_new() {
-            verdict.rtt = self.measure(now, after.una, echoed);
-            self.on_advance(now, acked.sacked, before, after, &mut verdict);
+            verdict.rtt = flight.measure(now, after.una, echoed);
+            flight.on_advance(now, acked.sacked, before, after, &mut verdict);
         } else if acked.is_duplicate || acked.sacked > 0 {
-            verdict.congestion = self.on_duplicate(acked, after);
+            verdict.congestion = flight.on_duplicate(acked, after);
         }
         verdict
+    }
+
+    /// When the retransmission timer runs out.
+    pub(crate) fn deadline(&self, rto: Duration) -> Option<Instant> {
+        self.flight.as_ref()?.rto.deadline(rto)
+    }
+
+    /// The retransmission timer may have run out: then all that is outstanding counts as lost
+    /// (RFC 6298 (5.4), RFC 5681 §3.1). Says whether it has.
+    pub(crate) fn on_timeout(&mut self, now: Instant, rto: Duration, out: Outstanding) -> bool {
+        self.flight.as_mut().is_some_and(|flight| flight.on_timeout(now, rto, out))
+    }
+
+    /// The segments in `range` of what is outstanding are too large for the path: they are sent
+    /// again, and the timer waits for that as for a first time. It is no sign of congestion
+    /// (RFC 1191 §6.5; Linux, `tcp_simple_retransmit`).
+    pub(crate) fn on_too_large(&mut self, now: Instant, range: SeqRange, out: Outstanding) {
+        if let Some(flight) = &mut self.flight {
+            flight.on_too_large(now, range, out);
+        }
+    }
+
+    /// Whether the timer has run out before and what was lost then is still being sent again:
+    /// a further timeout is no new sign of congestion for ssthresh (RFC 5681 §3.1, Eq. 4).
+    pub(crate) fn is_in_loss(&self) -> bool {
+        self.flight().is_in_loss()
+    }
+
+    /// Invariants between the variables (called by `check`).
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn check(&self, out: Outstanding) {
+        self.flight().check(out);
+    }
+}
+
+impl Flight {
+    /// Nothing has been sent; SND.UNA and SND.NXT are `start`.
+    const fn new(start: SeqNumber) -> Self {
+        Self {
+            episode: Episode::Open,
+            lost: SeqRange { start, end: start },
+            duplicates: 0,
+            timed: None,
+            echo_since: Instant::ZERO,
+            rto: Rto::new(),
+            limited: start,
+        }
+    }
+
+    /// Whether nothing is lost or suspected to be.
+    fn is_calm(&self) -> bool {
+        self.episode == Episode::Open && self.duplicates == 0 && self.lost.is_empty()
+    }
+
+    /// Whether nothing is in flight, and what was has left nothing to be remembered: the next
+    /// segment finds all as the first one did.
+    fn is_at_rest(&self) -> bool {
+        self.is_calm() && !self.rto.is_running() && self.rto.backoffs() == 0
+    }
+
+    fn on_sent(&mut self, now: Instant, sequence: SeqRange, part: u32) {
+        if !self.rto.is_running() {
+            self.echo_since = now;
+        }
+        self.rto.on_sent(now);
+        // The first of several tells what the path takes for one.
+        let end = sequence.start + part.min(sequence.len());
+        self.timed.get_or_insert(Timed { end, sent_at: now });
+    }
+
+    fn on_sent_again(&mut self, now: Instant, sequence: SeqRange) {
+        debug_assert_eq!(sequence.start, self.lost.start);
+        self.lost.start = sequence.end;
+        self.rto.on_sent(now);
+        // Karn: an acknowledgment could be for either of the two (RFC 6298 §3).
+        self.timed = None;
     }
 
     /// The round-trip time, if the segment under measurement is covered, or if none is under
@@ -364,14 +440,7 @@ impl Recovery {
         self.duplicates = known.max(sacked / out.mss).min(most);
     }
 
-    /// When the retransmission timer runs out.
-    pub(crate) fn deadline(&self, rto: Duration) -> Option<Instant> {
-        self.rto.deadline(rto)
-    }
-
-    /// The retransmission timer may have run out: then all that is outstanding counts as lost
-    /// (RFC 6298 (5.4), RFC 5681 §3.1). Says whether it has.
-    pub(crate) fn on_timeout(&mut self, now: Instant, rto: Duration, out: Outstanding) -> bool {
+    fn on_timeout(&mut self, now: Instant, rto: Duration, out: Outstanding) -> bool {
         if !self.rto.on_timeout(now, rto) {
             return false;
         }
@@ -382,10 +451,7 @@ impl Recovery {
         true
     }
 
-    /// The segments in `range` of what is outstanding are too large for the path: they are sent
-    /// again, and the timer waits for that as for a first time. It is no sign of congestion
-    /// (RFC 1191 §6.5; Linux, `tcp_simple_retransmit`).
-    pub(crate) fn on_too_large(&mut self, now: Instant, range: SeqRange, out: Outstanding) {
+    fn on_too_large(&mut self, now: Instant, range: SeqRange, out: Outstanding) {
         let start = SeqNumber::max_of(range.start, out.una);
         self.lost = match (self.lost.is_empty(), self.lost.start.before(start)) {
             (true, _) => SeqRange { start, end: range.end },
@@ -400,15 +466,12 @@ impl Recovery {
         self.rto.on_acked(now, out.len() > 0);
     }
 
-    /// Whether the timer has run out before and what was lost then is still being sent again:
-    /// a further timeout is no new sign of congestion for ssthresh (RFC 5681 §3.1, Eq. 4).
-    pub(crate) fn is_in_loss(&self) -> bool {
+    fn is_in_loss(&self) -> bool {
         matches!(self.episode, Episode::Loss { cause: Cause::Timeout, .. })
     }
 
-    /// Invariants between the variables (called by `check`).
     #[cfg(any(test, feature = "sim"))]
-    pub(crate) fn check(&self, out: Outstanding) {
+    fn check(&self, out: Outstanding) {
         assert!(self.lost.end.at_or_after(self.lost.start), "the lost range is reversed");
         if !self.lost.is_empty() {
             assert!(self.lost.start.at_or_after(out.una), "what is acknowledged counts as lost");

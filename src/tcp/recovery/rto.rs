@@ -6,7 +6,7 @@ use crate::time::{Duration, Instant};
 pub(crate) const BACKED_OFF_MAX: Duration = Duration::from_mins(2);
 
 /// The retransmission timer of one connection.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Rto {
     /// Since when it runs; it does while something is outstanding.
     running_since: Option<Instant>,
@@ -15,6 +15,11 @@ pub(crate) struct Rto {
 }
 
 impl Rto {
+    /// A timer that does not run.
+    pub(crate) const fn new() -> Self {
+        Self { running_since: None, backoffs: 0 }
+    }
+
     /// Something was sent: the timer runs from now on if it did not (RFC 6298 (5.1)).
     pub(crate) fn on_sent(&mut self, now: Instant) {
         self.running_since.get_or_insert(now);
@@ -72,7 +77,7 @@ mod tests {
 
     #[test]
     fn must_18_the_timeout_doubles_until_a_round_trip_is_measured() {
-        let mut timer = Rto::default();
+        let mut timer = Rto::new();
         let mut now = Instant::ZERO;
         timer.on_sent(now);
         for seconds in [1, 2, 4, 8, 16, 32, 64, 120, 120] {
@@ -89,7 +94,7 @@ mod tests {
 
     #[test]
     fn it_runs_while_something_is_outstanding_and_no_longer() {
-        let mut timer = Rto::default();
+        let mut timer = Rto::new();
         assert_eq!(timer.deadline(RTO), None);
         timer.on_sent(Instant::ZERO);
         timer.on_sent(Instant::from_millis(500)); // Does not restart it.

@@ -36,13 +36,13 @@ pub(super) fn segment(flags: &str, seq: u32, ack: u32, window: u16, text: &[u8])
 fn the_parts_of_a_connection_have_the_sizes_that_were_decided() {
     for (part, size, decided) in [
         ("SendSide", size_of::<super::send::SendSide>(), 64),
-        ("ReceiveSide", size_of::<super::receive::ReceiveSide>(), 72),
+        ("ReceiveSide", size_of::<super::receive::ReceiveSide>(), 64),
         ("AckScheduler", size_of::<super::ack::AckScheduler>(), 40),
-        ("RttEstimator", size_of::<super::rtt::RttEstimator>(), 32),
-        ("Recovery", size_of::<super::recovery::Recovery>(), 80),
+        ("RttEstimator", size_of::<super::rtt::RttEstimator>(), 24),
+        ("Recovery", size_of::<super::recovery::Recovery>(), 16),
         ("PathLimit", size_of::<super::pmtu::PathLimit>(), 40),
-        ("Lifetime", size_of::<super::lifetime::Lifetime>(), 48),
-        ("Connection", size_of::<super::Connection>(), 504),
+        ("Lifetime", size_of::<super::lifetime::Lifetime>(), 40),
+        ("Connection", size_of::<super::Connection>(), 416),
         ("HalfOpen", size_of::<super::HalfOpen>(), 56),
         ("TimeWait", size_of::<super::TimeWait>(), 48),
     ] {

@@ -20,7 +20,7 @@ struct Sender {
 
 impl Sender {
     fn new(segments: u32) -> Self {
-        let recovery = Recovery::new(START);
+        let recovery = Recovery::default();
         let mut sender =
             Self { now: Instant::ZERO, una: 0, nxt: 0, recovery, echoed: None, sacked: 0 };
         sender.send(segments);
@@ -287,4 +287,31 @@ fn duplicates_of_what_a_timeout_sent_twice_start_no_fast_recovery_later() {
     sender.ack(5000);
     let verdicts = [(); 3].map(|()| sender.duplicate().congestion);
     assert_eq!(verdicts, [None, None, Some(Congestion::Loss)]);
+}
+
+#[test]
+fn what_is_known_of_octets_in_flight_goes_once_there_are_none_and_nothing_was_lost() {
+    let mut sender = Sender::new(2);
+    sender.recovery.cool();
+    assert!(sender.recovery.is_warm(), "something is in flight");
+    sender.ack(2 * MSS);
+    sender.recovery.cool();
+    assert!(!sender.recovery.is_warm());
+    sender.check();
+    // The next segment finds all as the first one did: a round trip is measured from it.
+    sender.wait(5000);
+    sender.send(1);
+    sender.wait(100);
+    let verdict = sender.ack(3 * MSS);
+    assert_eq!(verdict.rtt, Some(Duration::from_millis(100)));
+    // A time-out is remembered until a round trip is measured (Karn), whatever is in flight.
+    sender.send(1);
+    sender.wait(1000);
+    assert!(sender.recovery.on_timeout(sender.now, RTO, sender.out()));
+    let lost = sender.recovery.next_lost().unwrap();
+    sender.recovery.on_sent_again(sender.now, lost);
+    sender.ack(4 * MSS);
+    sender.recovery.cool();
+    assert!(sender.recovery.is_warm());
+    assert_eq!(sender.recovery.backoffs(), 1);
 }
