@@ -222,7 +222,7 @@ impl<V> Slot<V> {
 /// The number of a key's place: no two keys that are in use have the same.
 pub(crate) fn index_of(key: impl Key) -> u32 {
     let [i0, i1, i2, i3, ..] = key.data().as_ffi().to_le_bytes();
-    u32::from_le_bytes([i0, i1, i2, i3])
+    u32::from_le_bytes([i0, i1, i2, i3]).wrapping_sub(1)
 }
 
 /// What tells a key from earlier ones of the same place.
@@ -231,8 +231,9 @@ pub(super) fn version_of(key: impl Key) -> u32 {
     u32::from_le_bytes([v0, v1, v2, v3])
 }
 
+/// `slotmap` counts its places from 1, and its secondary maps pass over what stands at 0.
 fn key<K: Key>(index: u32, version: u32) -> K {
-    KeyData::from_ffi(u64::from(version) << 32 | u64::from(index)).into()
+    KeyData::from_ffi(u64::from(version) << 32 | (u64::from(index) + 1)).into()
 }
 
 /// Page, and place in it.

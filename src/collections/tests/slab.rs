@@ -81,3 +81,14 @@ fn of_free_places_the_last_that_was_left_is_taken_first() {
     let places: Vec<_> = (0..4).map(|_| index_of(slab.insert(()))).collect();
     assert_eq!(places, [0, 3, 1, 4]);
 }
+
+#[test]
+fn a_map_beside_it_tells_of_every_key() {
+    let mut slab = Slab::<TestKey, ()>::new();
+    let mut beside = slotmap::SecondaryMap::new();
+    for number in 0..2000 {
+        beside.insert(slab.insert(()), number);
+    }
+    assert!(beside.keys().eq(slab.keys()));
+    assert!(beside.drain().map(|(_, number)| number).eq(0..2000));
+}
