@@ -128,6 +128,9 @@ device_is_set_up 20
 device_deleted 40
 device_busy 30
 device_of_others_stays 30
+offload 90
+no_offload 90
+given_descriptor_offloads 60
 fuzz_100000 180
 example_blocking 30
 example_tokio 30

@@ -3,7 +3,8 @@
 The kernel may leave checksums to the device, as whoever opened it for another use may have said: a
 program that takes packets as they are has to take that back.
 
-usage: given_descriptor.py DEVICE ADDRESS/LENGTH PROGRAM [ARGUMENT...]
+usage: given_descriptor.py [--header] DEVICE ADDRESS/LENGTH PROGRAM [ARGUMENT...]
+       --header: with a virtio_net_hdr before each packet (IFF_VNET_HDR)
 """
 
 import fcntl
@@ -13,17 +14,22 @@ import subprocess
 import sys
 
 TUNSETIFF = 0x400454CA
-IFF_TUN, IFF_NO_PI = 0x0001, 0x1000
+IFF_TUN, IFF_NO_PI, IFF_VNET_HDR = 0x0001, 0x1000, 0x4000
 TUNSETOFFLOAD = 0x400454D0
 TUN_F_CSUM = 0x01
 
 
 def main():
-    if len(sys.argv) < 4:
+    arguments = sys.argv[1:]
+    flags = IFF_TUN | IFF_NO_PI
+    if arguments[:1] == ["--header"]:
+        flags |= IFF_VNET_HDR
+        arguments.pop(0)
+    if len(arguments) < 3:
         sys.exit(__doc__)
-    device, address, *program = sys.argv[1:]
+    device, address, *program = arguments
     descriptor = os.open("/dev/net/tun", os.O_RDWR)
-    request = struct.pack("16sH22x", device.encode(), IFF_TUN | IFF_NO_PI)
+    request = struct.pack("16sH22x", device.encode(), flags)
     fcntl.ioctl(descriptor, TUNSETIFF, request)
     fcntl.ioctl(descriptor, TUNSETOFFLOAD, TUN_F_CSUM)
     subprocess.run(["ip", "addr", "add", address, "dev", device], check=True)
