@@ -26,8 +26,12 @@ const BURST: usize = 64;
 /// processor has it at hand.
 const BURST_OCTETS: usize = 256 << 10;
 
-/// Packets that are read before they are looked at.
+/// Packets that are read at once.
 const SIP: usize = 4;
+
+/// Octets that are read before they are looked at: one super-segment, or so many small packets that
+/// those of a sender stand next to each other.
+const SIP_OCTETS: usize = 64 << 10;
 
 /// Most packets that an application's call sends itself; the loop sends the rest. What most
 /// requests and answers need, and little enough for others not to wait long for the lock.
@@ -318,16 +322,23 @@ impl Shard {
         // A device that holds packets back has something to do, though no descriptor says so.
         let is_device_due = device.deadline().is_some_and(|due| due <= now);
         let mut is_more = may_receive || is_device_due;
-        let (mut packets, mut octets) = (0, 0);
+        let (mut packets, mut octets, mut sip) = (0, 0, 0);
         while is_more && packets < BURST && octets < BURST_OCTETS {
-            let count = device.receive_burst(now, &mut self.arrived, SIP)?;
-            for frame in self.arrived.drain(..) {
-                octets += frame.octets().len();
-                self.stack.receive(now, frame, &mut self.observer);
-            }
-            packets += count;
+            let count = match device.receive_burst(now, &mut self.arrived, SIP) {
+                Ok(count) => count,
+                Err(error) if self.arrived.is_empty() => return Err(error),
+                Err(_) => break, // What came before counts; the next turn meets the error again.
+            };
+            let new_ones = self.arrived.iter().rev().take(count);
+            let new = new_ones.map(|frame| frame.octets().len()).sum::<usize>();
+            (packets, octets, sip) = (packets + count, octets + new, sip + new);
             is_more = count == SIP;
+            if sip >= SIP_OCTETS {
+                self.stack.receive_burst(now, &mut self.arrived, &mut self.observer);
+                sip = 0;
+            }
         }
+        self.stack.receive_burst(now, &mut self.arrived, &mut self.observer);
         if self.stack.next_timeout().is_some_and(|due| due <= now) {
             self.stack.on_timeout(now, &mut self.observer);
         }

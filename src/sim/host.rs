@@ -29,6 +29,8 @@ pub struct Host {
     pub stack: Stack,
     /// What it counted.
     pub counters: Counters,
+    /// Whether the stack is given what arrives burst by burst, or packet by packet. By burst.
+    pub takes_bursts: bool,
     pub(super) audit: Audit,
     /// Copies of what this turn has sent.
     pub(super) sent: Vec<Vec<u8>>,
@@ -53,6 +55,7 @@ impl Host {
         Self {
             stack,
             counters: Counters::default(),
+            takes_bursts: true,
             audit: Audit::default(),
             sent: Vec::new(),
             path: None,
@@ -176,8 +179,13 @@ impl Host {
         let max = usize::try_from(self.rng.below(BURST_MAX)).unwrap_or(0) + 1;
         let received = self.device.receive_burst(now, &mut self.incoming, max);
         let mut has_moved = matches!(received, Ok(1..)) || !self.incoming.is_empty();
-        for frame in self.incoming.drain(..) {
+        for frame in &self.incoming {
             carry_out_arrived(frame.clone(), |frame| self.audit.on_received(frame.octets()));
+        }
+        if self.takes_bursts {
+            self.stack.receive_burst(now, &mut self.incoming, &mut self.counters);
+        }
+        for frame in self.incoming.drain(..) {
             self.stack.receive(now, frame, &mut self.counters);
         }
         if self.stack.next_timeout().is_some_and(|due| due <= now) {

@@ -24,6 +24,7 @@ mod ready;
 mod segments;
 mod socket;
 mod status;
+mod train;
 mod urgent;
 mod warm;
 
@@ -116,6 +117,8 @@ pub struct Stack {
     dirty: OnceQueue<SocketId>,
     /// Octets that all TCP buffers hold.
     memory: Memory,
+    /// Empty; kept for its memory, which the next train of segments uses.
+    pieces: Vec<bytes::Bytes>,
 }
 
 impl Stack {
@@ -158,6 +161,7 @@ impl Stack {
             loopback: Loopback::default(),
             dirty: OnceQueue::default(),
             memory: Memory::new(config.limits.memory_max),
+            pieces: Vec::new(),
             config,
         })
     }
@@ -169,15 +173,25 @@ impl Stack {
 
     fn receive_via(&mut self, now: Instant, frame: Frame, via: Via, observer: &mut dyn Observer) {
         observer.on_event(now, &Event::PacketReceived { len: frame.octets().len() });
-        let dropped = match self.ip.input(frame, via) {
+        let verdict = self.ip.input(frame, via);
+        if let Err(reason) = self.obey(now, verdict, observer) {
+            observer.on_event(now, &Event::PacketDropped { reason });
+        }
+    }
+
+    /// Does with a packet what IP has said.
+    fn obey(
+        &mut self,
+        now: Instant,
+        verdict: Verdict,
+        observer: &mut dyn Observer,
+    ) -> Result<(), DropReason> {
+        match verdict {
             Verdict::Deliver(datagram) => self.deliver(now, &datagram, observer),
             Verdict::EchoReply(echo) => self.receive_echo(&echo),
             Verdict::Error(error) => self.receive_error(&error, observer, now),
             Verdict::Answer(answer) => self.outbox.push(now, answer),
             Verdict::Drop(reason) => Err(reason),
-        };
-        if let Err(reason) = dropped {
-            observer.on_event(now, &Event::PacketDropped { reason });
         }
     }
 

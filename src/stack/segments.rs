@@ -32,10 +32,22 @@ impl Stack {
         observer: &mut dyn Observer,
     ) -> Result<(), DropReason> {
         let (tuple, segment) = parse(datagram)?;
+        self.receive_parsed(now, tuple, segment, datagram.is_ours, observer)
+    }
+
+    /// A segment between these two; `is_ours`: whether the local one is of our addresses.
+    pub(super) fn receive_parsed(
+        &mut self,
+        now: Instant,
+        tuple: FourTuple,
+        segment: Segment,
+        is_ours: bool,
+        observer: &mut dyn Observer,
+    ) -> Result<(), DropReason> {
         if let Some(id) = self.flows.find(&tuple) {
             return self.receive_for_flow(now, id, segment, observer);
         }
-        self.receive_for_listener(now, tuple, segment, datagram.is_ours, observer)
+        self.receive_for_listener(now, tuple, segment, is_ours, observer)
     }
 
     /// A segment of a flow that is known.
@@ -51,11 +63,7 @@ impl Stack {
         match &mut entry.flow {
             Flow::Open(connection) => {
                 let outcome = connection.receive(now, &segment, may_hold);
-                self.touch_flow(id);
-                let outcome = outcome?;
-                let dropped = outcome.dropped;
-                self.apply(now, id, outcome, observer);
-                dropped.map_or(Ok(()), Err)
+                self.on_received(now, id, outcome, observer)
             }
             Flow::Connecting(connecting) => {
                 let verdict = connecting.receive(now, &segment);
@@ -83,6 +91,21 @@ impl Stack {
                 }
             },
         }
+    }
+
+    /// A connection has received a segment.
+    pub(super) fn on_received(
+        &mut self,
+        now: Instant,
+        id: FlowId,
+        outcome: Result<Outcome, DropReason>,
+        observer: &mut dyn Observer,
+    ) -> Result<(), DropReason> {
+        self.touch_flow(id);
+        let outcome = outcome?;
+        let dropped = outcome.dropped;
+        self.apply(now, id, outcome, observer);
+        dropped.map_or(Ok(()), Err)
     }
 
     /// A SYN of a new connection has come to a record in TIME-WAIT, which makes room for it if a
@@ -344,7 +367,7 @@ impl Stack {
 }
 
 /// The segment in a datagram, and between whom it goes.
-fn parse(datagram: &Datagram) -> Result<(FourTuple, Segment), DropReason> {
+pub(super) fn parse(datagram: &Datagram) -> Result<(FourTuple, Segment), DropReason> {
     let (source, destination) = (datagram.source, datagram.destination);
     // To a broadcast or a group nobody answers, not even by an RST (RFC 9293 §3.9.2.3, MUST-57).
     if datagram.cast != Cast::Unicast {

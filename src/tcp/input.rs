@@ -62,6 +62,17 @@ impl Connection {
         Ok(outcome)
     }
 
+    /// Whether a train of segments may be received as if it were one: each would be taken, and none
+    /// would say anything that the others do not.
+    pub(crate) fn may_receive_whole(&self, now: Instant, train: &Segment) -> bool {
+        self.receive.is_next(train)
+            && self.state.may_receive()
+            && self.reader == Reader::Socket
+            && self.urgent.ahead().is_none()
+            && train.ack.is_some_and(|ack| self.send.judge_ack(ack).is_ok())
+            && !self.is_stale(now, train)
+    }
+
     /// Whether the timestamp of a segment is older than what has been seen.
     fn is_stale(&self, now: Instant, segment: &Segment) -> bool {
         let both = self.timestamps.zip(segment.options.timestamps);

@@ -199,8 +199,35 @@ impl ReceiveSide {
         Taken { octets, is_irregular: is_early || is_old || had_gap, fin, is_refused }
     }
 
+    /// Whether a segment begins where we wait for it, all of its text is allowed, and nothing that
+    /// came early stands behind it.
+    pub(crate) fn is_next(&self, segment: &Segment) -> bool {
+        segment.seq == self.nxt
+            && (segment.seq + segment.text_len()).at_or_before(self.edge)
+            && self.fin.is_none()
+            && !self.assembler.has_gap()
+    }
+
+    /// Lays down the text of a train that [is next](Self::is_next).
+    fn place_train(&mut self, segment: &Segment) -> Placed {
+        if self.assembler.add(0, segment.text_len()).is_err() {
+            return Placed::Refused;
+        }
+        let buffer = self.buffer.get_or_insert_default();
+        let mut offset = 0;
+        for piece in segment.pieces() {
+            buffer.write_at(offset, piece);
+            offset += u32::try_from(piece.len()).unwrap_or(0);
+        }
+        Placed::Laid
+    }
+
     /// Puts what is new and allowed of the segment where it belongs.
     fn place(&mut self, segment: &Segment, text_end: SeqNumber) -> Placed {
+        if segment.is_train() {
+            debug_assert!(self.assembler.contiguous() == 0 && segment.seq == self.nxt);
+            return self.place_train(segment);
+        }
         let start = SeqNumber::max_of(segment.seq, self.nxt);
         let mut end = if text_end.after(self.edge) { self.edge } else { text_end };
         if let Some(fin) = self.fin

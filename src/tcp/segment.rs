@@ -4,11 +4,15 @@ use std::num::NonZeroU16;
 
 use bytes::Bytes;
 
+use super::receive_buffer::SHARE_MIN;
 use super::seq::{SeqNumber, SeqRange};
 use crate::observe::SendReason;
 use crate::packet::Payload;
 use crate::wire::tcp::{TcpFlags, TcpHeader};
 use crate::wire::tcp_options::TcpOptions;
+
+/// Most segments in a train; a burst of the runtime has no more.
+const TRAIN_MAX: usize = 64;
 
 /// A segment that has arrived and whose checksum was right.
 #[derive(Clone, Debug)]
@@ -34,6 +38,16 @@ pub(crate) struct Segment {
     /// A super-segment stands for several, each with so many octets of text, the last with what is
     /// left.
     pub(crate) part: Option<NonZeroU16>,
+    /// The text of those that are coupled to it.
+    pub(crate) rest: Rest,
+}
+
+/// Text that follows a segment's own, a piece for each segment that brought it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rest {
+    pieces: Vec<Bytes>,
+    /// Octets of all of them.
+    len: u32,
 }
 
 impl Segment {
@@ -51,6 +65,7 @@ impl Segment {
             options,
             payload,
             part: None,
+            rest: Rest::default(),
         }
     }
 
@@ -89,8 +104,80 @@ impl Segment {
             fin: false,
             options,
             payload: Bytes::new(),
+            rest: Rest::default(),
             ..*self
         }
+    }
+
+    /// Whether `next` can be coupled to it: the text of both is that of one segment, and nothing
+    /// else in their headers differs. All parts but the last are equally long, and only the last
+    /// may bring a FIN. PSH says nothing to us, and may stand anywhere.
+    ///
+    /// The rules are Linux's (`tcp_gro_receive`): equal acknowledgments, windows and timestamps.
+    pub(crate) fn may_precede(&self, next: &Self) -> bool {
+        let full = self.payload.len();
+        let last = self.rest.pieces.last().unwrap_or(&self.payload).len();
+        let is_plain =
+            |s: &Self| !s.syn && !s.rst && s.urgent.is_none() && s.options.sack.is_empty();
+        next.seq == self.seq + self.text_len()
+            && next.ack == self.ack
+            && next.window == self.window
+            && (1..=full).contains(&next.payload.len())
+            && (last == full && full < SHARE_MIN)
+            && (self.is_train() || self.part.is_none())
+            && (next.part.is_none() && self.rest.pieces.len() + 1 < TRAIN_MAX)
+            && (is_plain(self) && is_plain(next) && !self.fin)
+            && next.options == self.options
+    }
+
+    /// Couples `next`, which it [may precede](Self::may_precede). `memory`: an empty list, which is
+    /// asked for at most once.
+    pub(crate) fn couple(&mut self, next: Self, memory: impl FnOnce() -> Vec<Bytes>) {
+        if self.rest.pieces.is_empty() {
+            self.part = u16::try_from(self.payload.len()).ok().and_then(NonZeroU16::new);
+            self.rest.pieces = memory();
+        }
+        self.fin = next.fin;
+        self.rest.len += next.text_len();
+        self.rest.pieces.push(next.payload);
+    }
+
+    /// Whether others are coupled to it.
+    pub(crate) fn is_train(&self) -> bool {
+        !self.rest.pieces.is_empty()
+    }
+
+    /// Takes the first segment of a train off; `None` if it is none.
+    pub(crate) fn uncouple(&mut self) -> Option<Self> {
+        if !self.is_train() {
+            return None;
+        }
+        let payload = std::mem::replace(&mut self.payload, self.rest.pieces.remove(0));
+        let (fin, part, rest) = (false, None, Rest::default());
+        let first = Self { fin, part, rest, payload, options: self.options.clone(), ..*self };
+        self.seq += first.text_len();
+        self.rest.len = self.rest.pieces.iter().map(octets_of).sum();
+        if !self.is_train() {
+            self.part = None;
+        }
+        Some(first)
+    }
+
+    /// The text, in pieces.
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = &Bytes> {
+        std::iter::once(&self.payload).chain(&self.rest.pieces)
+    }
+
+    /// Gives the memory of a train back, which then is none any more.
+    pub(crate) fn take_memory(&mut self) -> Vec<Bytes> {
+        let mut pieces = std::mem::take(&mut self.rest).pieces;
+        pieces.clear();
+        pieces
+    }
+
+    /// SEG.SEQ of the last segment that it stands for.
+    pub(crate) fn last_seq(&self) -> SeqNumber {
+        self.seq + (self.parts() - 1) * self.part_len()
     }
 
     /// Whether its first or last octet lies in `window`: the test of RFC 9293 §3.10.7.4, first
@@ -102,13 +189,18 @@ impl Segment {
 
     /// Octets of text.
     pub(crate) fn text_len(&self) -> u32 {
-        u32::try_from(self.payload.len()).unwrap_or(u32::MAX)
+        octets_of(&self.payload) + self.rest.len
     }
 
     /// SEG.LEN: octets of text, and one each for SYN and FIN (RFC 9293 §3.4).
     pub(crate) fn len(&self) -> u32 {
         self.text_len() + u32::from(self.syn) + u32::from(self.fin)
     }
+}
+
+/// Octets of a text, which is part of one packet.
+fn octets_of(text: &Bytes) -> u32 {
+    u32::try_from(text.len()).unwrap_or(0)
 }
 
 /// A segment that is to leave: everything but ports and addresses.
@@ -163,3 +255,7 @@ impl SegmentPlan {
         u32::try_from(octets).unwrap_or(u32::MAX)
     }
 }
+
+#[cfg(test)]
+#[path = "tests/train.rs"]
+mod tests;

@@ -387,13 +387,13 @@ impl SendSide {
     /// a probe stands left of the data before it. As in Linux it brings its window too; else
     /// SND.UNA alone would move the right edge to where the peer has offered nothing.
     pub(crate) fn update_window(&mut self, segment: &Segment, ack: SeqNumber) {
-        let is_newer = ack.after(self.wl2)
-            || self.wl1.before(segment.seq)
-            || (self.wl1 == segment.seq && ack == self.wl2);
+        let seq = segment.last_seq();
+        let is_newer =
+            ack.after(self.wl2) || self.wl1.before(seq) || (self.wl1 == seq && ack == self.wl2);
         if is_newer && ack.at_or_after(self.una) {
             self.wnd = self.scaled(segment.window);
             self.max_wnd = self.max_wnd.max(self.wnd);
-            (self.wl1, self.wl2) = (segment.seq, ack);
+            (self.wl1, self.wl2) = (seq, ack);
         }
     }
 

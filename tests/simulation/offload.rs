@@ -105,3 +105,39 @@ fn a_bulk_transfer_between_one_that_offloads_and_one_that_does_not_arrives() {
         }
     }
 }
+
+/// Counters by their names.
+type Counted = Vec<(&'static str, u64)>;
+
+/// Every counter of a host.
+fn counters(world: &mut Simulation, host: usize) -> Counted {
+    let counters = world.host(host).counters.list();
+    counters.iter().map(|counter| (counter.name, counter.value)).collect()
+}
+
+/// What both hosts have sent and counted, if each is given packets burst by burst or one by one.
+fn whole_story(seed: u64, text: &str, takes_bursts: bool) -> (u64, [Counted; 2]) {
+    let mut world = super::pair(seed, line(text), |config| {
+        config.tcp.timestamps = !seed.is_multiple_of(3);
+    });
+    for host in 0..2 {
+        world.host(host).takes_bursts = takes_bursts;
+    }
+    world.serve(1, 80, |rng| Plan::random(rng, 100_000));
+    for _ in 0..=seed % 3 {
+        let plan = Plan::random(world.random(), 100_000);
+        world.connect(0, None, server(), plan);
+    }
+    world.finish(24 * HOUR, &format!("SEED={seed} {text}"));
+    (world.fingerprint(), [0, 1].map(|host| counters(&mut world, host)))
+}
+
+#[test]
+fn a_stack_that_is_given_bursts_sends_and_counts_what_it_would_packet_by_packet() {
+    for text in LINES.iter().copied().chain(["delay=1ms"]) {
+        for seed in seeds(3) {
+            let (whole, single) = (whole_story(seed, text, true), whole_story(seed, text, false));
+            assert_eq!(whole, single, "SEED={seed} {text}");
+        }
+    }
+}
