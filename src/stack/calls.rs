@@ -285,7 +285,8 @@ impl Stack {
                 let flow = *flow;
                 let entry = self.flows.get_mut(flow).ok_or(SocketError::BadHandle)?;
                 let open = entry.connection_mut().ok_or(SocketError::BadHandle)?;
-                let octets = read(open, buffer);
+                let spares = &mut self.memory.spares;
+                let octets = open.with_spares(spares, |open| read(open, buffer));
                 let is_end = is_read_shut || open.is_finished();
                 if octets > 0 || entry.allocated() != entry.charged {
                     self.touch_flow(flow); // A window update may be due.
@@ -380,7 +381,9 @@ impl Stack {
                 let open = entry.connection_mut().ok_or(SocketError::BadHandle)?;
                 let rest = WRITE_MIN.saturating_sub(open.unacknowledged()) as usize;
                 let room = if self.memory.has_room() { usize::MAX } else { rest };
-                let written = write(open, room).ok_or(SocketError::BrokenPipe)?;
+                let spares = &mut self.memory.spares;
+                let written = open.with_spares(spares, |open| write(open, room));
+                let written = written.ok_or(SocketError::BrokenPipe)?;
                 if open.unacknowledged() >= WRITE_MIN {
                     self.memory.watch(flow, entry); // It may be held back from now on.
                 }

@@ -4,6 +4,7 @@ use super::demux::{FlowId, Flows};
 use super::flow::{FlowEntry, Owner};
 use super::{Event, Instant, Observer, Stack};
 use crate::collections::OnceQueue;
+use crate::tcp::Spares;
 
 /// Octets that a connection may hold for its peer when memory is short: as Linux grants each socket
 /// the least of `tcp_wmem`, so that all go on, if slowly.
@@ -25,13 +26,15 @@ pub(super) struct Memory {
     is_told_short: bool,
     /// Flows that may have been held back; each has a bit in its entry.
     waiting: OnceQueue<FlowId>,
+    /// What no buffer uses, less than a MiB and not counted.
+    pub(super) spares: Spares,
 }
 
 impl Memory {
     /// Nothing is held of `max` octets.
     pub(super) fn new(max: usize) -> Self {
-        let waiting = OnceQueue::default();
-        Self { used: 0, max, is_short: max == 0, is_told_short: false, waiting }
+        let (waiting, spares) = (OnceQueue::default(), Spares::default());
+        Self { used: 0, max, is_short: max == 0, is_told_short: false, waiting, spares }
     }
 
     /// Octets held.

@@ -62,7 +62,9 @@ impl Stack {
         let Some(entry) = self.flows.get_mut(id) else { return Ok(()) };
         match &mut entry.flow {
             Flow::Open(connection) => {
-                let outcome = connection.receive(now, &segment, may_hold);
+                let spares = &mut self.memory.spares;
+                let outcome =
+                    connection.with_spares(spares, |open| open.receive(now, &segment, may_hold));
                 self.on_received(now, id, outcome, observer)
             }
             Flow::Connecting(connecting) => {

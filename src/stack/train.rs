@@ -82,7 +82,9 @@ impl Stack {
                 && let Some(Flow::Open(connection)) = self.flows.get_mut(id).map(|e| &mut e.flow)
                 && connection.may_receive_whole(now, &segment)
             {
-                let outcome = connection.receive(now, &segment, true);
+                let spares = &mut self.memory.spares;
+                let outcome =
+                    connection.with_spares(spares, |open| open.receive(now, &segment, true));
                 self.pieces = segment.take_memory();
                 let taken = self.on_received(now, id, outcome, observer);
                 return report(now, taken, observer);

@@ -17,6 +17,7 @@ use super::rtt::RttEstimator;
 use super::segment::SegmentPlan;
 use super::send::{Blocked, SendSide};
 use super::seq::SeqNumber;
+use super::spares::Spares;
 use super::state::State;
 use super::statistics::Statistics;
 use super::time_wait::TimeWait;
@@ -219,6 +220,20 @@ impl Connection {
             self.urgent.on_written(self.send.una() + self.send.queued());
         }
         Some(written)
+    }
+
+    /// Does something with the stack's spare memory at hand.
+    pub(crate) fn with_spares<R>(
+        &mut self,
+        spares: &mut Spares,
+        act: impl FnOnce(&mut Self) -> R,
+    ) -> R {
+        self.receive.lend(&mut spares.pages);
+        self.send.lend(&mut spares.chunks);
+        let outcome = act(self);
+        self.receive.take_back(&mut spares.pages);
+        self.send.take_back(&mut spares.chunks);
+        outcome
     }
 
     /// RECEIVE: copies octets out, up to the mark of urgent data; 0 when there are none.

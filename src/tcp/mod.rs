@@ -62,6 +62,7 @@ mod segment;
 mod send;
 mod send_buffer;
 mod seq;
+mod spares;
 mod state;
 mod statistics;
 #[cfg(test)]
@@ -86,6 +87,7 @@ pub(crate) use self::pmtu::Path;
 pub(crate) use self::reset::reset_for;
 pub(crate) use self::segment::{Segment, SegmentPlan};
 pub(crate) use self::seq::SeqNumber;
+pub(crate) use self::spares::Spares;
 pub(crate) use self::time_wait::{TimeWait, Verdict as TimeWaitVerdict};
 pub(crate) use self::unread::Unread;
 pub(crate) use self::urgent::OutOfLine;

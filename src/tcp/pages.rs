@@ -6,7 +6,46 @@ use std::collections::VecDeque;
 /// large enough that a full segment touches two pages at most.
 const PAGE: usize = 4096;
 
+/// Entries of an empty list of pages that are kept for the next ones: 512 KiB of text.
+const SLOTS_KEPT: usize = 128;
+
 type Page = Box<[u8; PAGE]>;
+
+/// Pages in which nothing lies, for whoever needs some next.
+///
+/// A stack has one such list for all its connections and lends it to a buffer for the length of a
+/// call. So a connection that waits owns no page, and one that goes on allocates none.
+#[derive(Debug, Default)]
+pub(crate) struct SparePages {
+    pages: Vec<Page>,
+    /// How many are kept at most; what comes beyond is given up. 0: nothing was lent.
+    max: usize,
+}
+
+impl SparePages {
+    /// An empty list that keeps at most `max` pages.
+    pub(crate) fn new(max: usize) -> Self {
+        Self { pages: Vec::new(), max }
+    }
+
+    /// A page, of which only what is written to it may be read: it holds what it held.
+    fn take(&mut self) -> Page {
+        self.pages.pop().unwrap_or_else(|| Box::new([0; PAGE]))
+    }
+
+    fn give(&mut self, page: Page) {
+        if self.pages.len() < self.max {
+            self.pages.push(page);
+        }
+    }
+
+    /// Hands the list from its owner to one who has none.
+    pub(super) fn lend(&mut self, to: &mut Self) {
+        if to.max == 0 {
+            *to = std::mem::take(self);
+        }
+    }
+}
 
 /// Octets in order that wait for the application, and room right of them in which octets that
 /// arrive out of order are laid where they belong.
@@ -21,7 +60,7 @@ type Page = Box<[u8; PAGE]>;
 ///
 /// Which of the octets right of RCV.NXT are present is [`Assembler`](super::assembler::Assembler)'s
 /// to know; how far right they may lie is the receive window's. A buffer in which nothing lies
-/// owns no memory.
+/// owns no page.
 #[derive(Debug, Default)]
 pub(crate) struct Pages {
     /// The first page holds the octet at `read`.
@@ -34,6 +73,8 @@ pub(crate) struct Pages {
     end: usize,
     /// The octet after the last that was ever laid here.
     high: usize,
+    /// Lent for a call.
+    pub(super) spares: SparePages,
 }
 
 impl Pages {
@@ -88,8 +129,10 @@ impl Pages {
     pub(crate) fn discard_out_of_order(&mut self) {
         self.high = self.end;
         let kept = self.end.div_ceil(PAGE).min(self.slots.len());
-        let given_up = self.slots.drain(kept..).flatten().count();
-        self.owned -= given_up;
+        for page in self.slots.drain(kept..).flatten() {
+            self.spares.give(page);
+            self.owned -= 1;
+        }
         self.release_if_unused();
     }
 
@@ -107,8 +150,10 @@ impl Pages {
     pub(crate) fn skip(&mut self, octets: usize) {
         self.read += octets;
         let passed = self.read / PAGE;
-        let given_back = self.slots.drain(..passed).flatten().count();
-        self.owned -= given_back;
+        for page in self.slots.drain(..passed).flatten() {
+            self.spares.give(page);
+            self.owned -= 1;
+        }
         // Positions count from the first page, so that they stay small for ever.
         self.read -= passed * PAGE;
         self.end -= passed * PAGE;
@@ -118,9 +163,16 @@ impl Pages {
 
     /// A connection that waits for its peer owns no page, and starts its next one at the front.
     fn release_if_unused(&mut self) {
-        if self.is_unused() {
-            *self = Self::default();
+        if !self.is_unused() {
+            return;
         }
+        let (mut slots, mut spares) =
+            (std::mem::take(&mut self.slots), std::mem::take(&mut self.spares));
+        slots.drain(..).flatten().for_each(|page| spares.give(page));
+        if slots.capacity() > SLOTS_KEPT {
+            slots = VecDeque::new();
+        }
+        *self = Self { slots, spares, ..Self::default() };
     }
 
     fn page(&self, index: usize) -> &Page {
@@ -132,9 +184,10 @@ impl Pages {
         if self.slots.len() <= index {
             self.slots.resize_with(index + 1, || None);
         }
+        let (owned, spares) = (&mut self.owned, &mut self.spares);
         self.slots[index].get_or_insert_with(|| {
-            self.owned += 1;
-            Box::new([0; PAGE])
+            *owned += 1;
+            spares.take()
         })
     }
 }

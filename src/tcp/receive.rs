@@ -5,6 +5,7 @@ use bytes::Bytes;
 
 use super::assembler::{Assembler, BLOCKS_MAX, Range};
 use super::negotiated::Negotiated;
+use super::pages::SparePages;
 use super::receive_buffer::{ReceiveBuffer, SHARE_MIN};
 use super::segment::Segment;
 use super::seq::{SeqNumber, SeqRange};
@@ -318,6 +319,20 @@ impl ReceiveSide {
     /// The position of the next octet to read.
     pub(crate) fn next_to_read(&self) -> SeqNumber {
         self.nxt - u32::from(self.is_finished()) - self.readable()
+    }
+
+    /// Lends pages for the calls up to [`take_back`](Self::take_back).
+    pub(crate) fn lend(&mut self, spares: &mut SparePages) {
+        if let Some(buffer) = &mut self.buffer {
+            buffer.lend(spares);
+        }
+    }
+
+    /// Gives the pages back.
+    pub(crate) fn take_back(&mut self, spares: &mut SparePages) {
+        if let Some(buffer) = &mut self.buffer {
+            buffer.take_back(spares);
+        }
     }
 
     /// RECEIVE: copies octets out and frees their room.

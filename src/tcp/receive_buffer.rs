@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::{Buf, Bytes};
 
-use super::pages::Pages;
+use super::pages::{Pages, SparePages};
 
 /// From so many octets of text on a packet is kept by reference; below, its text is copied out, so
 /// that a few octets never hold the memory of a whole super-segment.
@@ -23,10 +23,10 @@ const SHARE_CHARGE: usize = 64 << 10;
 /// ```
 ///
 /// Small segments, and whatever comes early, lie in the tail. A large packet in order becomes part
-/// of the front as it is, without a copy. A buffer in which nothing lies owns no memory.
+/// of the front as it is, without a copy. A buffer in which nothing lies owns two short lists.
 #[derive(Debug, Default)]
 pub(crate) struct ReceiveBuffer {
-    /// Only while a packet is kept.
+    /// Since a packet was kept; empty once all of it is read.
     front: Option<Box<Front>>,
     tail: Pages,
 }
@@ -40,6 +40,9 @@ struct Front {
     /// Octets of memory of all sections.
     charged: usize,
 }
+
+/// Entries of an empty front that are kept for the next packets.
+const SECTIONS_KEPT: usize = 16;
 
 /// A run of octets in order.
 #[derive(Debug)]
@@ -76,10 +79,14 @@ impl Section {
         }
     }
 
-    fn skip(&mut self, octets: usize) {
+    fn skip(&mut self, octets: usize, spares: &mut SparePages) {
         match self {
             Self::Packet(packet) => packet.advance(octets),
-            Self::Pages(pages) => pages.skip(octets),
+            Self::Pages(pages) => {
+                spares.lend(&mut pages.spares);
+                pages.skip(octets);
+                pages.spares.lend(spares);
+            }
         }
     }
 }
@@ -92,14 +99,14 @@ impl Front {
     }
 
     /// Takes away the first `octets`, all of them here.
-    fn skip(&mut self, mut octets: usize) {
+    fn skip(&mut self, mut octets: usize, spares: &mut SparePages) {
         self.len -= u32::try_from(octets).unwrap_or(0);
         while octets > 0
             && let Some(first) = self.sections.front_mut()
         {
             let part = first.len().min(octets);
             self.charged -= first.charge();
-            first.skip(part);
+            first.skip(part, spares);
             octets -= part;
             if first.len() == 0 {
                 self.sections.pop_front();
@@ -134,7 +141,9 @@ impl ReceiveBuffer {
     pub(crate) fn append(&mut self, packet: Bytes) {
         let front = self.front.get_or_insert_default();
         if self.tail.len() > 0 {
-            front.push(Section::Pages(std::mem::take(&mut self.tail)));
+            let mut pages = std::mem::take(&mut self.tail);
+            pages.spares.lend(&mut self.tail.spares);
+            front.push(Section::Pages(pages));
         }
         front.push(Section::Packet(packet));
     }
@@ -184,8 +193,8 @@ impl ReceiveBuffer {
     pub(crate) fn skip(&mut self, octets: usize) {
         let before = octets.min(self.front_len() as usize);
         if let Some(front) = &mut self.front {
-            front.skip(before);
-            if front.len == 0 {
+            front.skip(before, &mut self.tail.spares);
+            if front.len == 0 && front.sections.capacity() > SECTIONS_KEPT {
                 self.front = None;
             }
         }
@@ -198,9 +207,19 @@ impl ReceiveBuffer {
         self.tail.discard_out_of_order();
     }
 
+    /// Lends the pages that nobody uses, for the calls up to [`take_back`](Self::take_back).
+    pub(crate) fn lend(&mut self, spares: &mut SparePages) {
+        spares.lend(&mut self.tail.spares);
+    }
+
+    /// Gives them back, and with them those that have become free.
+    pub(crate) fn take_back(&mut self, spares: &mut SparePages) {
+        self.tail.spares.lend(spares);
+    }
+
     /// Whether nothing lies here, in order or early.
     pub(crate) fn is_unused(&self) -> bool {
-        self.front.is_none() && self.tail.is_unused()
+        self.front_len() == 0 && self.tail.is_unused()
     }
 
     /// Octets of memory that the buffer holds for octets; 0 when it holds none.

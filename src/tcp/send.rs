@@ -9,6 +9,7 @@ use super::negotiated::Negotiated;
 use super::segment::Segment;
 use super::send_buffer::SendBuffer;
 use super::seq::{SeqNumber, SeqRange};
+use super::spares::SpareChunks;
 use super::timestamps;
 use crate::observe::DropReason;
 use crate::options::SocketOptions;
@@ -244,6 +245,20 @@ impl SendSide {
     /// Gives up the empty buffer.
     pub(crate) fn cool(&mut self) {
         self.buffer.take_if(|buffer| buffer.is_empty());
+    }
+
+    /// Lends chunks for the calls up to [`take_back`](Self::take_back).
+    pub(crate) fn lend(&mut self, spares: &mut SpareChunks) {
+        if let Some(buffer) = &mut self.buffer {
+            buffer.lend(spares);
+        }
+    }
+
+    /// Gives the chunks back.
+    pub(crate) fn take_back(&mut self, spares: &mut SpareChunks) {
+        if let Some(buffer) = &mut self.buffer {
+            buffer.take_back(spares);
+        }
     }
 
     /// Whether there is an empty buffer to give up, or one that will be empty.

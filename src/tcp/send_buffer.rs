@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use super::spares::SpareChunks;
 use crate::packet::Payload;
 
 /// Least octets of a chunk that writes are copied into.
@@ -12,11 +13,19 @@ const CHUNK_MIN: usize = 2 << 10;
 /// Most octets of a chunk. It bounds what one unacknowledged octet keeps in memory.
 const CHUNK_MAX: usize = 64 << 10;
 
-/// From so many octets on the tail is handed out by reference; below, by copy.
+/// From so many octets on the tail is handed out by reference; below, by copy if there are chunks
+/// enough.
 ///
 /// A tail that was handed out by reference can grow no more. Copying a short one costs less than
 /// what a chunk for each keystroke would cost to keep.
 const FREEZE_MIN: usize = 1 << 10;
+
+/// While there are fewer chunks, a shorter tail is handed out by reference too: those few are kept
+/// at no cost, and an exchange of small messages has no more.
+const CHUNKS_FEW: usize = 4;
+
+/// Entries of an empty list of chunks that are kept.
+const LIST_KEPT: usize = 16;
 
 /// Most slices of one payload: more of them cost a vectored write more than a copy.
 const PIECES_MAX: usize = 8;
@@ -30,6 +39,8 @@ struct Chunk {
     /// Octets of memory that go when this chunk goes. Of the chunks that share an allocation only
     /// the last has any: chunks go in order, and the memory goes with the last of them.
     charge: usize,
+    /// Whether the memory is ours, to be used again; the application's is given back to it.
+    is_ours: bool,
 }
 
 impl Chunk {
@@ -42,7 +53,8 @@ impl Chunk {
 /// and behind them a tail that takes what is written next.
 ///
 /// Segments refer to slices of the chunks, so that an octet is copied once: when it is written. A
-/// buffer in which nothing lies owns no memory.
+/// chunk that is acknowledged, and that no packet refers to any more, is used again, by whichever
+/// connection writes next. A buffer in which nothing lies owns no memory but a short list.
 #[derive(Debug, Default)]
 pub(crate) struct SendBuffer {
     /// Position of SND.UNA in the stream. 64 bits do not wrap.
@@ -55,6 +67,8 @@ pub(crate) struct SendBuffer {
     tail_charge: usize,
     /// The sum of all charges.
     charged: usize,
+    /// Lent for a call.
+    spares: SpareChunks,
     /// Position after the last octet.
     end: u64,
 }
@@ -84,7 +98,7 @@ impl SendBuffer {
         }
         self.freeze_tail();
         let charge = octets.len();
-        self.chunks.push_back(Chunk { start: self.end, octets, charge });
+        self.chunks.push_back(Chunk { start: self.end, octets, charge, is_ours: false });
         self.charged += charge;
         self.end += u64::from(taken);
         taken
@@ -111,7 +125,8 @@ impl SendBuffer {
         if start == end {
             return Payload::new();
         }
-        if end > self.tail_start() && self.tail.len() >= FREEZE_MIN {
+        let may_freeze = self.tail.len() >= FREEZE_MIN || self.chunks.len() < CHUNKS_FEW;
+        if end > self.tail_start() && may_freeze {
             self.freeze_tail();
         }
         let first = self.chunks.partition_point(|chunk| chunk.end() <= start);
@@ -138,22 +153,43 @@ impl SendBuffer {
         self.una = (self.una + u64::from(octets)).min(self.end);
         while let Some(chunk) = self.chunks.pop_front_if(|chunk| chunk.end() <= self.una) {
             self.charged -= chunk.charge;
+            if chunk.is_ours && chunk.charge > 0 {
+                self.spares.give_frozen(chunk.octets, chunk.charge);
+            }
         }
         if self.is_empty() {
-            self.clear();
+            self.rest();
             return;
         }
         let passed = self.una.saturating_sub(self.tail_start());
         self.tail.advance(length(passed));
     }
 
-    /// Gives up everything, the memory included.
-    pub(crate) fn clear(&mut self) {
-        *self = Self::default();
+    /// Everything is acknowledged: the short list is kept.
+    fn rest(&mut self) {
+        let Self { chunks, tail, tail_charge, spares, .. } = std::mem::take(self);
+        self.spares = spares;
+        self.spares.give(tail, tail_charge);
+        if chunks.capacity() <= LIST_KEPT {
+            self.chunks = chunks;
+        }
     }
 
-    /// Octets of memory that the buffer owns, about; 0 when it is empty.
+    /// Lends chunks that nobody uses, for the calls up to [`take_back`](Self::take_back).
+    pub(crate) fn lend(&mut self, spares: &mut SpareChunks) {
+        spares.lend(&mut self.spares);
+    }
+
+    /// Gives them back, and with them those that have become free.
+    pub(crate) fn take_back(&mut self, spares: &mut SpareChunks) {
+        self.spares.lend(spares);
+    }
+
+    /// Octets of memory that what is outstanding takes, about; 0 when nothing is.
     pub(crate) fn allocated(&self) -> usize {
+        if self.is_empty() {
+            return 0;
+        }
         self.charged + self.chunks.capacity() * size_of::<Chunk>()
     }
 
@@ -175,7 +211,7 @@ impl SendBuffer {
         // Who has much to send will have more: larger chunks make fewer slices.
         let held = length(self.end - self.una);
         let capacity = wanted.max(held).clamp(CHUNK_MIN, CHUNK_MAX);
-        self.tail = BytesMut::with_capacity(capacity);
+        self.tail = self.spares.take(capacity);
         self.tail_charge = self.tail.capacity();
         self.charged += self.tail_charge;
         self.tail.capacity()
@@ -187,7 +223,8 @@ impl SendBuffer {
             return;
         }
         let start = self.tail_start();
-        self.chunks.push_back(Chunk { start, octets: self.tail.split().freeze(), charge: 0 });
+        let octets = self.tail.split().freeze();
+        self.chunks.push_back(Chunk { start, octets, charge: 0, is_ours: true });
     }
 }
 

@@ -53,7 +53,7 @@ fn peeking_takes_nothing_away() {
 fn a_buffer_owns_pages_only_where_something_lies() {
     let mut buffer = Pages::default();
     assert_eq!((buffer.allocated(), buffer.slots.capacity()), (0, 0));
-    buffer.write_at(100 * 4096, b"far away");
+    buffer.write_at(300 * 4096, b"far away");
     assert_eq!(buffer.allocated(), 4096);
     buffer.write_at(4095, b"on two pages");
     assert_eq!(buffer.allocated(), 3 * 4096);
@@ -69,7 +69,31 @@ fn a_drained_buffer_owns_nothing_and_a_half_drained_one_half() {
     assert_eq!(read(&mut buffer, &mut [0; 2 * 4096]), 2 * 4096);
     assert_eq!(buffer.allocated(), 2 * 4096);
     read_all(&mut buffer);
-    assert_eq!((buffer.allocated(), buffer.slots.capacity()), (0, 0));
+    assert_eq!(buffer.allocated(), 0);
+    assert!(buffer.slots.capacity() <= SLOTS_KEPT);
+}
+
+#[test]
+fn lent_pages_are_used_first_and_given_back_up_to_a_limit() {
+    let mut spares = SparePages::new(2);
+    let mut buffer = Pages::default();
+    buffer.write_at(0, &[7; 3 * PAGE]);
+    buffer.commit(3 * 4096);
+    read_all(&mut buffer);
+    assert!(buffer.spares.pages.is_empty(), "nothing was lent, so nothing is kept");
+
+    for _ in 0..2 {
+        spares.lend(&mut buffer.spares);
+        buffer.write_at(0, &[8; 3 * PAGE]);
+        assert!(buffer.spares.pages.is_empty(), "all were used");
+        buffer.commit(3 * 4096);
+        assert_eq!(read_all(&mut buffer), [8; 3 * PAGE]);
+        buffer.spares.lend(&mut spares);
+        assert_eq!((buffer.spares.max, spares.pages.len()), (0, 2));
+    }
+    let mut other = SparePages::new(5);
+    spares.lend(&mut other);
+    assert_eq!((other.max, spares.pages.len()), (5, 2), "who has a list takes no other");
 }
 
 #[test]

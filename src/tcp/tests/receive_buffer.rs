@@ -18,7 +18,7 @@ fn a_packet_is_kept_and_given_out_without_a_copy() {
     let rest = buffer.take(usize::MAX);
     assert_eq!((rest.as_ptr(), rest.len()), (large[1000..].as_ptr(), SHARE_MIN - 1000));
     assert_eq!((buffer.len(), buffer.allocated()), (0, 0));
-    assert!(buffer.front.is_none());
+    assert!(buffer.is_unused() && buffer.allocated() == 0);
 }
 
 #[test]

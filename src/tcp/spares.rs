@@ -1,0 +1,141 @@
+//! Memory of buffers that nobody uses, kept so that the established path allocates nothing.
+
+use bytes::{Bytes, BytesMut};
+
+use super::pages::SparePages;
+
+/// Most pages that are kept: 256 KiB.
+const PAGES_MAX: usize = 64;
+
+/// Most chunks that are kept, and most octets of them.
+const CHUNKS_MAX: usize = 32;
+const CHUNK_OCTETS_MAX: usize = 512 << 10;
+
+/// What a stack keeps for all its connections, and lends to one of them for the length of a call.
+///
+/// So a connection that waits owns no memory for octets, and one that goes on asks the allocator
+/// for none. It is bounded, and therefore not counted as memory of buffers.
+#[derive(Debug)]
+pub(crate) struct Spares {
+    pub(super) pages: SparePages,
+    pub(super) chunks: SpareChunks,
+}
+
+impl Default for Spares {
+    fn default() -> Self {
+        let chunks = SpareChunks { max: CHUNKS_MAX, ..SpareChunks::default() };
+        Self { pages: SparePages::new(PAGES_MAX), chunks }
+    }
+}
+
+/// Chunks of send buffers. By default none is kept: nothing was lent.
+#[derive(Debug, Default)]
+pub(crate) struct SpareChunks {
+    chunks: Vec<BytesMut>,
+    /// Octets of all of them.
+    octets: usize,
+    /// How many are kept at most.
+    max: usize,
+}
+
+impl SpareChunks {
+    /// A chunk with room for `capacity` octets, and not for very many more: what a message holds
+    /// is counted by its chunk.
+    pub(crate) fn take(&mut self, capacity: usize) -> BytesMut {
+        let fits = |chunk: &BytesMut| (capacity..=2 * capacity).contains(&chunk.capacity());
+        match self.chunks.iter().rposition(fits) {
+            Some(index) => {
+                let chunk = self.chunks.swap_remove(index);
+                self.octets -= chunk.capacity();
+                chunk
+            }
+            None => BytesMut::with_capacity(capacity),
+        }
+    }
+
+    /// Keeps the memory of a chunk of `capacity` octets, if nobody else refers to any of it. The
+    /// oldest make room.
+    pub(crate) fn give(&mut self, mut chunk: BytesMut, capacity: usize) {
+        chunk.clear();
+        if self.max == 0 || capacity == 0 || !chunk.try_reclaim(capacity) {
+            return;
+        }
+        self.octets += chunk.capacity();
+        self.chunks.push(chunk);
+        while self.chunks.len() > self.max || self.octets > CHUNK_OCTETS_MAX {
+            self.octets -= self.chunks.remove(0).capacity();
+        }
+    }
+
+    /// As [`give`](Self::give), for a chunk that has been handed out.
+    pub(crate) fn give_frozen(&mut self, chunk: Bytes, capacity: usize) {
+        if self.max > 0
+            && let Ok(chunk) = chunk.try_into_mut()
+        {
+            self.give(chunk, capacity);
+        }
+    }
+
+    /// Hands the list from its owner to one who has none.
+    pub(crate) fn lend(&mut self, to: &mut Self) {
+        if to.max == 0 {
+            *to = std::mem::take(self);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_a_stack() -> SpareChunks {
+        Spares::default().chunks
+    }
+
+    #[test]
+    fn a_chunk_is_used_again_once_no_packet_refers_to_it() {
+        let mut spares = of_a_stack();
+        let mut chunk = spares.take(2048);
+        chunk.extend_from_slice(&[7; 2048]);
+        let place = chunk.as_ptr();
+        let (packet, rest) = (chunk.split_to(100).freeze(), chunk.freeze());
+        spares.give_frozen(rest, 2048);
+        assert_eq!(spares.octets, 0, "a packet refers to a part of it");
+        spares.give_frozen(packet, 2048);
+        assert_eq!(spares.take(2048).as_ptr(), place);
+        assert_eq!(spares.octets, 0);
+    }
+
+    #[test]
+    fn a_small_message_gets_no_large_chunk() {
+        let mut spares = of_a_stack();
+        spares.give(BytesMut::with_capacity(64 << 10), 64 << 10);
+        assert!(spares.take(2048).capacity() < 4096 + 1);
+        assert_eq!(spares.octets, 64 << 10);
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_in_number_and_in_octets() {
+        for capacity in [1, 2048, 64 << 10, 1 << 20] {
+            let mut spares = of_a_stack();
+            for _ in 0..2 * CHUNKS_MAX {
+                spares.give(BytesMut::with_capacity(capacity), capacity);
+            }
+            assert!(spares.chunks.len() <= CHUNKS_MAX && spares.octets <= CHUNK_OCTETS_MAX);
+            let octets: usize = spares.chunks.iter().map(BytesMut::capacity).sum();
+            assert_eq!(octets, spares.octets);
+        }
+    }
+
+    #[test]
+    fn without_a_loan_nothing_is_kept() {
+        let mut none = SpareChunks::default();
+        none.give(BytesMut::with_capacity(2048), 2048);
+        assert!(none.chunks.is_empty());
+        let mut owner = of_a_stack();
+        owner.lend(&mut none);
+        assert_eq!((owner.max, none.max), (0, CHUNKS_MAX));
+        none.lend(&mut owner);
+        assert_eq!((owner.max, none.max), (CHUNKS_MAX, 0));
+    }
+}
