@@ -7,7 +7,7 @@ mod check;
 mod connections;
 mod cookies;
 mod datagrams;
-mod deadlines;
+pub(crate) mod deadlines;
 mod demux;
 mod disconnect;
 mod flow;

@@ -1,8 +1,11 @@
-//! The Internet checksum over one segment's octets.
+//! Octets to values and back: the Internet checksum, and the headers of a segment with timestamps.
 
-use divan::Bencher;
 use divan::counter::BytesCount;
+use divan::{AllocProfiler, Bencher};
 use wharf::sim::probe;
+
+#[global_allocator]
+static ALLOCATOR: AllocProfiler = AllocProfiler::system();
 
 fn main() {
     divan::main();
@@ -19,4 +22,12 @@ fn checksum(bencher: Bencher<'_, '_>, len: usize) {
 fn parse(bencher: Bencher<'_, '_>, len: usize) {
     let packet = probe::packet(len);
     bencher.bench(|| assert!(probe::parse(divan::black_box(&packet))));
+}
+
+/// Writing them, with the checksum over what the application wrote, or with a partial one for the
+/// device to complete.
+#[divan::bench(args = [(0, false), (1448, false), (1448, true), (65_000, true)])]
+fn emit(bencher: Bencher<'_, '_>, (len, is_partial): (usize, bool)) {
+    let emitter = probe::Emitter::new(len, is_partial);
+    bencher.bench(|| divan::black_box(&emitter).emit());
 }
