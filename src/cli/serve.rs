@@ -40,6 +40,10 @@ pub(super) struct Serve {
     #[arg(long)]
     small_services: bool,
 
+    /// Look for packets for so long before sleeping: faster answers for busier processors
+    #[arg(long, default_value_t = 0, value_name = "MICROSECONDS")]
+    busy_poll: u32,
+
     /// Congestion control; only reno is built yet
     #[arg(long, default_value = "reno", value_name = "ALGORITHM")]
     congestion: Congestion,
@@ -59,7 +63,11 @@ enum Congestion {
 impl Serve {
     pub(super) fn run(&self) -> Result<(), Failure> {
         self.check()?;
-        self.device.run(CLOSE_TIMEOUT, |net| self.serve(net))
+        let busy_poll = Duration::from_micros(self.busy_poll.into());
+        self.device.run(CLOSE_TIMEOUT, |net| {
+            net.set_busy_poll(busy_poll);
+            self.serve(net)
+        })
     }
 
     /// Refuses what cannot be, before anything is opened.

@@ -47,7 +47,7 @@ fn run(shared: &Shared, device: &OwnedFd, bell: &Arc<Bell>) -> io::Result<()> {
     loop {
         let until = match shared.turn(may_receive, &kick, None) {
             Turn::Over => return Ok(()),
-            Turn::Again => {
+            Turn::Again | Turn::Busy => {
                 may_receive = true;
                 continue;
             }

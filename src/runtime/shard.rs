@@ -14,6 +14,7 @@ use crate::device::Device;
 use crate::error::SocketError;
 use crate::observe::{Counters, LogObserver, TcpState};
 use crate::packet::{Frame, Outgoing};
+use crate::runtime::busy_poll::BusyPoll;
 use crate::runtime::waiters::Waiters;
 use crate::stack::Stack;
 use crate::time::{Duration, Instant};
@@ -48,6 +49,8 @@ const ENDING_CHECK: Duration = Duration::from_millis(10);
 pub(crate) enum Turn {
     /// Packets may still wait: have another turn at once.
     Again,
+    /// None wait, but the next may come soon: the same.
+    Busy,
     /// Wait for the device or a kick, at most until the moment given.
     Sleep(Option<Instant>),
     /// The same, but the device may have more than it gave: look first.
@@ -134,6 +137,7 @@ pub(crate) struct Shard {
     pub(crate) stack: Stack,
     pub(crate) waiters: Waiters,
     pub(crate) deferred: Deferred,
+    pub(super) busy_poll: BusyPoll,
     observer: (Counters, LogObserver),
     /// `None` once the stack has ended.
     device: Option<Box<dyn Device>>,
@@ -152,6 +156,7 @@ impl Shard {
             stack,
             waiters: Waiters::default(),
             deferred: Deferred::default(),
+            busy_poll: BusyPoll::default(),
             observer: (Counters::default(), LogObserver),
             device: Some(device),
             arrived: VecDeque::new(),
@@ -170,8 +175,8 @@ impl Shard {
             return Turn::Over;
         }
         self.seat.sleep = Sleep::Awake;
-        let is_more = match self.exchange(now, may_receive) {
-            Ok(is_more) => is_more,
+        let (packets, is_more) = match self.exchange(now, may_receive) {
+            Ok(outcome) => outcome,
             Err(error) => {
                 self.fail(now, error);
                 return Turn::Over;
@@ -182,8 +187,14 @@ impl Shard {
             return Turn::Over;
         }
         self.collect_wakes();
+        if packets > 0 {
+            self.busy_poll.on_packets(now);
+        }
         if is_more {
             return Turn::Again;
+        }
+        if self.busy_poll.looks_again(now) {
+            return Turn::Busy;
         }
         let deadline = self.deadline();
         self.seat.sleep = deadline.map_or(Sleep::Forever, Sleep::Until);
@@ -311,13 +322,13 @@ impl Shard {
         self.waiters.take_all(&mut self.deferred.wake);
     }
 
-    /// The packets of a turn; whether more may wait to be received.
-    fn exchange(&mut self, now: Instant, may_receive: bool) -> io::Result<bool> {
+    /// The packets of a turn: how many have come, and whether more may wait.
+    fn exchange(&mut self, now: Instant, may_receive: bool) -> io::Result<(usize, bool)> {
         if let Some(error) = self.failure.take() {
             return Err(error);
         }
         let Some(device) = self.device.as_mut() else {
-            return Ok(false);
+            return Ok((0, false));
         };
         // A device that holds packets back has something to do, though no descriptor says so.
         let is_device_due = device.deadline().is_some_and(|due| due <= now);
@@ -346,7 +357,7 @@ impl Shard {
             device.transmit_burst(now, &mut self.leaving)?;
         }
         self.transmit(now, usize::MAX)?;
-        Ok(is_more)
+        Ok((packets, is_more))
     }
 
     /// Sends until nothing is left, or `max` packets; whether something may be left.

@@ -85,6 +85,10 @@ impl Driver {
                 Turn::Over => return Poll::Ready(Ok(())),
                 // Whoever was woken has its turn while what it waited for is at hand.
                 Turn::Again => break,
+                Turn::Busy => {
+                    sources.is_readable = true; // Nobody waits for an edge.
+                    break;
+                }
                 Turn::Sleep(until) => (until, true),
                 Turn::Look(until) => (until, false),
             };

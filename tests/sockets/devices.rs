@@ -111,6 +111,21 @@ fn a_burst_that_is_not_full_is_not_taken_for_the_last_by_a_task() {
     });
 }
 
+/// A driver that does not sleep sees everything that one that sleeps sees, and lets others run.
+#[test]
+fn a_driver_that_polls_busily_carries_what_one_that_sleeps_carries() {
+    limited(|| {
+        let (near, far) = Link::pair(1500);
+        let near = Net::start(near, config(NEAR)).unwrap();
+        let far = Net::start(far, config(FAR)).unwrap();
+        for limit in [Duration::from_millis(1), Duration::from_hours(1), Duration::ZERO] {
+            near.set_busy_poll(limit);
+            far.set_busy_poll(limit);
+            exchange(&near, &far, 200_000);
+        }
+    });
+}
+
 #[test]
 fn packets_that_a_device_holds_back_leave_and_arrive_in_their_time() {
     limited(|| {
