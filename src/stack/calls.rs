@@ -9,7 +9,7 @@ use super::memory::WRITE_MIN;
 use super::socket::{Kind, Socket};
 use super::{Instant, Owner, Readiness, Shutdown, SocketId, Stack};
 use crate::error::SocketError;
-use crate::tcp::{Connection, Listener, Unread};
+use crate::tcp::{Connection, Listener, Need, Unread};
 use crate::time::Duration;
 use crate::wire::Endpoint;
 
@@ -286,7 +286,7 @@ impl Stack {
                 let entry = self.flows.get_mut(flow).ok_or(SocketError::BadHandle)?;
                 let open = entry.connection_mut().ok_or(SocketError::BadHandle)?;
                 let spares = &mut self.memory.spares;
-                let octets = open.with_spares(spares, |open| read(open, buffer));
+                let octets = open.with_spares(spares, Need::Nothing, |open| read(open, buffer));
                 let is_end = is_read_shut || open.is_finished();
                 if octets > 0 || entry.allocated() != entry.charged {
                     self.touch_flow(flow); // A window update may be due.
@@ -382,7 +382,7 @@ impl Stack {
                 let rest = WRITE_MIN.saturating_sub(open.unacknowledged()) as usize;
                 let room = if self.memory.has_room() { usize::MAX } else { rest };
                 let spares = &mut self.memory.spares;
-                let written = open.with_spares(spares, |open| write(open, room));
+                let written = open.with_spares(spares, Need::Chunks, |open| write(open, room));
                 let written = written.ok_or(SocketError::BrokenPipe)?;
                 if open.unacknowledged() >= WRITE_MIN {
                     self.memory.watch(flow, entry); // It may be held back from now on.

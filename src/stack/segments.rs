@@ -8,7 +8,7 @@ use super::{DropReason, Event, Instant, Observer, SocketOptions, Stack, report_s
 use crate::ip::{Cast, Datagram};
 use crate::packet::Checksum;
 use crate::tcp::{
-    Connection, HalfOpen, HalfOpenVerdict, ListenerVerdict, Offer, Opened, Outcome, Segment,
+    Connection, HalfOpen, HalfOpenVerdict, ListenerVerdict, Need, Offer, Opened, Outcome, Segment,
     SegmentPlan, SeqNumber, TimeWaitVerdict, reset_for,
 };
 use crate::wire::tcp::TcpHeader;
@@ -62,9 +62,10 @@ impl Stack {
         let Some(entry) = self.flows.get_mut(id) else { return Ok(()) };
         match &mut entry.flow {
             Flow::Open(connection) => {
+                let need = if segment.text_len() > 0 { Need::Pages } else { Need::Nothing };
                 let spares = &mut self.memory.spares;
-                let outcome =
-                    connection.with_spares(spares, |open| open.receive(now, &segment, may_hold));
+                let receive = |open: &mut Connection| open.receive(now, &segment, may_hold);
+                let outcome = connection.with_spares(spares, need, receive);
                 self.on_received(now, id, outcome, observer)
             }
             Flow::Connecting(connecting) => {

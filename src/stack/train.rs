@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use super::flow::Flow;
 use super::{DropReason, Event, Frame, Instant, Observer, Stack, segments};
 use crate::ip::{Verdict, Via};
-use crate::tcp::Segment;
+use crate::tcp::{Connection, Need, Segment};
 use crate::wire::FourTuple;
 use crate::wire::ipv4::PROTOCOL_TCP;
 
@@ -83,8 +83,8 @@ impl Stack {
                 && connection.may_receive_whole(now, &segment)
             {
                 let spares = &mut self.memory.spares;
-                let outcome =
-                    connection.with_spares(spares, |open| open.receive(now, &segment, true));
+                let receive = |open: &mut Connection| open.receive(now, &segment, true);
+                let outcome = connection.with_spares(spares, Need::Pages, receive);
                 self.pieces = segment.take_memory();
                 let taken = self.on_received(now, id, outcome, observer);
                 return report(now, taken, observer);

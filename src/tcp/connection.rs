@@ -17,7 +17,7 @@ use super::rtt::RttEstimator;
 use super::segment::SegmentPlan;
 use super::send::{Blocked, SendSide};
 use super::seq::SeqNumber;
-use super::spares::Spares;
+use super::spares::{Need, Spares};
 use super::state::State;
 use super::statistics::Statistics;
 use super::time_wait::TimeWait;
@@ -222,14 +222,15 @@ impl Connection {
         Some(written)
     }
 
-    /// Does something with the stack's spare memory at hand.
+    /// Does something that needs memory, or gives some back, with the stack's spare memory at hand.
     pub(crate) fn with_spares<R>(
         &mut self,
         spares: &mut Spares,
+        need: Need,
         act: impl FnOnce(&mut Self) -> R,
     ) -> R {
-        self.receive.lend(&mut spares.pages);
-        self.send.lend(&mut spares.chunks);
+        self.receive.lend(&mut spares.pages, need == Need::Pages);
+        self.send.lend(&mut spares.chunks, need == Need::Chunks);
         let outcome = act(self);
         self.receive.take_back(&mut spares.pages);
         self.send.take_back(&mut spares.chunks);

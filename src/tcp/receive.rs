@@ -322,8 +322,10 @@ impl ReceiveSide {
     }
 
     /// Lends pages for the calls up to [`take_back`](Self::take_back).
-    pub(crate) fn lend(&mut self, spares: &mut SparePages) {
-        if let Some(buffer) = &mut self.buffer {
+    pub(crate) fn lend(&mut self, spares: &mut SparePages, is_needed: bool) {
+        if is_needed {
+            self.buffer.get_or_insert_default().lend(spares);
+        } else if let Some(buffer) = &mut self.buffer {
             buffer.lend(spares);
         }
     }

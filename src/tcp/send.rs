@@ -248,8 +248,10 @@ impl SendSide {
     }
 
     /// Lends chunks for the calls up to [`take_back`](Self::take_back).
-    pub(crate) fn lend(&mut self, spares: &mut SpareChunks) {
-        if let Some(buffer) = &mut self.buffer {
+    pub(crate) fn lend(&mut self, spares: &mut SpareChunks, is_needed: bool) {
+        if is_needed {
+            self.buffer.get_or_insert_default().lend(spares);
+        } else if let Some(buffer) = &mut self.buffer {
             buffer.lend(spares);
         }
     }

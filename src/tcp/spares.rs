@@ -28,6 +28,17 @@ impl Default for Spares {
     }
 }
 
+/// What a call will need; its buffer is made before, so that its first memory is spare memory too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Room for text that has arrived.
+    Pages,
+    /// Room for text that is to leave.
+    Chunks,
+    /// None.
+    Nothing,
+}
+
 /// Chunks of send buffers. By default none is kept: nothing was lent.
 #[derive(Debug, Default)]
 pub(crate) struct SpareChunks {

@@ -17,9 +17,9 @@ fn an_idle_connection_costs_little_and_gives_all_of_it_back() {
     for past in [Past::Handshake, Past::Request] {
         let cost = cost_by_stack(10_000, past);
         assert!(cost.each() < EACH_MAX, "{past:?}: {} octets each", cost.each());
-        // The connection itself, the counts of what it has carried, and three boxes of the thousand
-        // that were busy last.
-        assert!(cost.pieces_each() < 2.5, "{past:?}: {} allocations each", cost.pieces_each());
+        // The connection itself, the counts of what it has carried, and three boxes with two lists
+        // of the thousand that were busy last.
+        assert!(cost.pieces_each() < 2.6, "{past:?}: {} allocations each", cost.pieces_each());
         assert!(cost.left < LEFT_MAX, "{past:?}: {} octets are left", cost.left);
     }
 }
