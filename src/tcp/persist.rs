@@ -19,9 +19,10 @@ const CORK_MAX: Duration = Duration::from_millis(200);
 /// may not leave for lack of window. Without it a lost window update would be the end of the
 /// connection (RFC 9293 §3.8.6.1, MUST-35, MUST-36). The same wait ends SWS avoidance when the
 /// window is open but small (§3.8.6.2.1, the override time-out).
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Persist {
-    waiting: Option<Wait>,
+    /// Boxed, since of most connections nothing ever waits.
+    waiting: Option<Box<Wait>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -47,34 +48,40 @@ impl Persist {
     /// Tells whether data waits for window with nothing in flight, and for what. A window that
     /// shuts or opens starts the wait anew: the backoff of probes is none of SWS avoidance's.
     pub(crate) fn update(&mut self, now: Instant, stuck: Option<Stuck>) {
-        self.waiting = stuck.map(|why| match self.waiting {
-            Some(wait) if wait.why == why => wait,
-            Some(_) | None => Wait { since: now, probes: 0, is_due: false, why },
-        });
+        let Some(why) = stuck else {
+            self.waiting = None;
+            return;
+        };
+        let begun = Wait { since: now, probes: 0, is_due: false, why };
+        match &mut self.waiting {
+            Some(wait) if wait.why == why => {}
+            Some(wait) => **wait = begun,
+            None => self.waiting = Some(Box::new(begun)),
+        }
     }
 
     /// Probes of a shut window since it shut or was last seen to change.
     pub(crate) fn probes(&self) -> u32 {
-        self.waiting.map_or(0, |wait| wait.probes)
+        self.waiting.as_ref().map_or(0, |wait| wait.probes)
     }
 
     /// Whether a probe, or the small segment, must leave now.
     pub(crate) fn is_due(&self) -> bool {
-        self.waiting.is_some_and(|wait| wait.is_due)
+        self.waiting.as_ref().is_some_and(|wait| wait.is_due)
     }
 
     /// A probe left. The next one waits twice as long (SHLD-30).
     pub(crate) fn on_probed(&mut self, now: Instant) {
         if let Some(wait) = &mut self.waiting {
             let probes = wait.probes.saturating_add(1);
-            *wait = Wait { since: now, probes, is_due: false, why: wait.why };
+            **wait = Wait { since: now, probes, is_due: false, why: wait.why };
         }
     }
 
     /// When the next probe is due: the first after one retransmission time-out (SHLD-29); or when
     /// a small window is to be used.
     pub(crate) fn deadline(&self, rto: Duration) -> Option<Instant> {
-        let wait = self.waiting.filter(|wait| !wait.is_due)?;
+        let wait = self.waiting.as_ref().filter(|wait| !wait.is_due)?;
         let factor = 1u32.checked_shl(wait.probes).unwrap_or(u32::MAX);
         let interval = match wait.why {
             Stuck::ShutWindow => rto.saturating_mul(factor).min(INTERVAL_MAX),
