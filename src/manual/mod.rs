@@ -1,5 +1,5 @@
-//! The manual: how wharf is built, why, how it is tested, what of RFC 9293 it meets, what it costs, and
-//! where it differs from the RFCs and from Linux.
+//! The manual: how wharf is built, why, how it is tested, what of RFC 9293 it meets, what it costs,
+//! and where it differs from the RFCs and from Linux.
 
 #[doc = include_str!("architecture.md")]
 pub mod architecture {}
