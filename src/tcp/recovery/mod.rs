@@ -336,7 +336,7 @@ impl Flight {
     ///
     /// RFC 7323 §4.2 warns that a sample with each ACK would let RTTVAR forget too fast. Here there
     /// is one a round trip, as without timestamps, and by our own clock where it can be, which is
-    /// finer. An echo older than [`Recovery::echo_since`] is none of anything in flight: a peer
+    /// finer. An echo older than [`Flight::echo_since`] is none of anything in flight: a peer
     /// that repeats an old value or invents one spoils no estimate.
     fn measure(
         &mut self,
