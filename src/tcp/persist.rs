@@ -21,8 +21,9 @@ const CORK_MAX: Duration = Duration::from_millis(200);
 /// window is open but small (§3.8.6.2.1, the override time-out).
 #[derive(Debug, Default)]
 pub(crate) struct Persist {
-    /// Boxed, since of most connections nothing ever waits.
-    waiting: Option<Box<Wait>>,
+    /// In place: a sender that fills the window waits in each round, and would ask the allocator
+    /// each time.
+    waiting: Option<Wait>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -55,8 +56,8 @@ impl Persist {
         let begun = Wait { since: now, probes: 0, is_due: false, why };
         match &mut self.waiting {
             Some(wait) if wait.why == why => {}
-            Some(wait) => **wait = begun,
-            None => self.waiting = Some(Box::new(begun)),
+            Some(wait) => *wait = begun,
+            None => self.waiting = Some(begun),
         }
     }
 
@@ -74,7 +75,7 @@ impl Persist {
     pub(crate) fn on_probed(&mut self, now: Instant) {
         if let Some(wait) = &mut self.waiting {
             let probes = wait.probes.saturating_add(1);
-            **wait = Wait { since: now, probes, is_due: false, why: wait.why };
+            *wait = Wait { since: now, probes, is_due: false, why: wait.why };
         }
     }
 

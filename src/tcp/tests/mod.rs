@@ -42,7 +42,7 @@ fn the_parts_of_a_connection_have_the_sizes_that_were_decided() {
         ("Recovery", size_of::<super::recovery::Recovery>(), 16),
         ("PathLimit", size_of::<super::pmtu::PathLimit>(), 40),
         ("Lifetime", size_of::<super::lifetime::Lifetime>(), 40),
-        ("Connection", size_of::<super::Connection>(), 408),
+        ("Connection", size_of::<super::Connection>(), 416),
         ("HalfOpen", size_of::<super::HalfOpen>(), 56),
         ("TimeWait", size_of::<super::TimeWait>(), 48),
     ] {
