@@ -6,24 +6,19 @@ use bytes::Bytes;
 use crate::packet::{Checksum, Frame, Head, Offload, Outgoing, Payload};
 use crate::wire::checksum::Sum;
 use crate::wire::ipv4::{Ipv4Header, PROTOCOL_TCP, PROTOCOL_UDP};
-use crate::wire::tcp::{TcpFlags, TcpHeader};
+use crate::wire::tcp::{self, TcpFlags, TcpHeader};
+use crate::wire::udp::{self, UdpHeader};
 
 /// Where in an IPv4 header its total length, identification and checksum stand (RFC 791 §3.1).
 const TOTAL_LEN_AT: usize = 2;
 const IDENT_AT: usize = 4;
 const IP_CHECKSUM_AT: usize = 10;
 
-/// Where in a TCP header the sequence number, the flags and the checksum stand (RFC 9293 §3.1).
+/// Where in a TCP header the sequence number stands (RFC 9293 §3.1).
 const SEQ_AT: usize = 4;
-const FLAGS_AT: usize = 13;
-const TCP_CHECKSUM_AT: usize = 16;
 
-/// Where in a UDP header its length and checksum stand (RFC 768).
+/// Where in a UDP header its length stands (RFC 768).
 const UDP_LEN_AT: usize = 4;
-const UDP_CHECKSUM_AT: usize = 6;
-
-/// Octets of a UDP header.
-const UDP_LEN: usize = 8;
 
 /// Hands `packet` to `each` as the packets that travel on a wire: split, with whole checksums.
 ///
@@ -143,7 +138,7 @@ impl Headers {
         let transport = octets.get(transport_at..)?;
         let len = match view.header.protocol {
             PROTOCOL_TCP => TcpHeader::parse(transport).ok()?.header_len,
-            PROTOCOL_UDP if transport.len() >= UDP_LEN => UDP_LEN,
+            PROTOCOL_UDP if transport.len() >= UdpHeader::LEN => UdpHeader::LEN,
             _ => return None,
         };
         Some(Self {
@@ -181,18 +176,18 @@ impl Headers {
         let seq = (u32::from(get(head, at + SEQ_AT)) << 16 | u32::from(get(head, at + SEQ_AT + 2)))
             .wrapping_add(u32::try_from(place.start).unwrap_or(0));
         put(head, at + SEQ_AT, seq.to_be_bytes());
-        if let Some(flags) = head.get_mut(at + FLAGS_AT) {
+        if let Some(flags) = head.get_mut(at + tcp::FLAGS_AT) {
             // The end of what was written, and of the stream, stands in the last one only.
             let ends = TcpFlags::FIN.with(TcpFlags::PSH).bits();
             *flags = if place.is_last { *flags } else { *flags & !ends };
         }
-        self.sum(head, at + TCP_CHECKSUM_AT, text);
+        self.sum(head, at + tcp::CHECKSUM_AT, text);
     }
 
     fn finish_udp(self, head: &mut Head, text: &Payload) {
-        let len = UDP_LEN + text.iter().map(Bytes::len).sum::<usize>();
+        let len = UdpHeader::LEN + text.iter().map(Bytes::len).sum::<usize>();
         put(head, self.transport_at + UDP_LEN_AT, word(len));
-        let at = self.transport_at + UDP_CHECKSUM_AT;
+        let at = self.transport_at + udp::CHECKSUM_AT;
         self.sum(head, at, text);
         if get(head, at) == 0 {
             put(head, at, [0xff, 0xff]); // A 0 would say that there is none (RFC 768).

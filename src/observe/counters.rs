@@ -114,11 +114,23 @@ impl Counters {
     pub fn list(&self) -> [Counter; 19] {
         let counter = |name, help, value| Counter { name, help, value };
         [
-            counter("packets_received_total", "IP packets received.", self.packets_received),
+            counter(
+                "packets_received_total",
+                "IP packets received, a super-segment as one.",
+                self.packets_received,
+            ),
             counter("octets_received_total", "Octets in received packets.", self.octets_received),
-            counter("packets_sent_total", "IP packets sent.", self.packets_sent),
+            counter(
+                "packets_sent_total",
+                "IP packets sent, a super-segment as one.",
+                self.packets_sent,
+            ),
             counter("octets_sent_total", "Octets in sent packets.", self.octets_sent),
-            counter("tcp_segments_sent_total", "TCP segments sent.", self.segments_sent),
+            counter(
+                "tcp_segments_sent_total",
+                "TCP segments sent, a super-segment as one.",
+                self.segments_sent,
+            ),
             counter("tcp_retransmissions_total", "TCP segments sent again.", self.retransmissions),
             counter("tcp_window_probes_total", "Zero-window probes sent.", self.window_probes),
             counter(

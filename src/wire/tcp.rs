@@ -127,10 +127,10 @@ pub(crate) struct TcpView<'a> {
 }
 
 /// Where in the header the control bits stand.
-const FLAGS_AT: usize = 13;
+pub(crate) const FLAGS_AT: usize = 13;
 
 /// Where in the header the checksum stands.
-pub(super) const CHECKSUM_AT: usize = 16;
+pub(crate) const CHECKSUM_AT: usize = 16;
 
 impl TcpHeader {
     /// Octets without options.

@@ -31,7 +31,7 @@ pub(crate) struct UdpHeader {
 }
 
 /// Where in the header the checksum stands.
-pub(super) const CHECKSUM_AT: usize = 6;
+pub(crate) const CHECKSUM_AT: usize = 6;
 
 impl UdpHeader {
     /// Octets on the wire.

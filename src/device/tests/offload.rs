@@ -2,7 +2,6 @@ use std::num::NonZeroU16;
 
 use super::*;
 use crate::wire::tcp_options::TcpOptions;
-use crate::wire::udp::UdpHeader;
 
 const SOURCE: std::net::Ipv4Addr = std::net::Ipv4Addr::new(10, 7, 0, 2);
 const DESTINATION: std::net::Ipv4Addr = std::net::Ipv4Addr::new(10, 7, 0, 1);
