@@ -242,3 +242,13 @@ fn without_scaling_a_large_buffer_is_offered_as_65535_octets() {
     assert!(!side.is_update_due());
     assert_eq!(offer(&mut side), 65_535);
 }
+
+/// A large packet in order is kept as it is; not so if what came early lies behind it.
+#[test]
+fn a_large_segment_before_what_came_early_is_read_before_it() {
+    let mut side = side(65_535);
+    let (large, early) = (vec![1; 40_000], [2; 100]);
+    assert_eq!(text(&mut side, 40_000, &early).octets, 0);
+    assert_eq!(text(&mut side, 0, &large).octets, 40_100);
+    assert!(read(&mut side) == [&large[..], &early].concat());
+}

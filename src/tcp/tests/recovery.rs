@@ -315,3 +315,16 @@ fn what_is_known_of_octets_in_flight_goes_once_there_are_none_and_nothing_was_lo
     assert!(sender.recovery.is_warm());
     assert_eq!(sender.recovery.backoffs(), 1);
 }
+
+/// The first of several that leave as one tells what the path takes; the last may wait for long.
+#[test]
+fn the_round_trip_of_a_super_segment_is_that_of_its_first_part() {
+    let mut sender = Sender::new(0);
+    sender.nxt = 3 * MSS;
+    let whole = SeqRange { start: START, end: START + 3 * MSS };
+    sender.recovery.on_sent(sender.now, whole, MSS);
+    sender.wait(10);
+    assert_eq!(sender.ack(MSS).rtt, Some(Duration::from_millis(10)));
+    sender.wait(200);
+    assert_eq!(sender.ack(3 * MSS).rtt, None);
+}

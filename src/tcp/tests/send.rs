@@ -292,3 +292,49 @@ fn part_of_a_segment_can_be_acknowledged_and_the_rest_is_still_there() {
     assert_eq!(rest, &octets[300..]);
     assert_eq!((side.queued(), side.outstanding()), (700, 700));
 }
+
+#[test]
+fn a_super_segment_is_what_would_leave_segment_by_segment() {
+    for (congestion, most, len) in [
+        (u32::MAX, 65_000, 2500),
+        (2499, 65_000, 2000),
+        (u32::MAX, 2499, 2000),
+        (1999, 65_000, 1000),
+        (u32::MAX, 1999, 1000),
+        (u32::MAX, 0, 1000),
+    ] {
+        let mut side = side(65_535);
+        side.write(&[0; 2500]);
+        let first = side.next_new(congestion, false).unwrap();
+        let text = side.extend(first, congestion, most);
+        assert_eq!((text.range, text.push), (range(0, len), len == 2500), "{congestion} {most}");
+        assert_eq!((text.parts(), text.part_len()), (len.div_ceil(1000), 1000));
+    }
+}
+
+#[test]
+fn the_small_end_of_a_super_segment_holds_the_next_small_one_back() {
+    let mut side = side(65_535);
+    let send = |side: &mut SendSide, octets: usize| {
+        side.write(&vec![0; octets]);
+        let first = side.next_new(u32::MAX, false).unwrap();
+        let text = side.extend(first, u32::MAX, 65_000);
+        side.on_sent(&text);
+        text.range.len()
+    };
+    assert_eq!(send(&mut side, 2500), 2500);
+    assert_eq!(send(&mut side, 2100), 2000, "Nagle");
+    ack(&mut side, 4500, 65_535);
+    assert_eq!(side.next_new(u32::MAX, false).map(|text| text.range.len()), Ok(100));
+}
+
+#[test]
+fn a_fin_leaves_with_the_last_part_of_a_super_segment() {
+    let mut side = side(65_535);
+    side.write(&[0; 2500]);
+    side.close();
+    let first = side.next_new(u32::MAX, false).unwrap();
+    assert!(!side.extend(first, 2000, 65_000).fin);
+    let text = side.extend(first, u32::MAX, 65_000);
+    assert_eq!((text.range, text.fin), (range(0, 2500), true));
+}
