@@ -176,6 +176,54 @@ impl Counters {
         ]
     }
 
+    /// Counts what `other` has counted too.
+    pub(crate) fn add(&mut self, other: &Self) {
+        let Self {
+            packets_received,
+            octets_received,
+            packets_sent,
+            octets_sent,
+            segments_sent,
+            retransmissions,
+            window_probes,
+            mtu_probes,
+            bare_acks,
+            keepalive_probes,
+            timeouts,
+            silent_peers,
+            fast_retransmits,
+            opened,
+            closed,
+            evicted,
+            shortages,
+            cookies_sent,
+            cookies_taken,
+            dropped,
+        } = other;
+        self.packets_received += packets_received;
+        self.octets_received += octets_received;
+        self.packets_sent += packets_sent;
+        self.octets_sent += octets_sent;
+        self.segments_sent += segments_sent;
+        self.retransmissions += retransmissions;
+        self.window_probes += window_probes;
+        self.mtu_probes += mtu_probes;
+        self.bare_acks += bare_acks;
+        self.keepalive_probes += keepalive_probes;
+        self.timeouts += timeouts;
+        self.silent_peers += silent_peers;
+        self.fast_retransmits += fast_retransmits;
+        self.opened += opened;
+        self.closed += closed;
+        self.evicted += evicted;
+        self.shortages += shortages;
+        self.cookies_sent += cookies_sent;
+        self.cookies_taken += cookies_taken;
+        for (sum, more) in self.dropped.iter_mut().zip(dropped) {
+            *sum += more;
+        }
+    }
+
     /// How many packets were dropped for `reason`.
     pub fn dropped(&self, reason: DropReason) -> u64 {
         self.dropped[reason as usize]
@@ -213,5 +261,17 @@ mod tests {
         }
         assert!(DropReason::ALL.iter().all(|&reason| counters.dropped(reason) == 1));
         assert!(counters.to_prometheus().contains("{reason=\"below_window\"} 1\n"));
+    }
+
+    #[test]
+    fn what_two_have_counted_is_added_name_by_name() {
+        let mut counters = Counters::default();
+        counters.on_event(Instant::ZERO, &Event::PacketReceived { len: 40 });
+        counters.on_event(Instant::ZERO, &Event::PacketDropped { reason: DropReason::NoAck });
+        let mut sum = counters.clone();
+        sum.add(&counters);
+        assert_eq!((sum.list()[0].value, sum.list()[1].value), (2, 80));
+        assert_eq!(sum.dropped(DropReason::NoAck), 2);
+        assert_eq!(sum.list().iter().map(|counter| counter.value).sum::<u64>(), 82);
     }
 }

@@ -3,6 +3,7 @@
 mod busy_poll;
 mod clock;
 mod event_loop;
+mod place;
 mod shard;
 mod shared;
 mod sys;
@@ -22,6 +23,7 @@ use crate::rng::Seed;
 use crate::stack::{ConnectionInfo, Stack};
 use crate::time::Duration;
 
+use self::place::Place;
 pub(crate) use self::shard::Shard;
 pub(crate) use self::shared::Shared;
 #[cfg(feature = "tokio")]
@@ -54,19 +56,7 @@ pub(crate) use self::waiters::{Direction, Interest};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Net {
-    handle: Arc<Handle>,
-}
-
-/// What all handles and sockets hold, and the driver does not.
-#[derive(Debug)]
-struct Handle {
-    shared: Arc<Shared>,
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.shared.ask(Shard::leave);
-    }
+    place: Arc<Place>,
 }
 
 impl Net {
@@ -95,8 +85,9 @@ impl Net {
         seed: Seed,
     ) -> io::Result<Self> {
         let (shared, device_fd) = prepare(Box::new(device), config, seed)?;
+        let net = Self::new(vec![shared.clone()])?;
         event_loop::start(&shared, device_fd)?;
-        Ok(Self::new(shared))
+        Ok(net)
     }
 
     /// A stack on `device` that runs as a task of tokio's: the second part is a future that must
@@ -127,12 +118,26 @@ impl Net {
     ) -> io::Result<(Self, Driver)> {
         let (shared, device_fd) = prepare(Box::new(device), config, system_seed()?)?;
         let driver = Driver::new(shared.clone(), device_fd);
-        Ok((Self::new(shared), driver))
+        Ok((Self::new(vec![shared])?, driver))
     }
 
-    fn new(shared: Arc<Shared>) -> Self {
-        let handle = Arc::new(Handle { shared });
-        Self { handle }
+    fn new(shards: Vec<Arc<Shared>>) -> io::Result<Self> {
+        let place = Place::anywhere(shards).ok_or_else(|| invalid("a stack needs a device"))?;
+        Ok(Self { place })
+    }
+
+    /// How many shards the stack has: threads that each carry their own connections, over a queue
+    /// of the device each. 1, unless it was started on several.
+    pub fn shards(&self) -> usize {
+        self.place.shards().len()
+    }
+
+    /// A handle that makes sockets in one shard alone: a listener accepts only connections that
+    /// this shard carries. So each thread has work of its own, and none is handed to another. All
+    /// else is as with any handle. Counting goes round, so that every number names a shard.
+    #[must_use]
+    pub fn shard(&self, index: usize) -> Self {
+        Self { place: self.place.in_shard(index) }
     }
 
     /// Stops listening, waits up to `timeout` for all connections to finish, resets the rest,
@@ -144,7 +149,7 @@ impl Net {
     ///
     /// Why the stack ended, if for another reason: the error of a device that vanished.
     pub fn shutdown(&self, timeout: Duration) -> io::Result<()> {
-        self.shared().ask(|shard, now| shard.shut_down(now, timeout));
+        self.begin_shutdown(timeout);
         self.wait()
     }
 
@@ -154,9 +159,15 @@ impl Net {
         &self,
         timeout: Duration,
     ) -> impl Future<Output = io::Result<()>> + Send + use<> {
-        self.shared().ask(|shard, now| shard.shut_down(now, timeout));
+        self.begin_shutdown(timeout);
         let net = self.clone();
         async move { net.wait_async().await }
+    }
+
+    fn begin_shutdown(&self, timeout: Duration) {
+        for shared in self.place.shards() {
+            shared.ask(|shard, now| shard.shut_down(now, timeout));
+        }
     }
 
     /// Blocks until the stack has ended: by [`Net::shutdown`], or because its device is gone.
@@ -165,21 +176,28 @@ impl Net {
     ///
     /// The error of the device, if that is why.
     pub fn wait(&self) -> io::Result<()> {
-        self.shared().wait()
+        let ends = self.place.shards().iter().map(|shared| shared.wait());
+        ends.fold(Ok(()), io::Result::and)
     }
 
     /// As [`Net::wait`], for tasks. Dropping the future changes nothing.
     pub async fn wait_async(&self) -> io::Result<()> {
-        poll_fn(|cx| self.shared().poll_wait(cx)).await
+        let mut outcome = Ok(());
+        for shared in self.place.shards() {
+            outcome = outcome.and(poll_fn(|cx| shared.poll_wait(cx)).await);
+        }
+        outcome
     }
 
     /// Takes no new connections from now on: all listeners refuse them. Those that are open go
     /// on.
     pub fn stop_listening(&self) {
-        self.shared().call(|shard, now| shard.stack.stop_listening(now));
+        for shared in self.place.shards() {
+            shared.call(|shard, now| shard.stack.stop_listening(now));
+        }
     }
 
-    /// How long the driver looks for packets again before it sleeps, as Linux's SO_BUSY_POLL; some
+    /// How long a driver looks for packets again before it sleeps, as Linux's SO_BUSY_POLL; some
     /// tens of microseconds spare small messages the waking of a thread, which is most of their
     /// round trip. `ZERO`, never, at first.
     ///
@@ -187,23 +205,34 @@ impl Net {
     /// time in a conversation whose pauses are shorter. After a longer pause it sleeps until
     /// pauses are short again; an idle stack costs nothing.
     pub fn set_busy_poll(&self, limit: Duration) {
-        self.shared().ask(|shard, _| shard.busy_poll.set_limit(limit));
+        for shared in self.place.shards() {
+            shared.ask(|shard, _| shard.busy_poll.set_limit(limit));
+        }
     }
 
     /// How often each kind of event has happened so far.
     pub fn counters(&self) -> Counters {
-        self.shared().ask(|shard, _| shard.counters().clone())
+        let mut counters = Counters::default();
+        for shared in self.place.shards() {
+            shared.ask(|shard, _| counters.add(shard.counters()));
+        }
+        counters
     }
 
-    /// All connections, half-open ones and TIME-WAIT included. Walks them all while the stack
-    /// stands still: for people, not for the data path.
+    /// All connections, half-open ones and TIME-WAIT included. Walks them all while the stack, or
+    /// one shard of it after the other, stands still: for people, not for the data path.
     pub fn connections(&self) -> Vec<ConnectionInfo> {
-        self.shared().ask(|shard, _| shard.stack.connections())
+        let lists = self.place.shards().iter();
+        lists.flat_map(|shared| shared.ask(|shard, _| shard.stack.connections())).collect()
     }
 
     pub(crate) fn shared(&self) -> &Shared {
-        &self.handle.shared
+        self.place.shared()
     }
+}
+
+fn invalid(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, what)
 }
 
 /// A seed that nobody can guess.
@@ -221,15 +250,14 @@ fn prepare(
     mut config: StackConfig,
     seed: Seed,
 ) -> io::Result<(Arc<Shared>, OwnedFd)> {
-    let invalid = |what: String| io::Error::new(io::ErrorKind::InvalidInput, what);
     let device_fd = device
         .fd()
-        .ok_or_else(|| invalid("the device has no descriptor to wait for".into()))?
+        .ok_or_else(|| invalid("the device has no descriptor to wait for"))?
         .try_clone_to_owned()?;
     let capabilities = device.capabilities();
     config.interface.mtu = config.interface.mtu.min(capabilities.mtu);
     config.interface.checksum_offload = capabilities.checksum;
     config.interface.super_segment = capabilities.super_segment;
-    let stack = Stack::new(config, seed).map_err(|error| invalid(error.to_string()))?;
+    let stack = Stack::new(config, seed).map_err(|error| invalid(&error.to_string()))?;
     Ok((Arc::new(Shared::new(Shard::new(stack, device))), device_fd))
 }
