@@ -160,6 +160,23 @@ impl<K: Key, V> Slab<K, V> {
     }
 }
 
+impl<K, V> Slab<K, V> {
+    /// All values, by their places.
+    pub(crate) fn into_values(self) -> impl Iterator<Item = V> {
+        let slots = self.pages.into_iter().flat_map(|page| page.slots);
+        slots.filter_map(|slot| match slot.place {
+            Place::Held(value) => Some(value),
+            Place::Free(_) => None,
+        })
+    }
+}
+
+impl<K: Key, V> Default for Slab<K, V> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<V> Page<V> {
     fn new() -> Self {
         Self { slots: Vec::new(), free: None, held: 0, is_open: true, version: 0 }

@@ -29,7 +29,7 @@ struct Page<V> {
     held: u16,
 }
 
-impl<K: Key, V: Copy> Sparse<K, V> {
+impl<K: Key, V> Sparse<K, V> {
     /// Nothing, without memory.
     pub(crate) fn new() -> Self {
         Self { pages: Vec::new(), spare: None, len: 0, key: std::marker::PhantomData }
@@ -61,20 +61,32 @@ impl<K: Key, V: Copy> Sparse<K, V> {
         (*version == version_of(key)).then_some(value)
     }
 
-    /// Gives `key`, which is not null, a value. One of an earlier key of the same place goes.
-    pub(crate) fn insert(&mut self, key: K, value: V) {
+    /// Gives `key`, which is not null, a value. One of the same place goes, of `key` itself or of
+    /// an earlier one.
+    pub(crate) fn insert(&mut self, key: K, value: V) -> Option<V> {
         let (number, place) = place_of(key);
         if self.pages.len() <= number {
             self.pages.resize_with(number + 1, || Page { slots: None, held: 0 });
         }
         let page = &mut self.pages[number];
         let spare = &mut self.spare;
-        let fresh = || spare.take().unwrap_or_else(|| Box::new([None; PAGE]));
+        let fresh = || spare.take().unwrap_or_else(|| Box::new([const { None }; PAGE]));
         let slots = page.slots.get_or_insert_with(fresh);
-        if slots[place].replace((version_of(key), value)).is_none() {
+        let displaced = slots[place].replace((version_of(key), value));
+        if displaced.is_none() {
             page.held += 1;
             self.len += 1;
         }
+        displaced.map(|(_, value)| value)
+    }
+
+    /// Whether a later key of the same place has a value, so that `key` is stale.
+    pub(crate) fn is_stale(&self, key: K) -> bool {
+        let (page, place) = place_of(key);
+        let slots = self.pages.get(page).and_then(|page| page.slots.as_ref());
+        let held = slots.and_then(|slots| slots[place].as_ref());
+        // Versions wrap, as sequence numbers do.
+        held.is_some_and(|(version, _)| version_of(key).wrapping_sub(*version).cast_signed() < 0)
     }
 
     /// Takes the value of a key away.
@@ -95,6 +107,12 @@ impl<K: Key, V: Copy> Sparse<K, V> {
 fn place_of(key: impl Key) -> (usize, usize) {
     let index = index_of(key) as usize;
     (index / PAGE, index % PAGE)
+}
+
+impl<K: Key, V> Default for Sparse<K, V> {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 #[cfg(test)]

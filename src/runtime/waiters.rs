@@ -6,7 +6,9 @@
 
 use std::task::Waker;
 
-use crate::collections::SecondaryMap;
+use smallvec::SmallVec;
+
+use crate::collections::{Slab, Sparse, new_key_type};
 use crate::stack::{Readiness, SocketId};
 
 /// What a waiter waits for. An error or a closed direction ends every wait.
@@ -62,11 +64,21 @@ impl Direction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key(u64);
 
-/// The registry. It neither wakes nor drops a waker: both may run foreign code, even code that
+new_key_type! {
+    /// The place of those who wait for one socket.
+    struct WaitingId;
+}
+
+/// The registry. A socket for which nobody waits has nothing in it, so that its memory follows
+/// those who wait, however many sockets there are.
+///
+/// It neither wakes nor drops a waker: both may run foreign code, even code that
 /// closes a socket, so they are handed out for the caller to do without the lock.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
-    sockets: SecondaryMap<SocketId, Waiting>,
+    sockets: Sparse<SocketId, WaitingId>,
+    /// Those who wait: nobody is listed without one of them.
+    waiting: Slab<WaitingId, Waiting>,
     key_last: u64,
 }
 
@@ -75,7 +87,8 @@ pub(crate) struct Waiters {
 struct Waiting {
     reader: Option<Waker>,
     writer: Option<Waker>,
-    keyed: Vec<Keyed>,
+    /// Mostly one, and then in place.
+    keyed: SmallVec<[Keyed; 1]>,
 }
 
 #[derive(Debug)]
@@ -95,7 +108,7 @@ impl Waiters {
         direction: Direction,
         waker: &Waker,
     ) -> Option<Waker> {
-        let waiting = self.sockets.entry(socket)?.or_default();
+        let waiting = self.entry(socket)?;
         let place = match direction {
             Direction::Read => &mut waiting.reader,
             Direction::Write => &mut waiting.writer,
@@ -116,7 +129,8 @@ impl Waiters {
         key: &mut Option<Key>,
         waker: &Waker,
     ) -> Option<Waker> {
-        let waiting = self.sockets.entry(socket)?.or_default();
+        let new = Key(self.key_last + 1);
+        let waiting = self.entry(socket)?;
         let known = waiting.keyed.iter_mut().find(|it| Some(it.key) == *key);
         if let Some(known) = known {
             if known.waker.will_wake(waker) {
@@ -124,9 +138,8 @@ impl Waiters {
             }
             return Some(std::mem::replace(&mut known.waker, waker.clone()));
         }
-        self.key_last += 1;
-        let new = Key(self.key_last);
         waiting.keyed.push(Keyed { key: new, interest, waker: waker.clone() });
+        self.key_last = new.0;
         *key = Some(new);
         None
     }
@@ -134,9 +147,11 @@ impl Waiters {
     /// Takes out the waiter `key`, unless it has been woken.
     #[must_use]
     pub(crate) fn remove(&mut self, socket: SocketId, key: Key) -> Option<Waker> {
-        let keyed = &mut self.sockets.get_mut(socket)?.keyed;
+        let keyed = &mut self.get_mut(socket)?.keyed;
         let place = keyed.iter().position(|it| it.key == key)?;
-        Some(keyed.swap_remove(place).waker)
+        let waker = keyed.swap_remove(place).waker;
+        self.forget_empty(socket);
+        Some(waker)
     }
 
     /// Moves everybody whose wait `readiness` ends to `into`, longest wait first.
@@ -146,7 +161,7 @@ impl Waiters {
         readiness: Readiness,
         into: &mut impl Extend<Waker>,
     ) {
-        let Some(waiting) = self.sockets.get_mut(socket) else {
+        let Some(waiting) = self.get_mut(socket) else {
             return;
         };
         if Interest::READ.is_met(readiness) {
@@ -155,26 +170,65 @@ impl Waiters {
         if Interest::WRITE.is_met(readiness) {
             into.extend(waiting.writer.take());
         }
-        let ready = waiting.keyed.extract_if(.., |it| it.interest.is_met(readiness));
-        into.extend(ready.map(|it| it.waker));
+        for it in std::mem::take(&mut waiting.keyed) {
+            if it.interest.is_met(readiness) {
+                into.extend(Some(it.waker));
+            } else {
+                waiting.keyed.push(it);
+            }
+        }
+        self.forget_empty(socket);
     }
 
     /// Forgets a socket; whoever waited for it is moved to `into`, and finds it closed.
     pub(crate) fn take_socket(&mut self, socket: SocketId, into: &mut impl Extend<Waker>) {
-        if let Some(waiting) = self.sockets.remove(socket) {
+        let waiting = self.sockets.remove(socket).and_then(|id| self.waiting.remove(id));
+        if let Some(waiting) = waiting {
             into.extend(waiting.into_wakers());
         }
     }
 
     /// Moves everybody to `into`: the end of the stack.
     pub(crate) fn take_all(&mut self, into: &mut impl Extend<Waker>) {
-        for (_, waiting) in self.sockets.drain() {
+        self.sockets = Sparse::new();
+        for waiting in std::mem::take(&mut self.waiting).into_values() {
             into.extend(waiting.into_wakers());
+        }
+    }
+
+    /// Those who wait for a socket; nobody yet, if need be. `None` if the socket is gone and
+    /// somebody waits for the next one of its place.
+    fn entry(&mut self, socket: SocketId) -> Option<&mut Waiting> {
+        if self.sockets.is_stale(socket) {
+            return None;
+        }
+        if self.sockets.get(socket).is_none() {
+            let id = self.waiting.insert(Waiting::default());
+            let displaced = self.sockets.insert(socket, id);
+            debug_assert!(displaced.is_none(), "the end of a socket takes its waiters");
+        }
+        self.get_mut(socket)
+    }
+
+    fn get_mut(&mut self, socket: SocketId) -> Option<&mut Waiting> {
+        self.waiting.get_mut(*self.sockets.get(socket)?)
+    }
+
+    /// Gives the place of a socket back for which nobody waits any more.
+    fn forget_empty(&mut self, socket: SocketId) {
+        if self.get_mut(socket).is_some_and(|waiting| waiting.is_empty())
+            && let Some(id) = self.sockets.remove(socket)
+        {
+            self.waiting.remove(id);
         }
     }
 }
 
 impl Waiting {
+    fn is_empty(&self) -> bool {
+        self.reader.is_none() && self.writer.is_none() && self.keyed.is_empty()
+    }
+
     fn into_wakers(self) -> impl Iterator<Item = Waker> {
         let polls = self.reader.into_iter().chain(self.writer);
         polls.chain(self.keyed.into_iter().map(|it| it.waker))
@@ -325,6 +379,29 @@ mod tests {
         let mut woken = Vec::new();
         fixture.waiters.take_all(&mut woken);
         assert_eq!(fixture.rung(woken), [1, 1, 1]);
+    }
+
+    #[test]
+    fn memory_follows_those_who_wait_and_not_the_sockets() {
+        let mut fixture = Fixture::new();
+        let others: Vec<_> = (0..10_000).map(|_| fixture.sockets.insert(())).collect();
+        let (waker, last) = (fixture.waker(0), others[others.len() - 1]);
+        let waiters = &mut fixture.waiters;
+        let mut key = None;
+        for &socket in &others {
+            assert!(waiters.register(socket, Interest::READ, &mut key, &waker).is_none());
+            assert!(waiters.remove(socket, key.take().unwrap()).is_some());
+            assert!(waiters.set_poll_waker(socket, Direction::Read, &waker).is_none());
+        }
+        let mut woken = Vec::new();
+        for &socket in &others {
+            waiters.take_ready(socket, Readiness::READABLE, &mut woken);
+        }
+        assert_eq!((woken.len(), waiters.waiting.len(), waiters.sockets.len()), (10_000, 0, 0));
+        let room = waiters.sockets.capacity();
+        assert!(waiters.set_poll_waker(last, Direction::Read, &waker).is_none());
+        assert_eq!((waiters.waiting.len(), waiters.sockets.len()), (1, 1));
+        assert_eq!(waiters.sockets.capacity(), room, "the spare page, however high the number");
     }
 
     #[test]

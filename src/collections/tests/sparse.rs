@@ -18,7 +18,10 @@ fn a_value_is_found_under_its_key_and_under_no_later_one_of_the_same_place() {
     assert_eq!(map.get(new), None);
     assert_eq!(map.get_mut(new), None);
     assert_eq!(map.remove(new), None);
-    map.insert(new, 2);
+    assert!(!map.is_stale(old) && !map.is_stale(new), "neither has a later key with a value");
+    assert_eq!(map.insert(new, 2), Some(1), "the value of the earlier key goes");
+    assert!(map.is_stale(old) && !map.is_stale(new));
+    assert_eq!(map.insert(new, 2), Some(2));
     assert_eq!((map.get(old), map.get(new), map.len()), (None, Some(&2), 1));
     assert_eq!((map.remove(old), map.remove(new), map.len()), (None, Some(2), 0));
     assert_eq!(map.get(TestKey::default()), None, "null");
