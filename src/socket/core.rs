@@ -212,18 +212,11 @@ impl SocketCore {
             match stack.read(now, self.id, buffer) {
                 Ok(len) => {
                     total += len;
-                    // A read stops at the mark of urgent data, however many buffers it has.
-                    if len < buffer.len() || stack.at_mark(self.id) == Ok(true) {
+                    if len < buffer.len() || !stack.may_read_on(self.id) {
                         break;
                     }
                 }
                 Err(error) => return Err(error),
-            }
-            // What is read is told first: an error is told once, so it must be left for the
-            // next call.
-            let readiness = stack.readiness(self.id);
-            if readiness.contains(Readiness::ERROR) || !readiness.contains(Readiness::READABLE) {
-                break;
             }
         }
         Ok(total)

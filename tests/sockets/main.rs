@@ -7,6 +7,7 @@
 )]
 
 mod blocking;
+mod by_reference;
 #[cfg(feature = "tokio")]
 mod devices;
 mod ends;

@@ -186,6 +186,30 @@ impl TcpStream {
         self.core.block(Direction::Write, |shard, now| shard.stack.write_bytes(now, id, octets))
     }
 
+    /// As [`TcpStream::read_bytes`], the octets of several packets by one call: fills `chunks` from
+    /// the front, and says how many; 0 is the end of the stream.
+    ///
+    /// # Errors
+    ///
+    /// As reading.
+    pub fn read_bytes_vectored(&self, chunks: &mut [Bytes]) -> io::Result<usize> {
+        let id = self.core.id();
+        self.core
+            .block(Direction::Read, |shard, now| shard.stack.read_bytes_vectored(now, id, chunks))
+    }
+
+    /// As [`TcpStream::write_bytes`], several by one call, which leave in as few segments as hold
+    /// them; says how many octets of all together were taken.
+    ///
+    /// # Errors
+    ///
+    /// As writing.
+    pub fn write_bytes_vectored(&self, chunks: &[Bytes]) -> io::Result<usize> {
+        let id = self.core.id();
+        self.core
+            .block(Direction::Write, |shard, now| shard.stack.write_bytes_vectored(now, id, chunks))
+    }
+
     /// Writes all of `octets`, by reference.
     ///
     /// # Errors

@@ -399,6 +399,40 @@ impl TcpStream {
         self.core.call(|shard, now| shard.stack.write_bytes(now, id, octets))
     }
 
+    /// As [`TcpStream::read_bytes`], the octets of several packets by one call: fills `chunks` from
+    /// the front, and says how many; 0 is the end of the stream.
+    ///
+    /// # Errors
+    ///
+    /// As reading.
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped before it is ready has read nothing.
+    pub async fn read_bytes_vectored(&self, chunks: &mut [Bytes]) -> io::Result<usize> {
+        let id = self.core.id();
+        let read =
+            |shard: &mut Shard, now: Instant| shard.stack.read_bytes_vectored(now, id, chunks);
+        self.core.operation(Direction::Read, read).await
+    }
+
+    /// As [`TcpStream::write_bytes`], several by one call, which leave in as few segments as hold
+    /// them; says how many octets of all together were taken.
+    ///
+    /// # Errors
+    ///
+    /// As writing.
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped before it is ready has written nothing.
+    pub async fn write_bytes_vectored(&self, chunks: &[Bytes]) -> io::Result<usize> {
+        let id = self.core.id();
+        let write =
+            |shard: &mut Shard, now: Instant| shard.stack.write_bytes_vectored(now, id, chunks);
+        self.core.operation(Direction::Write, write).await
+    }
+
     /// Writes all of `octets`, by reference.
     ///
     /// # Errors

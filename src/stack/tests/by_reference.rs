@@ -122,6 +122,75 @@ fn what_a_reset_connection_has_left_is_read_before_the_error() {
     assert_eq!(read(&mut pair), Ok(Bytes::new()));
 }
 
+/// A head and a body that are written together leave together, each from where it lies.
+#[test]
+fn several_that_are_written_by_one_call_leave_in_one_segment() {
+    let mut pair = Pair::new(7);
+    let (socket, accepted) = pair.connect();
+    let chunks = [vec![b'h'; 200], Vec::new(), vec![b'b'; 1100]].map(Bytes::from);
+    assert_eq!(pair.client.write_bytes_vectored(pair.now, socket, &chunks), Ok(1300));
+    let packet = pair.client.transmit(pair.now, &mut ()).unwrap();
+    assert!(packet.payload.iter().any(|piece| lies_in(piece, &chunks[2])));
+    pair.server.receive(pair.now, packet.to_frame(), &mut ());
+    assert!(pair.client.transmit(pair.now, &mut ()).is_none(), "all of it has left");
+    assert_eq!(pair.server.read_bytes(pair.now, accepted, 9999), Ok(chunks.concat().into()));
+
+    // As much as there is room for, and the count tells where to go on.
+    let many = [Bytes::from(vec![1; 200_000]), Bytes::from(vec![2; 200_000])];
+    let taken = pair.client.write_bytes_vectored(pair.now, socket, &many).unwrap();
+    assert!((200_001..400_000).contains(&taken), "{taken}");
+    let full = pair.client.write_bytes_vectored(pair.now, socket, &many);
+    assert_eq!(full, Err(SocketError::WouldBlock));
+}
+
+#[test]
+fn octets_of_several_packets_are_read_by_one_call_up_to_the_end_or_an_error() {
+    for is_reset in [false, true] {
+        let mut pair = Pair::new(8);
+        pair.client.config.interface.checksum_offload = true;
+        pair.client.config.interface.super_segment = 65_535;
+        let (socket, accepted) = pair.connect();
+        let read = |pair: &mut Pair, chunks: &mut [Bytes]| {
+            pair.server.read_bytes_vectored(pair.now, accepted, chunks)
+        };
+        let mut chunks = [const { Bytes::new() }; 8];
+        assert_eq!(read(&mut pair, &mut chunks), Err(SocketError::WouldBlock));
+        // The congestion window grows, so that packets are large afterwards.
+        let mut sent = 0;
+        while sent < 1 << 20 {
+            sent += pair.client.write(pair.now, socket, &vec![0; 1 << 16]).unwrap_or(0);
+            pair.exchange();
+            while pair.server.read_bytes(pair.now, accepted, usize::MAX).is_ok() {}
+        }
+        let octets: Vec<u8> = (0..150_000u32).map(|n| (n % 251).to_le_bytes()[0]).collect();
+        assert_eq!(pair.client.write(pair.now, socket, &octets), Ok(octets.len()));
+        pair.exchange();
+        if is_reset {
+            let options = pair.client.options(socket).unwrap();
+            let linger = Some(Duration::ZERO);
+            pair.client.set_options(socket, SocketOptions { linger, ..options }).unwrap();
+        }
+        pair.client.close(pair.now, socket);
+        pair.exchange();
+
+        assert_eq!(read(&mut pair, &mut []), Ok(0));
+        let mut all = Vec::new();
+        let mut calls = 0;
+        while all.len() < octets.len() {
+            let count = read(&mut pair, &mut chunks[..2]).unwrap();
+            assert!((1..=2).contains(&count), "{count}");
+            all.extend(chunks[..count].concat());
+            calls += 1;
+        }
+        assert!(all == octets);
+        // An error that waits makes calls short, so that one is left to tell of it.
+        assert_eq!(calls == 2, !is_reset, "{calls} calls");
+        let end = if is_reset { Err(SocketError::Reset) } else { Ok(0) };
+        assert_eq!(read(&mut pair, &mut chunks), end);
+        assert_eq!(read(&mut pair, &mut chunks), Ok(0));
+    }
+}
+
 #[test]
 fn a_datagram_socket_has_no_stream() {
     let mut pair = Pair::new(6);
