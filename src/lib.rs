@@ -55,7 +55,7 @@ pub use self::stack::{ConnectionInfo, EchoReply, Readiness, Shutdown, SocketId, 
 pub use self::tcp::{MtuProbing, RecoveryState, SynCookies, TcpConfig, TcpInfo};
 pub use self::time::{Duration, Instant};
 pub use self::wire::display::describe;
-pub use self::wire::{Endpoint, FourTuple, Ipv4Cidr};
+pub use self::wire::{Endpoint, FourTuple, Ipv4Cidr, Steering};
 
 /// Sockets whose calls block, as those of [`std::net`] do; made by a [`Net`].
 pub mod net {

@@ -21,6 +21,7 @@ use super::offload::{carry_out, carry_out_arrived};
 use super::{Capabilities, Device};
 use crate::packet::{Frame, Outgoing};
 use crate::time::{Duration, Instant};
+use crate::wire::Steering;
 
 /// Octets that are gathered before they are written.
 const BUFFER: usize = 256 << 10;
@@ -207,6 +208,10 @@ impl<D: Device> Device for Capture<D> {
 
     fn is_drained(&self) -> bool {
         self.device.is_drained()
+    }
+
+    fn steer(&mut self, steering: &Steering) -> bool {
+        self.device.steer(steering)
     }
 
     fn deadline(&self) -> Option<Instant> {

@@ -11,6 +11,7 @@ use super::{Capabilities, Device};
 use crate::packet::{Frame, Outgoing};
 use crate::rng::{Rng, Seed};
 use crate::time::{Duration, Instant};
+use crate::wire::Steering;
 
 /// Packets that one direction holds at most, whatever its delay; one more is lost.
 const HELD_MAX: usize = 1 << 16;
@@ -117,6 +118,10 @@ impl<D: Device> Device for Impair<D> {
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.device.fd()
+    }
+
+    fn steer(&mut self, steering: &Steering) -> bool {
+        self.device.steer(steering)
     }
 
     /// A moment in the past says that there is something to do at once: a caller that got fewer

@@ -6,6 +6,7 @@ use std::os::fd::BorrowedFd;
 
 use crate::packet::{Frame, Outgoing};
 use crate::time::Instant;
+use crate::wire::Steering;
 
 mod capture;
 mod impair;
@@ -89,6 +90,13 @@ pub trait Device: Send {
         false
     }
 
+    /// Asks that each packet may arrive by the queue that `steering` says, of several that the
+    /// device has; those were opened together, and one of them asks for all. Whether it will be
+    /// so. `false`, as ever for a device of one queue: then packets may arrive by any.
+    fn steer(&mut self, _steering: &Steering) -> bool {
+        false
+    }
+
     /// When a packet that the device itself holds back is due: then `transmit_burst` (with or
     /// without packets) and `receive_burst` have something to do though no fd is readable. A
     /// moment in the past means at once.
@@ -126,6 +134,10 @@ impl Device for Box<dyn Device> {
 
     fn is_drained(&self) -> bool {
         (**self).is_drained()
+    }
+
+    fn steer(&mut self, steering: &Steering) -> bool {
+        (**self).steer(steering)
     }
 
     fn deadline(&self) -> Option<Instant> {

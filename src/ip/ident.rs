@@ -4,11 +4,13 @@
 //! earlier packet may be about (RFC 6864 §4.3), and nobody else may be able to foretell it or to
 //! count our packets by it (RFC 7739 §3 says why, for IPv6). So each triple starts at a place of
 //! its own, which a keyed hash decides, and counts from there. To keep memory fixed, triples share
-//! counters; which ones do is secret as well.
+//! counters; which ones do is secret as well. Where several shards send from one address, the
+//! lowest bits of an ID say which: so no two of them give the same.
 
 use std::net::Ipv4Addr;
 
 use crate::rng::{KeyedHash, Rng};
+use crate::wire::steering::Share;
 
 /// How many counters the triples share.
 const COUNTERS: u64 = 1024;
@@ -18,16 +20,25 @@ const COUNTERS: u64 = 1024;
 pub(crate) struct Idents {
     key: KeyedHash,
     counters: Box<[u16]>,
+    /// How many of the lowest bits say which shard, and what they say.
+    mark: (u32, u16),
 }
 
 impl Idents {
     /// Counters at 0; where each triple starts follows from `rng`.
     pub(crate) fn new(rng: &mut Rng) -> Self {
-        Self { key: rng.key(), counters: (0..COUNTERS).map(|_| 0).collect() }
+        Self { key: rng.key(), counters: (0..COUNTERS).map(|_| 0).collect(), mark: (0, 0) }
+    }
+
+    /// From now on every ID is one of those that `share` has to itself.
+    pub(crate) fn set_share(&mut self, share: Share) {
+        let bits = share.count().next_power_of_two().trailing_zeros().min(u16::BITS - 1);
+        self.mark = (bits, u16::try_from(share.index()).unwrap_or(0));
     }
 
     /// The ID of the next packet from `source` to `destination` that holds `protocol`: none of the
-    /// last 65,535 that this triple got, unless others of its counter sent in between.
+    /// last 65,535 that this triple got, unless others of its counter sent in between; of so many
+    /// fewer as there are shards.
     pub(crate) fn next(&mut self, source: Ipv4Addr, destination: Ipv4Addr, protocol: u8) -> u16 {
         let hash = self.key.hash((source, destination, protocol));
         let [h0, h1, ..] = hash.to_be_bytes();
@@ -35,7 +46,8 @@ impl Idents {
         let index = usize::try_from(hash % COUNTERS).expect("less than COUNTERS");
         let counter = &mut self.counters[index];
         *counter = counter.wrapping_add(1);
-        start.wrapping_add(*counter)
+        let (bits, mark) = self.mark;
+        start.wrapping_add(*counter) << bits | mark
     }
 }
 
@@ -43,6 +55,7 @@ impl Idents {
 mod tests {
     use super::*;
     use crate::rng::Seed;
+    use crate::wire::Steering;
 
     const HERE: Ipv4Addr = Ipv4Addr::new(10, 7, 0, 2);
     const THERE: Ipv4Addr = Ipv4Addr::new(10, 7, 0, 1);
@@ -58,6 +71,20 @@ mod tests {
         let distinct: std::collections::BTreeSet<_> = ids.iter().collect();
         assert_eq!(distinct.len(), 1 << 16);
         assert_eq!(idents.next(HERE, THERE, 17), ids[0]);
+    }
+
+    #[test]
+    fn shards_of_one_address_give_no_id_twice() {
+        for (count, each) in [(1u16, 1 << 16), (2, 1 << 15), (3, 1 << 14), (8, 1 << 13)] {
+            let steering = Steering::new(count.try_into().unwrap(), &Seed::from_number(7));
+            let mut distinct = std::collections::BTreeSet::new();
+            for index in 0..steering.count() {
+                let mut idents = idents(u64::try_from(index).unwrap());
+                idents.set_share(Share::new(steering, index));
+                distinct.extend((0..each).map(|_| idents.next(HERE, THERE, 17)));
+            }
+            assert_eq!(distinct.len(), each * steering.count(), "{count} shards");
+        }
     }
 
     #[test]

@@ -41,6 +41,7 @@ use crate::rng::Rng;
 use crate::time::Instant;
 use crate::wire::Ipv4Cidr;
 use crate::wire::ipv4::PROTOCOL_ICMP;
+use crate::wire::steering::Share;
 
 /// Octets of an IPv4 header with all options, and the 8 octets behind it that an ICMP error quotes
 /// (RFC 792).
@@ -147,6 +148,11 @@ impl Ipv4 {
             errors: Allowances::new(rng, icmp::ERROR_INTERVAL, icmp::ERROR_BURST),
             paths: PathMtus::new(path_mtu_min),
         }
+    }
+
+    /// From now on this host is one of several of the same addresses.
+    pub(crate) fn set_share(&mut self, share: Share) {
+        self.idents.set_share(share);
     }
 
     /// Checks a packet that has arrived and says what becomes of it. Nothing is sent here; an

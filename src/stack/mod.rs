@@ -22,6 +22,7 @@ mod outbox;
 mod ports;
 mod ready;
 mod segments;
+mod sharing;
 mod socket;
 mod status;
 mod train;
@@ -57,6 +58,7 @@ use crate::time::Instant;
 use crate::udp::{Udp, UdpId};
 use crate::wire::FourTuple;
 use crate::wire::ipv4::{PROTOCOL_TCP, PROTOCOL_UDP};
+use crate::wire::steering::Share;
 use crate::wire::tcp::TcpHeader;
 
 /// A TCP/IP stack without a clock, a thread or a device: octets in, octets out.
@@ -119,6 +121,8 @@ pub struct Stack {
     memory: Memory,
     /// Empty; kept for its memory, which the next train of segments uses.
     pieces: Vec<bytes::Bytes>,
+    /// Which of several stacks with the same addresses this is; `None` if there is no other.
+    share: Option<Share>,
 }
 
 impl Stack {
@@ -162,6 +166,7 @@ impl Stack {
             dirty: OnceQueue::default(),
             memory: Memory::new(config.limits.memory_max),
             pieces: Vec::new(),
+            share: None,
             config,
         })
     }
@@ -237,9 +242,7 @@ impl Stack {
         loop {
             let next = if self.loopback.is_full() { None } else { self.next_packet(now, observer) };
             match next {
-                Some(packet) if self.ip.is_to_ourselves(&packet.head) => {
-                    self.loopback.push(&packet);
-                }
+                Some(packet) if self.is_to_itself(&packet) => self.loopback.push(&packet),
                 Some(packet) => return Some(packet),
                 None if self.loop_back(now, &mut left, observer) => {}
                 None => return None,

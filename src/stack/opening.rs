@@ -39,8 +39,12 @@ impl Stack {
             None => self.ip.source_for(peer).ok_or(SocketError::NetworkUnreachable)?,
         };
         let tuple_from = |port| FourTuple { local: Endpoint::new(addr.into(), port), remote };
-        let (flows, listeners) = (&self.flows, &self.listeners);
-        let is_free = |port| flows.find(&tuple_from(port)).is_none();
+        let (flows, listeners, share) = (&self.flows, &self.listeners, self.share);
+        let is_free = |port| {
+            let tuple = tuple_from(port);
+            // The peer's answer must come here and not to a sibling.
+            share.is_none_or(|share| share.owns_flow(&tuple)) && flows.find(&tuple).is_none()
+        };
         let port = match bound {
             Some(bound) => Some(bound.port()).filter(|&port| is_free(port)),
             None => self.ports.choose(options.local_port_range, |port| {

@@ -26,6 +26,7 @@ use self::socket::UdpSocket;
 use crate::collections::{SlotMap, new_key_type};
 use crate::error::SocketError;
 use crate::rng::{KeyedHash, Rng};
+use crate::wire::steering::Share;
 
 /// Ports for sockets that do not ask for a certain one: those of Linux (`ip_local_port_range`).
 const EPHEMERAL_PORTS: RangeInclusive<u16> = 32_768..=60_999;
@@ -43,6 +44,8 @@ pub(crate) struct Udp {
     rng: Rng,
     /// Spreads peers over sockets that share a place.
     key: KeyedHash,
+    /// Only what it owns arrives here; `None`: everything does.
+    share: Option<Share>,
 }
 
 /// Whom a socket sends to: what the application said, and what IP knows about it.
@@ -59,7 +62,12 @@ impl Udp {
     pub(crate) fn new(rng: &mut Rng) -> Self {
         let mut rng = Rng::new(&rng.seed());
         let key = rng.key();
-        Self { sockets: SlotMap::with_key(), binds: Binds::default(), rng, key }
+        Self { sockets: SlotMap::with_key(), binds: Binds::default(), rng, key, share: None }
+    }
+
+    /// From now on only ports that `share` owns are bound to.
+    pub(crate) fn set_share(&mut self, share: Share) {
+        self.share = Some(share);
     }
 
     /// A new socket, not bound.
@@ -150,6 +158,12 @@ impl Udp {
         Ok(())
     }
 
+    /// Whether the datagrams for `port` come to this host, and not to a sibling of the same
+    /// addresses.
+    fn owns(&self, port: u16) -> bool {
+        self.share.is_none_or(|share| share.owns_udp_port(port))
+    }
+
     /// Binds the unbound socket `id`, choosing the port if `local` has none.
     ///
     /// The port is the first free one from a random place on (RFC 6056 §3.3.1). Each step costs a
@@ -157,6 +171,9 @@ impl Udp {
     fn bind_free(&mut self, id: UdpId, local: SocketAddrV4) -> Result<SocketAddrV4, SocketError> {
         let UdpOptions { reuse_port, local_port_range, .. } = self.socket(id)?.options;
         let chosen = if local.port() != 0 {
+            if !self.owns(local.port()) {
+                return Err(SocketError::AddressNotAvailable);
+            }
             self.binds.is_free(local, reuse_port).then_some(local)
         } else {
             let (first, last) = port_range(local_port_range);
@@ -165,7 +182,7 @@ impl Udp {
             (start..=last)
                 .chain(first..start)
                 .map(|port| SocketAddrV4::new(*local.ip(), port))
-                .find(|place| self.binds.is_free(*place, false))
+                .find(|place| self.owns(place.port()) && self.binds.is_free(*place, false))
         };
         let bound = chosen.ok_or(SocketError::AddressInUse)?;
         let socket = self.socket_mut(id)?;

@@ -10,6 +10,7 @@ mod endpoint;
 pub(crate) mod icmpv4;
 pub(crate) mod ipv4;
 pub(crate) mod ipv4_options;
+pub(crate) mod steering;
 pub(crate) mod tcp;
 pub(crate) mod tcp_options;
 #[cfg(test)]
@@ -18,6 +19,7 @@ pub(crate) mod udp;
 pub(crate) mod virtio_net;
 
 pub use self::endpoint::{Endpoint, FourTuple, Ipv4Cidr};
+pub use self::steering::Steering;
 
 use crate::packet::Head;
 
