@@ -2,18 +2,19 @@
 //!
 //! Handles that know when they are stale come from the `slotmap` crate, hash tables from
 //! `hashbrown` under a [`KeyedHash`](crate::rng::KeyedHash); no code of the core iterates over a
-//! hash table. What there may be a million of stands in slabs of our own, whose growth moves
-//! nothing.
+//! hash table. What there may be a million of stands in slabs and a table of our own, which
+//! grow by pages.
 
+mod paged_table;
 mod slab;
 mod sparse;
 
 use std::collections::VecDeque;
 
+pub(crate) use self::paged_table::PagedTable;
 pub(crate) use self::slab::{Slab, index_of};
 pub(crate) use self::sparse::Sparse;
 
-pub(crate) use hashbrown::HashTable;
 pub(crate) use slotmap::{SecondaryMap, SlotMap, new_key_type};
 
 /// Room that a [`OnceQueue`] keeps when it is empty, in members.

@@ -1,7 +1,7 @@
 //! From a four-tuple to what it stands for, in constant time.
 
 use super::flow::FlowEntry;
-use crate::collections::{HashTable, Slab, index_of, new_key_type};
+use crate::collections::{PagedTable, Slab, index_of, new_key_type};
 use crate::rng::{KeyedHash, Rng};
 use crate::wire::FourTuple;
 
@@ -10,9 +10,6 @@ new_key_type! {
     pub(super) struct FlowId;
 }
 
-/// Fewer places of the table than these are not given back.
-const TABLE_MIN: usize = 1024;
-
 /// All flows: the entries in a slab, and a table of their places under a keyed hash.
 ///
 /// The four-tuple stands once, in the slab; the table holds places. The hash has a secret key, so
@@ -20,14 +17,14 @@ const TABLE_MIN: usize = 1024;
 #[derive(Debug)]
 pub(super) struct Flows {
     entries: Slab<FlowId, FlowEntry>,
-    table: HashTable<u32>,
+    table: PagedTable<u32>,
     key: KeyedHash,
 }
 
 impl Flows {
     /// No flows.
     pub(super) fn new(rng: &mut Rng) -> Self {
-        Self { entries: Slab::new(), table: HashTable::new(), key: rng.key() }
+        Self { entries: Slab::new(), table: PagedTable::new(), key: rng.key() }
     }
 
     /// How many there are.
@@ -53,7 +50,7 @@ impl Flows {
         let hash = self.key.hash(entry.tuple);
         let id = self.entries.insert(entry);
         let Self { entries, table, key } = self;
-        table.insert_unique(hash, index_of(id), |&index| hash_at(entries, key, index));
+        table.insert(hash, index_of(id), |&index| hash_at(entries, key, index));
         id
     }
 
@@ -61,16 +58,9 @@ impl Flows {
     pub(super) fn remove(&mut self, id: FlowId) -> Option<FlowEntry> {
         let Self { entries, table, key } = self;
         let hash = key.hash(entries.get(id)?.tuple);
-        if let Ok(found) = table.find_entry(hash, |&index| index == index_of(id)) {
-            found.remove();
-        }
-        let removed = entries.remove(id);
-        // After a rush it does not keep the room of the rush. It must shrink to an eighth, so that
-        // the work is a small part of what the rush itself has been.
-        if table.capacity() > TABLE_MIN && table.len() < table.capacity() / 8 {
-            table.shrink_to(2 * table.len(), |&index| hash_at(entries, key, index));
-        }
-        removed
+        let is_it = |&index: &u32| index == index_of(id);
+        table.remove(hash, is_it, |&index| hash_at(entries, key, index));
+        entries.remove(id)
     }
 
     /// The entry of a flow.
