@@ -53,16 +53,26 @@ pub(crate) fn segment(number: u32, flags: TcpFlags, (seq, ack): (u32, u32), text
     packet.to_frame()
 }
 
-/// One stack, its connections, and the sockets that are held.
-struct Crowd {
-    stack: Stack,
+/// A connection: its socket, and what its peer knows of it.
+pub(crate) struct Held {
+    pub(crate) socket: SocketId,
+    /// The next sequence number of the peer.
+    pub(crate) seq: u32,
+    /// The next sequence number of the stack.
+    pub(crate) ack: u32,
+}
+
+/// One stack, and its connections, all of which are held.
+pub(crate) struct Crowd {
+    pub(crate) stack: Stack,
     listener: SocketId,
-    now: Instant,
-    held: Vec<SocketId>,
+    pub(crate) now: Instant,
+    pub(crate) held: Vec<Held>,
 }
 
 impl Crowd {
-    fn new(room: usize) -> Result<Self, SocketError> {
+    /// A stack that listens, and room for so many connections.
+    pub(crate) fn new(room: usize) -> Result<Self, SocketError> {
         let mut stack = Stack::new(config(), Seed::from_number(1)).expect("the settings are valid");
         let listener = stack.tcp_socket()?;
         stack.bind(listener, local().into())?;
@@ -70,19 +80,20 @@ impl Crowd {
         Ok(Self { stack, listener, now: Instant::ZERO, held: Vec::with_capacity(room) })
     }
 
-    fn receive(&mut self, frame: Frame) {
+    pub(crate) fn receive(&mut self, frame: Frame) {
         self.stack.receive(self.now, frame, &mut ());
     }
 
     /// The handshake of one peer, which begins at its own number; then the socket is accepted and
     /// kept.
-    fn open(&mut self, number: u32, past: Past) -> Result<(), SocketError> {
+    pub(crate) fn open(&mut self, number: u32, past: Past) -> Result<(), SocketError> {
         self.receive(segment(number, TcpFlags::SYN, (number, 0), 0));
         let answer = self.stack.transmit(self.now, &mut ()).expect("a SYN is answered");
         let answer = Packet::decode(answer.to_frame().octets()).expect("a well-formed answer");
         let next = answer.segment().expect("a segment").seq.wrapping_add(1);
         self.receive(segment(number, TcpFlags::ACK, (number + 1, next), 0));
         let (socket, _) = self.stack.accept(self.now, self.listener)?;
+        let (mut seq, mut ack) = (number + 1, next);
         if past == Past::Request {
             let flags = TcpFlags::ACK.with(TcpFlags::PSH);
             self.receive(segment(number, flags, (number + 1, next), TEXT));
@@ -90,34 +101,35 @@ impl Crowd {
             let read = self.stack.read(self.now, socket, &mut request)?;
             assert_eq!(self.stack.write(self.now, socket, &request[..read])?, TEXT as usize);
             self.drain();
-            let numbers = (number + 1 + TEXT, next.wrapping_add(TEXT));
-            self.receive(segment(number, TcpFlags::ACK, numbers, 0));
+            (seq, ack) = (seq + TEXT, ack.wrapping_add(TEXT));
+            self.receive(segment(number, TcpFlags::ACK, (seq, ack), 0));
         }
         self.drain();
-        self.held.push(socket);
+        self.held.push(Held { socket, seq, ack });
         Ok(())
     }
 
     /// Takes all packets and events.
-    fn drain(&mut self) {
+    pub(crate) fn drain(&mut self) {
         while self.stack.transmit(self.now, &mut ()).is_some() {}
         while self.stack.poll_event().is_some() {}
     }
 
-    fn rest(&mut self) {
+    /// Time passes until every timer of what has been has ended.
+    pub(crate) fn rest(&mut self) {
         self.now += REST;
         self.stack.on_timeout(self.now, &mut ());
         self.drain();
     }
 
     /// Every peer resets its connection, and every socket is closed.
-    fn close_all(&mut self, past: Past) {
-        let octets = if past == Past::Request { TEXT } else { 0 };
+    fn close_all(&mut self) {
         for number in 0..u32::try_from(self.held.len()).expect("a small number") {
-            self.receive(segment(number, TcpFlags::RST, (number + 1 + octets, 0), 0));
+            let Held { seq, ack, .. } = self.held[number as usize];
+            self.receive(segment(number, TcpFlags::RST.with(TcpFlags::ACK), (seq, ack), 0));
         }
-        while let Some(socket) = self.held.pop() {
-            self.stack.close(self.now, socket);
+        while let Some(held) = self.held.pop() {
+            self.stack.close(self.now, held.socket);
         }
         self.rest();
     }
@@ -175,7 +187,7 @@ pub(crate) fn cost_by_stack(count: u32, past: Past) -> Cost {
         crowd.rest();
     });
     assert_eq!(crowd.stack.connections().len(), count as usize);
-    let closed = measure(|| crowd.close_all(past));
+    let closed = measure(|| crowd.close_all());
     assert!(crowd.stack.connections().is_empty());
     let given_back = u64::try_from(-closed.bytes_current).unwrap_or(0);
     Cost {

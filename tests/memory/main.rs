@@ -1,5 +1,6 @@
-//! What an idle connection costs of the allocator's memory, counted.
+//! What connections cost of the allocator's memory, idle and active, counted.
 
+mod active;
 mod crowd;
 mod handles;
 
