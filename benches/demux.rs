@@ -1,12 +1,12 @@
 //! What one segment costs among many connections, from 64 established ones to 1,000,000; and the
 //! longest that a packet waits while one more connection is opened.
 //!
-//! The packets are made by hand before the clock starts. A turn is what the one contract asks for:
-//! a segment arrives, the application reads it, its acknowledgment leaves. First with 64 connections
-//! active among all that are established, one segment a turn: the cost at 1,000,000 may be 1.2 times
-//! that at 64. Then with 32 segments a turn, of active connections and of any: the latter miss every
-//! cache, and may cost three times as much. What disturbs only adds, so that of many rounds, taken
-//! in turns, the best counts.
+//! The packets are made by hand before the clock starts. A turn is what the one contract asks
+//! for: a segment arrives, the application reads it, its acknowledgment leaves. First with 64
+//! connections active among all that are established, one segment a turn: the cost at 1,000,000
+//! may be 1.2 times that at 64. Then with 32 segments a turn, of active connections and of any:
+//! the latter miss every cache, and may cost three times as much. What disturbs only adds, so
+//! that of many rounds, taken in turns, the best counts.
 //!
 //! `cargo bench --bench demux`; without `--bench` (as `cargo test` runs it) it only tries itself.
 
