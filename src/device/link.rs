@@ -24,7 +24,8 @@ pub struct Link {
     /// Whether what this end transmits crosses the cable unsplit.
     is_splitting: bool,
     incoming: Arc<Wire>,
-    outgoing: Arc<Wire>,
+    /// One for each queue of the other end.
+    outgoing: Arc<[Arc<Wire>]>,
 }
 
 /// One direction of the cable.
@@ -46,6 +47,32 @@ struct WireState {
 }
 
 impl Link {
+    /// As [`Link::pair`], of ends that have several queues each, `near` and `far`, as a TUN with
+    /// IFF_MULTI_QUEUE has them. An end chooses the other's queue by the addresses and ports in a
+    /// packet, so that those of a flow come in order; whose the flow is it does not know.
+    ///
+    /// # Panics
+    /// If the process may open no more file descriptors.
+    pub fn queues(mtu: u32, near: usize, far: usize) -> (Vec<Self>, Vec<Self>) {
+        let wake = || {
+            let fd = sys::event_counter().expect("a file descriptor a queue is to be had");
+            Some(File::from(fd))
+        };
+        let [near, far] = [near, far].map(|count| {
+            (0..count).map(|_| Arc::new(Wire::new(wake()))).collect::<Arc<[Arc<Wire>]>>()
+        });
+        let ends = |own: &Arc<[Arc<Wire>]>, others: &Arc<[Arc<Wire>]>| {
+            let queues = own.iter().map(|incoming| Self {
+                mtu,
+                is_splitting: false,
+                incoming: incoming.clone(),
+                outgoing: others.clone(),
+            });
+            queues.collect()
+        };
+        (ends(&near, &far), ends(&far, &near))
+    }
+
     /// Both ends of a cable for packets of at most `mtu` octets, with an eventfd an end, so that
     /// an event loop can wait for packets.
     ///
@@ -65,12 +92,15 @@ impl Link {
     }
 
     fn pair_of(mtu: u32, mut wake: impl FnMut() -> Option<File>) -> (Self, Self) {
-        let [there, back] =
-            [(); 2].map(|()| Arc::new(Wire { state: Mutex::new(WireState::new()), wake: wake() }));
+        let [there, back] = [(); 2].map(|()| Arc::new(Wire::new(wake())));
         let is_splitting = false;
-        let near =
-            Self { mtu, is_splitting, incoming: Arc::clone(&back), outgoing: Arc::clone(&there) };
-        let far = Self { mtu, is_splitting, incoming: there, outgoing: back };
+        let near = Self {
+            mtu,
+            is_splitting,
+            incoming: Arc::clone(&back),
+            outgoing: [Arc::clone(&there)].into(),
+        };
+        let far = Self { mtu, is_splitting, incoming: there, outgoing: [back].into() };
         (near, far)
     }
 
@@ -93,13 +123,13 @@ impl Link {
     /// How many of the packets that this end transmitted were dropped: the other end's queue was
     /// full, or there was no other end, or the packet was longer than the MTU.
     pub fn dropped(&self) -> u64 {
-        self.outgoing.lock().dropped
+        self.outgoing.iter().map(|wire| wire.lock().dropped).sum()
     }
 
     /// Takes the cable away, as if a TUN's interface were deleted: from now on every burst at
     /// either end is ENODEV, both ends' descriptors are readable, and what was on its way is lost.
     pub fn unplug(&self) {
-        for wire in [&self.incoming, &self.outgoing] {
+        for wire in std::iter::once(&self.incoming).chain(&*self.outgoing) {
             let mut state = wire.lock();
             if !state.is_unplugged {
                 state.is_unplugged = true;
@@ -120,6 +150,10 @@ impl Drop for Link {
 }
 
 impl Wire {
+    fn new(wake: Option<File>) -> Self {
+        Self { state: Mutex::new(WireState::new()), wake }
+    }
+
     /// A panic while the lock was held can have lost packets, but nothing that matters more.
     fn lock(&self) -> MutexGuard<'_, WireState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -174,6 +208,13 @@ fn largest_part(packet: &Outgoing) -> usize {
         .map_or(whole, |part| whole.min(packet.head.len() + usize::from(part.get())))
 }
 
+/// Which of several queues the packets of a flow take.
+fn queue_of(packet: &Outgoing, queues: usize) -> usize {
+    // Both addresses and, behind a header without options, both ports.
+    let flow = packet.head.get(12..24).unwrap_or_default();
+    flow.iter().fold(0, |sum: usize, &octet| sum.wrapping_mul(31) + usize::from(octet)) % queues
+}
+
 impl Device for Link {
     fn capabilities(&self) -> Capabilities {
         if self.is_splitting {
@@ -204,20 +245,25 @@ impl Device for Link {
         _now: Instant,
         packets: &mut VecDeque<Outgoing>,
     ) -> io::Result<()> {
-        let mut state = self.outgoing.lock();
-        let had_none = state.waiting.is_empty();
-        for packet in packets.drain(..) {
-            let len = largest_part(&packet);
-            let fits = u32::try_from(len).is_ok_and(|len| len <= self.mtu);
-            if !state.is_unplugged && state.admits(fits) {
-                state.waiting.push_back(packet.to_frame());
+        for (queue, wire) in self.outgoing.iter().enumerate() {
+            let mut state = wire.lock();
+            let had_none = state.waiting.is_empty();
+            for packet in packets.iter() {
+                if self.outgoing.len() > 1 && queue_of(packet, self.outgoing.len()) != queue {
+                    continue;
+                }
+                let len = largest_part(packet);
+                let fits = u32::try_from(len).is_ok_and(|len| len <= self.mtu);
+                if !state.is_unplugged && state.admits(fits) {
+                    state.waiting.push_back(packet.to_frame());
+                }
+            }
+            if had_none && !state.waiting.is_empty() {
+                wire.wake_up();
             }
         }
-        state.check_plugged()?;
-        if had_none && !state.waiting.is_empty() {
-            self.outgoing.wake_up();
-        }
-        Ok(())
+        packets.clear();
+        self.outgoing.iter().try_for_each(|wire| wire.lock().check_plugged())
     }
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {
@@ -287,6 +333,36 @@ mod tests {
         assert!(!is_readable(&b));
         send(&mut a, &[&[3]]).unwrap();
         assert!(is_readable(&b), "again");
+    }
+
+    #[test]
+    fn the_packets_of_a_flow_take_one_queue_and_flows_take_all() {
+        let (mut near, mut far) = Link::queues(1500, 3, 2);
+        assert_eq!((near.len(), far.len()), (3, 2));
+        let packet = |flow, n| {
+            let mut octets = [0; 30];
+            (octets[21], octets[29]) = (flow, n);
+            octets
+        };
+        let mut packets: VecDeque<_> = (0..60)
+            .map(|n| {
+                let mut outgoing = Outgoing::default();
+                outgoing.head.extend(packet(n % 6, n));
+                outgoing
+            })
+            .collect();
+        far[1].transmit_burst(Instant::ZERO, &mut packets).unwrap();
+        let mut flows = 0;
+        for queue in &mut near {
+            let arrived = receive(queue, 99);
+            let count = arrived.len();
+            assert!(count > 0 && count.is_multiple_of(10), "whole flows: {count}");
+            assert!(arrived.is_sorted_by_key(|octets| octets[29]), "in order");
+            flows += count / 10;
+        }
+        assert_eq!(flows, 6);
+        far[0].unplug();
+        assert!(near.iter().all(is_readable), "each queue's event loop must notice");
     }
 
     #[test]

@@ -38,6 +38,7 @@ pub struct Counters {
     shortages: u64,
     cookies_sent: u64,
     cookies_taken: u64,
+    strays_forwarded: u64,
     dropped: Vec<u64>,
 }
 
@@ -63,6 +64,7 @@ impl Default for Counters {
             shortages: 0,
             cookies_sent: 0,
             cookies_taken: 0,
+            strays_forwarded: 0,
             dropped: vec![0; DropReason::ALL.len()],
         }
     }
@@ -100,6 +102,7 @@ impl Observer for Counters {
             }
             Event::SynCookieSent { .. } => self.cookies_sent += 1,
             Event::SynCookieTaken { .. } => self.cookies_taken += 1,
+            Event::StrayForwarded => self.strays_forwarded += 1,
             Event::MemoryPressure { is_short } => self.shortages += u64::from(is_short),
             Event::Evicted { .. } => self.evicted += 1,
             Event::RetransmissionTimeout { .. } => self.timeouts += 1,
@@ -111,7 +114,7 @@ impl Observer for Counters {
 
 impl Counters {
     /// The counters but for the drops, in a fixed order.
-    pub fn list(&self) -> [Counter; 19] {
+    pub fn list(&self) -> [Counter; 20] {
         let counter = |name, help, value| Counter { name, help, value };
         [
             counter(
@@ -173,6 +176,11 @@ impl Counters {
                 "Connections made of cookies that came back.",
                 self.cookies_taken,
             ),
+            counter(
+                "strays_forwarded_total",
+                "Packets that came in at a shard and were handed to another.",
+                self.strays_forwarded,
+            ),
         ]
     }
 
@@ -198,6 +206,7 @@ impl Counters {
             shortages,
             cookies_sent,
             cookies_taken,
+            strays_forwarded,
             dropped,
         } = other;
         self.packets_received += packets_received;
@@ -219,6 +228,7 @@ impl Counters {
         self.shortages += shortages;
         self.cookies_sent += cookies_sent;
         self.cookies_taken += cookies_taken;
+        self.strays_forwarded += strays_forwarded;
         for (sum, more) in self.dropped.iter_mut().zip(dropped) {
             *sum += more;
         }

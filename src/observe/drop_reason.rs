@@ -109,6 +109,8 @@ drop_reasons! {
     RateLimited = "rate_limited",
     /// An answer was due that would be longer than our MTU.
     AnswerTooLong = "answer_too_long",
+    /// The shard that it belongs to has more packets waiting than it may, or has ended.
+    MailboxFull = "mailbox_full",
 }
 
 #[cfg(test)]

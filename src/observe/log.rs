@@ -16,6 +16,7 @@ impl Observer for LogObserver {
         let level = match event {
             Event::PacketDropped { reason: DropReason::IcmpUnused }
             | Event::PacketReceived { .. }
+            | Event::StrayForwarded
             | Event::PacketSent { .. }
             | Event::SegmentSent { .. } => log::Level::Trace,
             Event::PacketDropped { .. }

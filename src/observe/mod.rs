@@ -48,6 +48,9 @@ pub enum Event {
         /// Why.
         reason: DropReason,
     },
+    /// A packet came in over the queue of a shard to which it does not belong, and was handed to
+    /// the one to which it does. There it has come in.
+    StrayForwarded,
     /// A packet left, of this many octets.
     PacketSent {
         /// Octets of the whole packet.

@@ -23,10 +23,10 @@ impl Wake for Bell {
     }
 }
 
-/// Starts the thread. `device` polls readable when packets wait.
-pub(crate) fn start(shared: &Arc<Shared>, device: OwnedFd) -> io::Result<()> {
+/// Starts the thread `name`. `device` polls readable when packets wait.
+pub(crate) fn start(shared: &Arc<Shared>, device: OwnedFd, name: String) -> io::Result<()> {
     let bell = Arc::new(Bell(EventFd::new()?));
-    let thread = thread::Builder::new().name("wharf".into()).spawn({
+    let thread = thread::Builder::new().name(name).spawn({
         let shared = shared.clone();
         move || {
             let guard = PanicGuard(&shared);

@@ -3,9 +3,11 @@
 mod busy_poll;
 mod clock;
 mod event_loop;
+mod mailbox;
 mod place;
 mod shard;
 mod shared;
+mod siblings;
 mod sys;
 #[cfg(feature = "tokio")]
 mod tokio_driver;
@@ -13,19 +15,22 @@ mod waiters;
 
 use std::future::{Future, poll_fn};
 use std::io;
+use std::num::NonZeroU16;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use crate::config::StackConfig;
 use crate::device::Device;
 use crate::observe::Counters;
-use crate::rng::Seed;
+use crate::rng::{Rng, Seed};
 use crate::stack::{ConnectionInfo, Stack};
 use crate::time::Duration;
+use crate::wire::Steering;
 
 use self::place::Place;
 pub(crate) use self::shard::Shard;
 pub(crate) use self::shared::Shared;
+use self::siblings::{Board, Siblings};
 #[cfg(feature = "tokio")]
 pub use self::tokio_driver::Driver;
 #[cfg(feature = "tokio")]
@@ -84,10 +89,52 @@ impl Net {
         config: StackConfig,
         seed: Seed,
     ) -> io::Result<Self> {
-        let (shared, device_fd) = prepare(Box::new(device), config, seed)?;
-        let net = Self::new(vec![shared.clone()])?;
-        event_loop::start(&shared, device_fd)?;
-        Ok(net)
+        let device: Box<dyn Device> = Box::new(device);
+        let (net, prepared) = Self::prepare(vec![device], config, seed)?;
+        net.start_threads(prepared)
+    }
+
+    /// Starts a stack of several shards: one for each of `queues`, which are queues of one device,
+    /// with a thread of its own each ([`Tun::open_queues`](crate::Tun::open_queues),
+    /// [`Link::queues`](crate::Link::queues)).
+    ///
+    /// Each shard carries connections of its own, and shares nothing with the others while packets
+    /// come over the right queues; a packet that comes over another is handed to the shard to which
+    /// it belongs. The limits of the configuration hold in each shard. When one shard's queue is
+    /// gone all shards end.
+    ///
+    /// # Errors
+    ///
+    /// As [`Net::start`]; and `InvalidInput` for no queues.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use wharf::{Net, StackConfig, net::TcpListener};
+    ///
+    /// # use wharf::Device;
+    /// # fn example(queues: Vec<Box<dyn Device>>) -> Result<(), Box<dyn std::error::Error>> {
+    /// let net = Net::start_queues(queues, StackConfig::new("10.7.0.2/24".parse()?))?;
+    /// // It accepts from all shards in turn.
+    /// let listener = TcpListener::bind(&net, "0.0.0.0:7")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn start_queues(
+        queues: Vec<impl Device + 'static>,
+        config: StackConfig,
+    ) -> io::Result<Self> {
+        let (net, prepared) = Self::prepare(boxed(queues), config, system_seed()?)?;
+        net.start_threads(prepared)
+    }
+
+    fn start_threads(self, prepared: Vec<Prepared>) -> io::Result<Self> {
+        let is_one = prepared.len() == 1;
+        for (index, Prepared { shared, device_fd }) in prepared.into_iter().enumerate() {
+            let name = if is_one { "wharf".to_owned() } else { format!("wharf-{index}") };
+            event_loop::start(&shared, device_fd, name)?;
+        }
+        Ok(self)
     }
 
     /// A stack on `device` that runs as a task of tokio's: the second part is a future that must
@@ -116,14 +163,88 @@ impl Net {
         device: impl Device + 'static,
         config: StackConfig,
     ) -> io::Result<(Self, Driver)> {
-        let (shared, device_fd) = prepare(Box::new(device), config, system_seed()?)?;
-        let driver = Driver::new(shared.clone(), device_fd);
-        Ok((Self::new(vec![shared])?, driver))
+        let device: Box<dyn Device> = Box::new(device);
+        let (net, prepared) = Self::prepare(vec![device], config, system_seed()?)?;
+        let mut drivers = prepared.into_iter().map(Prepared::into_driver);
+        let driver = drivers.next().ok_or_else(|| invalid("a stack needs a device"))?;
+        Ok((net, driver))
     }
 
-    fn new(shards: Vec<Arc<Shared>>) -> io::Result<Self> {
-        let place = Place::anywhere(shards).ok_or_else(|| invalid("a stack needs a device"))?;
-        Ok(Self { place })
+    /// A stack of several shards ([`Net::start_queues`]) that run as tasks of tokio's: a driver for
+    /// each of `queues`, in this order. All must be spawned.
+    ///
+    /// On a multi-thread runtime any socket serves any task. But the fastest is a thread for each
+    /// shard, with a current-thread runtime that runs the shard's driver and the tasks of the
+    /// connections that [`Net::shard`] accepts: then no request leaves its thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`Net::start_queues`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use wharf::{Device, Net, StackConfig};
+    /// # fn example(queues: Vec<Box<dyn Device>>) -> Result<(), Box<dyn std::error::Error>> {
+    /// let (net, drivers) = Net::drivers(queues, StackConfig::new("10.7.0.2/24".parse()?))?;
+    /// for (index, driver) in drivers.into_iter().enumerate() {
+    ///     let shard = net.shard(index);
+    ///     std::thread::spawn(move || -> std::io::Result<()> {
+    ///         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    ///         runtime.spawn(driver);
+    ///         runtime.block_on(async {
+    ///             let listener = wharf::tokio::TcpListener::bind(&shard, "0.0.0.0:80").await?;
+    ///             loop {
+    ///                 let (stream, _) = listener.accept().await?;
+    ///                 // tokio::spawn(serve(stream));
+    ///                 # drop(stream);
+    ///             }
+    ///         })
+    ///     });
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "tokio")]
+    pub fn drivers(
+        queues: Vec<impl Device + 'static>,
+        config: StackConfig,
+    ) -> io::Result<(Self, Vec<Driver>)> {
+        let (net, prepared) = Self::prepare(boxed(queues), config, system_seed()?)?;
+        Ok((net, prepared.into_iter().map(Prepared::into_driver).collect()))
+    }
+
+    /// Everything but the drivers: a shard for each of `queues`.
+    ///
+    /// What the shards choose at random follows from one seed. The shard of a stack that is alone
+    /// has it for itself.
+    fn prepare(
+        mut queues: Vec<Box<dyn Device>>,
+        config: StackConfig,
+        seed: Seed,
+    ) -> io::Result<(Self, Vec<Prepared>)> {
+        let count = u16::try_from(queues.len()).ok().and_then(NonZeroU16::new);
+        let count = count.ok_or_else(|| invalid("a stack has from 1 to 65,535 queues"))?;
+        let mut rng = Rng::new(&seed);
+        let steering = Steering::new(count, &rng.seed());
+        let is_alone = count.get() == 1;
+        if let (false, [queue, ..]) = (is_alone, &mut *queues) {
+            let is_steered = queue.steer(&steering);
+            log::debug!(target: "wharf", "the device steers packets to their shards: {is_steered}");
+        }
+        let board = Board::new(queues.len());
+        let seeds = if is_alone { vec![seed] } else { queues.iter().map(|_| rng.seed()).collect() };
+        let configs = std::iter::repeat_n(config, queues.len());
+        let shards = queues.into_iter().zip(configs).zip(seeds).enumerate();
+        let prepared = shards.map(|(index, ((device, config), seed))| {
+            let siblings = Siblings::new(steering, index, board.clone());
+            prepare(device, config, seed, (!is_alone).then(|| Box::new(siblings)))
+        });
+        let prepared = prepared.collect::<io::Result<Vec<_>>>()?;
+        let shards = prepared.iter().map(|it| it.shared.clone()).collect();
+        let place =
+            Place::anywhere(shards, steering).ok_or_else(|| invalid("a stack needs a device"))?;
+        Ok((Self { place }, prepared))
     }
 
     /// How many shards the stack has: threads that each carry their own connections, over a queue
@@ -226,8 +347,30 @@ impl Net {
         lists.flat_map(|shared| shared.ask(|shard, _| shard.stack.connections())).collect()
     }
 
+    /// The shard of the sockets that are made here.
     pub(crate) fn shared(&self) -> &Shared {
         self.place.shared()
+    }
+
+    /// A handle for each shard in which a socket of this one is that must be in all of them.
+    pub(crate) fn each(&self) -> impl Iterator<Item = Self> {
+        self.place.each().iter().map(|place| Self { place: place.clone() })
+    }
+
+    /// Which of [`Net::each`] opens a new connection: that of the calling thread, else they take
+    /// turns.
+    pub(crate) fn connecting(&self) -> usize {
+        self.place.connecting()
+    }
+
+    /// A handle for the shard that opens a new connection.
+    pub(crate) fn for_connection(&self) -> Self {
+        Self { place: self.place.for_connection() }
+    }
+
+    /// A handle for the shard that gets the datagrams for `port`; for port 0, that chooses one.
+    pub(crate) fn for_udp_port(&self, port: u16) -> Self {
+        Self { place: self.place.for_udp_port(port) }
     }
 }
 
@@ -242,14 +385,27 @@ fn system_seed() -> io::Result<Seed> {
     Ok(Seed::from_bytes(octets))
 }
 
-/// Everything but the driver, and a descriptor of the device's for the driver to wait on.
-///
-/// It is a duplicate: the device itself lies behind the lock, and polling must not.
+/// A shard without its driver.
+struct Prepared {
+    shared: Arc<Shared>,
+    /// A duplicate of the device's descriptor for the driver to wait on: the device itself lies
+    /// behind the lock, and polling must not.
+    device_fd: OwnedFd,
+}
+
+impl Prepared {
+    #[cfg(feature = "tokio")]
+    fn into_driver(self) -> Driver {
+        Driver::new(self.shared, self.device_fd)
+    }
+}
+
 fn prepare(
     device: Box<dyn Device>,
     mut config: StackConfig,
     seed: Seed,
-) -> io::Result<(Arc<Shared>, OwnedFd)> {
+    siblings: Option<Box<Siblings>>,
+) -> io::Result<Prepared> {
     let device_fd = device
         .fd()
         .ok_or_else(|| invalid("the device has no descriptor to wait for"))?
@@ -259,5 +415,10 @@ fn prepare(
     config.interface.checksum_offload = capabilities.checksum;
     config.interface.super_segment = capabilities.super_segment;
     let stack = Stack::new(config, seed).map_err(|error| invalid(&error.to_string()))?;
-    Ok((Arc::new(Shared::new(Shard::new(stack, device))), device_fd))
+    let shared = Arc::new(Shared::new(Shard::new(stack, device, siblings)));
+    Ok(Prepared { shared, device_fd })
+}
+
+fn boxed(queues: Vec<impl Device + 'static>) -> Vec<Box<dyn Device>> {
+    queues.into_iter().map(|queue| Box::new(queue) as Box<dyn Device>).collect()
 }

@@ -1,9 +1,12 @@
 //! Where a handle makes its sockets: in one shard, or in any of several.
 
+use std::slice;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::runtime::shard::Shard;
 use crate::runtime::shared::Shared;
+use crate::wire::Steering;
 
 /// Where a handle makes its sockets.
 #[derive(Debug)]
@@ -19,6 +22,9 @@ pub(super) struct Place {
 #[derive(Debug)]
 struct Handle {
     shards: Box<[Arc<Shared>]>,
+    steering: Steering,
+    /// Whose turn it is to get a socket that may be anywhere.
+    turn: AtomicUsize,
 }
 
 impl Drop for Handle {
@@ -31,15 +37,18 @@ impl Drop for Handle {
 
 impl Place {
     /// The place that means all of a stack; `None` if it has no shard.
-    pub(super) fn anywhere(shards: Vec<Arc<Shared>>) -> Option<Arc<Self>> {
+    pub(super) fn anywhere(shards: Vec<Arc<Shared>>, steering: Steering) -> Option<Arc<Self>> {
         let shards = shards.into_boxed_slice();
-        let all = Arc::new(Handle { shards });
+        let all = Arc::new(Handle { shards, steering, turn: AtomicUsize::new(0) });
         let views: Box<[_]> =
             all.shards.iter().map(|shared| Self::within(&all, shared.clone())).collect();
-        let shared = all.shards.first()?.clone();
         match &*views {
+            [] => None,
             [only] => Some(only.clone()),
-            _ => Some(Arc::new(Self { shared, all, views })),
+            [first, ..] => {
+                let shared = first.shared.clone();
+                Some(Arc::new(Self { shared, all, views }))
+            }
         }
     }
 
@@ -50,11 +59,40 @@ impl Place {
     /// The place in one shard alone. Counting goes round.
     pub(super) fn in_shard(self: &Arc<Self>, index: usize) -> Arc<Self> {
         let index = index % self.all.shards.len();
+        let shared = &self.all.shards[index];
         match self.views.get(index) {
             Some(view) => view.clone(),
-            None if Arc::ptr_eq(&self.shared, &self.all.shards[index]) => self.clone(),
-            None => Self::within(&self.all, self.all.shards[index].clone()),
+            None if Arc::ptr_eq(&self.shared, shared) => self.clone(),
+            None => Self::within(&self.all, shared.clone()),
         }
+    }
+
+    /// The place in each shard where sockets are made.
+    pub(super) fn each(self: &Arc<Self>) -> &[Arc<Self>] {
+        if self.views.is_empty() { slice::from_ref(self) } else { &self.views }
+    }
+
+    /// Which of [`Place::each`] gets a connection that may be anywhere: that whose driver shares
+    /// the calling thread, else each in turn.
+    pub(super) fn connecting(&self) -> usize {
+        if self.views.is_empty() {
+            return 0;
+        }
+        let here = self.views.iter().position(|view| view.shared.is_here());
+        here.unwrap_or_else(|| self.all.turn.fetch_add(1, Ordering::Relaxed) % self.views.len())
+    }
+
+    /// The place of a connection that may be anywhere.
+    pub(super) fn for_connection(self: &Arc<Self>) -> Arc<Self> {
+        self.each()[self.connecting()].clone()
+    }
+
+    /// The place of a UDP socket: a port has one shard, whichever this place is.
+    pub(super) fn for_udp_port(self: &Arc<Self>, port: u16) -> Arc<Self> {
+        if port == 0 {
+            return self.for_connection();
+        }
+        self.in_shard(self.all.steering.owner_of_udp_port(port))
     }
 
     /// The shard of sockets that are made here.
@@ -67,3 +105,7 @@ impl Place {
         &self.all.shards
     }
 }
+
+#[cfg(test)]
+#[path = "tests/place.rs"]
+mod tests;

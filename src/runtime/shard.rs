@@ -12,9 +12,11 @@ use smallvec::SmallVec;
 
 use crate::device::Device;
 use crate::error::SocketError;
-use crate::observe::{Counters, LogObserver, TcpState};
+use crate::observe::{Counters, DropReason, Event, LogObserver, Observer as _, TcpState};
 use crate::packet::{Frame, Outgoing};
 use crate::runtime::busy_poll::BusyPoll;
+use crate::runtime::mailbox::Mail;
+use crate::runtime::siblings::Siblings;
 use crate::runtime::waiters::Waiters;
 use crate::stack::Stack;
 use crate::time::{Duration, Instant};
@@ -139,6 +141,8 @@ pub(crate) struct Shard {
     pub(crate) deferred: Deferred,
     pub(super) busy_poll: BusyPoll,
     observer: (Counters, LogObserver),
+    /// `None` if this shard is all of its stack.
+    siblings: Option<Box<Siblings>>,
     /// `None` once the stack has ended.
     device: Option<Box<dyn Device>>,
     /// Both empty between turns; kept for their memory.
@@ -151,13 +155,22 @@ pub(crate) struct Shard {
 }
 
 impl Shard {
-    pub(crate) fn new(stack: Stack, device: Box<dyn Device>) -> Self {
+    pub(super) fn new(
+        mut stack: Stack,
+        device: Box<dyn Device>,
+        siblings: Option<Box<Siblings>>,
+    ) -> Self {
+        if let Some(siblings) = &siblings {
+            let (steering, index) = siblings.share();
+            stack.set_share(steering, index);
+        }
         Self {
             stack,
             waiters: Waiters::default(),
             deferred: Deferred::default(),
             busy_poll: BusyPoll::default(),
             observer: (Counters::default(), LogObserver),
+            siblings,
             device: Some(device),
             arrived: VecDeque::new(),
             leaving: VecDeque::new(),
@@ -174,6 +187,10 @@ impl Shard {
         if self.is_over() {
             return Turn::Over;
         }
+        if self.siblings.as_ref().is_some_and(|siblings| siblings.are_broken()) {
+            self.finish(now, SocketError::NetworkDown);
+            return Turn::Over;
+        }
         self.seat.sleep = Sleep::Awake;
         let (packets, is_more) = match self.exchange(now, may_receive) {
             Ok(outcome) => outcome,
@@ -183,7 +200,7 @@ impl Shard {
             }
         };
         if self.has_finished(now) {
-            self.finish(now);
+            self.finish(now, SocketError::Aborted);
             return Turn::Over;
         }
         self.collect_wakes();
@@ -242,6 +259,8 @@ impl Shard {
         if !(self.seat.kick.as_ref()).is_some_and(|old| old.will_wake(kick)) {
             let old = self.seat.kick.replace(kick.clone());
             self.deferred.discard.extend(old);
+            let old = self.siblings.as_ref().and_then(|siblings| siblings.set_kick(kick));
+            self.deferred.discard.extend(old);
         }
     }
 
@@ -292,13 +311,23 @@ impl Shard {
         self.failure.take()
     }
 
-    /// Resets what is left, says so to the peers, and gives up the device.
-    pub(crate) fn finish(&mut self, now: Instant) {
-        self.stack.abort_all(now, SocketError::Aborted);
+    /// Resets what is left, says so to the peers, and gives up the device; sockets are told
+    /// `error`.
+    fn finish(&mut self, now: Instant, error: SocketError) {
+        self.stack.abort_all(now, error);
         let sent = self.transmit(now, usize::MAX).map(drop);
         let flushed = self.device.as_mut().map_or(Ok(()), Device::flush);
         self.failure = sent.and(flushed).err();
         self.end();
+    }
+
+    /// Ends before its time, and its siblings with it: nobody will run another turn.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn dismiss(&mut self, now: Instant) {
+        if !self.is_over() {
+            self.finish(now, SocketError::Aborted);
+            self.break_up();
+        }
     }
 
     /// Ends without a word to the stack, which may be broken, or to the peers.
@@ -306,6 +335,7 @@ impl Shard {
         if !self.is_over() {
             self.failure = Some(error);
             self.end();
+            self.break_up();
         }
     }
 
@@ -314,12 +344,24 @@ impl Shard {
         self.stack.abort_all(now, SocketError::NetworkDown);
         self.failure = Some(error);
         self.end();
+        self.break_up();
     }
 
     fn end(&mut self) {
         self.phase = Phase::Over;
         self.deferred.device = self.device.take();
         self.waiters.take_all(&mut self.deferred.wake);
+        if let Some(siblings) = &self.siblings {
+            siblings.leave();
+        }
+    }
+
+    /// One shard cannot carry the connections of another, and half of them would be no network: the
+    /// siblings end too.
+    fn break_up(&mut self) {
+        if let Some(siblings) = &self.siblings {
+            siblings.break_up(&mut self.deferred.wake);
+        }
     }
 
     /// The packets of a turn: how many have come, and whether more may wait.
@@ -327,13 +369,14 @@ impl Shard {
         if let Some(error) = self.failure.take() {
             return Err(error);
         }
+        let mut packets = self.take_mail(now);
         let Some(device) = self.device.as_mut() else {
-            return Ok((0, false));
+            return Ok((packets, false));
         };
         // A device that holds packets back has something to do, though no descriptor says so.
         let is_device_due = device.deadline().is_some_and(|due| due <= now);
         let mut is_more = may_receive || is_device_due;
-        let (mut packets, mut octets, mut sip) = (0, 0, 0);
+        let (mut octets, mut sip) = (0, 0);
         while is_more && packets < BURST && octets < BURST_OCTETS {
             let count = match device.receive_burst(now, &mut self.arrived, SIP) {
                 Ok(count) => count,
@@ -344,6 +387,11 @@ impl Shard {
             let new = new_ones.map(|frame| frame.octets().len()).sum::<usize>();
             (packets, octets, sip) = (packets + count, octets + new, sip + new);
             is_more = count == SIP;
+            if let Some(siblings) = &mut self.siblings {
+                for _ in 0..siblings.take_strays(&mut self.arrived, count) {
+                    self.observer.on_event(now, &Event::StrayForwarded);
+                }
+            }
             if sip >= SIP_OCTETS {
                 self.stack.receive_burst(now, &mut self.arrived, &mut self.observer);
                 sip = 0;
@@ -360,6 +408,34 @@ impl Shard {
         Ok((packets, is_more))
     }
 
+    /// Takes in what siblings have found or sent; how many packets those are.
+    fn take_mail(&mut self, now: Instant) -> usize {
+        let Some(siblings) = &mut self.siblings else {
+            return 0;
+        };
+        let mut count = 0;
+        for mail in siblings.mail() {
+            count += 1;
+            match mail {
+                Mail::Stray(frame) => self.arrived.push_back(frame),
+                Mail::Sibling(frame) => {
+                    self.stack.receive_from_sibling(now, frame, &mut self.observer);
+                }
+            }
+        }
+        count
+    }
+
+    /// Hands over what was found or sent for siblings.
+    fn deliver_mail(&mut self, now: Instant) {
+        if let Some(siblings) = &mut self.siblings {
+            let reason = DropReason::MailboxFull;
+            for _ in 0..siblings.deliver(&mut self.deferred.wake) {
+                self.observer.on_event(now, &Event::PacketDropped { reason });
+            }
+        }
+    }
+
     /// Sends until nothing is left, or `max` packets; whether something may be left.
     fn transmit(&mut self, now: Instant, max: usize) -> io::Result<bool> {
         let Some(device) = self.device.as_mut() else {
@@ -368,22 +444,28 @@ impl Shard {
         let mut room = max;
         while room > 0 {
             let burst = room.min(BURST);
-            while self.leaving.len() < burst {
-                match self.stack.transmit(now, &mut self.observer) {
-                    Some(packet) => self.leaving.push_back(packet),
-                    None => break,
+            let mut count = 0;
+            while count < burst {
+                let Some(packet) = self.stack.transmit(now, &mut self.observer) else { break };
+                count += 1;
+                if let Some(siblings) = &mut self.siblings
+                    && let Some(owner) = self.stack.sibling_for(&packet)
+                {
+                    siblings.send(owner, packet.to_frame());
+                } else {
+                    self.leaving.push_back(packet);
                 }
             }
-            let count = self.leaving.len();
-            if count > 0 {
+            if !self.leaving.is_empty() {
                 device.transmit_burst(now, &mut self.leaving)?;
             }
             if count < burst {
-                return Ok(false);
+                break;
             }
             room -= count;
         }
-        Ok(true)
+        self.deliver_mail(now);
+        Ok(room == 0)
     }
 
     /// Asks the stack whose readiness has changed, and finds who waits for that.
@@ -423,7 +505,8 @@ impl Shard {
         };
         // A device that holds packets back has their last ones.
         let device = self.device.as_ref().and_then(Device::deadline);
-        !is_awaited && device.is_none()
+        let is_done = !is_awaited && device.is_none();
+        (self.siblings.as_ref()).map_or(is_done, |siblings| siblings.have_finished(is_done))
     }
 
     /// Whether any connection still has something to do.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll, Waker};
 use std::thread::{self, JoinHandle, ThreadId};
@@ -28,6 +28,16 @@ pub(crate) struct Shared {
     ended: Condvar,
     /// The driver's own thread, if it has one and nobody has joined it.
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// The thread on which the driver first ran, by [`here`], if it is a task; else 0.
+    home: AtomicUsize,
+}
+
+/// A number that the calling thread shares with no other that runs: where a variable of its own is.
+fn here() -> usize {
+    thread_local! {
+        static HERE: u8 = const { 0 };
+    }
+    HERE.with(|here| std::ptr::from_ref(here).addr())
 }
 
 /// The stack's end, and who waits for it.
@@ -70,6 +80,7 @@ impl Shared {
             end: Mutex::default(),
             ended: Condvar::new(),
             thread: Mutex::default(),
+            home: AtomicUsize::new(0),
         }
     }
 
@@ -130,12 +141,20 @@ impl Shared {
     /// Ends at once, since nobody will run another turn; peers are told.
     #[cfg(feature = "tokio")]
     pub(crate) fn dismiss(&self) {
-        self.locked(|shard, now| {
-            if !shard.is_over() {
-                shard.finish(now);
-            }
-        });
+        self.locked(Shard::dismiss);
         self.announce_end();
+    }
+
+    /// The driver, a task, runs on this thread.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn settle_here(&self) {
+        self.home.store(here(), Ordering::Relaxed);
+    }
+
+    /// Whether the driver is a task that began to run on this thread: on that of a current-thread
+    /// runtime it still does.
+    pub(crate) fn is_here(&self) -> bool {
+        self.home.load(Ordering::Relaxed) == here()
     }
 
     /// Keeps the driver's thread for [`Shared::wait`] to join.

@@ -71,6 +71,7 @@ impl Driver {
     fn poll_turns(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Some(device) = self.device.take() {
             self.sources = Some(Sources::new(device)?);
+            self.shared.settle_here();
         }
         let Some(sources) = self.sources.as_mut() else {
             return Poll::Ready(Ok(()));

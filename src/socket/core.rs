@@ -90,6 +90,11 @@ impl SocketCore {
         self.call(|shard, _| shard.running()?.bind(self.id, addr))
     }
 
+    /// Takes back what [`SocketCore::bind`] did.
+    pub(crate) fn unbind(&self) {
+        self.net.shared().ask(|shard, _| shard.stack.unbind(self.id));
+    }
+
     /// Listens for connections.
     pub(crate) fn listen(&self, backlog: u32) -> io::Result<()> {
         self.call(|shard, _| shard.running()?.listen(self.id, backlog))

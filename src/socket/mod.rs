@@ -7,6 +7,7 @@
 pub(crate) mod blocking;
 mod core;
 mod options;
+mod replicas;
 mod tcp_options;
 #[cfg(feature = "tokio")]
 pub(crate) mod tokio;
@@ -19,6 +20,7 @@ use crate::error::SocketError;
 
 pub(crate) use self::core::SocketCore;
 pub use self::options::TcpKeepalive;
+pub(crate) use self::replicas::Replicas;
 
 /// The one place where our errors become the ones that users of `std::net` expect.
 ///

@@ -16,7 +16,7 @@ macro_rules! tcp_socket_options {
             ///
             /// ENOBUFS when the stack's limits are reached; `NetworkDown` when it has ended.
             pub fn new_v4(net: &$crate::Net) -> std::io::Result<Self> {
-                let core = $crate::socket::SocketCore::open(net, $crate::Stack::tcp_socket)?;
+                let core = $crate::socket::Replicas::open(net)?;
                 Ok(Self { core })
             }
 

@@ -5,6 +5,14 @@ use super::{Instant, SocketId, Stack};
 use crate::error::SocketError;
 
 impl Stack {
+    /// Takes back what `bind` did for a TCP socket that is neither connected nor listening.
+    pub(crate) fn unbind(&mut self, id: SocketId) {
+        let Some(socket) = self.sockets.get_mut(id) else { return };
+        if let (Kind::Fresh, Some(local)) = (&socket.kind, socket.bound.take()) {
+            self.listeners.unbind(id, *local);
+        }
+    }
+
     /// connect(2) to AF_UNSPEC: the socket gives up its peer, connection or listener and is as
     /// new, but for its options and what `bind` was told. A connection is reset, which leaves
     /// `Reset` to be taken; so does an open that was under way, of which the peer hears nothing

@@ -93,8 +93,8 @@ const CASES: &[(DropReason, &str, &str)] = &[
     ),
 ];
 
-/// Reasons whose case needs more than a line, each in a test of its own: below, and for an answer
-/// that is too long beside the code of ICMP.
+/// Reasons whose case needs more than a line, each in a test of its own: below, for an answer that
+/// is too long beside the code of ICMP, and for a full mailbox where sockets have shards.
 const ELSEWHERE: &[DropReason] = &[
     DropReason::UnknownProtocol,
     DropReason::UdpQueueFull,
@@ -102,6 +102,7 @@ const ELSEWHERE: &[DropReason] = &[
     DropReason::BacklogFull,
     DropReason::RateLimited,
     DropReason::AnswerTooLong,
+    DropReason::MailboxFull,
     DropReason::MemoryPressure,
 ];
 

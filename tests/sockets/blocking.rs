@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use wharf::net::{TcpListener, TcpSocket, TcpStream};
 
-use super::support::{
-    FAR, LIMIT, NEAR, NOBODY, Pair, at, errno, eventually, limited, pattern, read_exactly,
+use crate::support::{
+    FAR, LIMIT, NEAR, NOBODY, at, errno, eventually, limited, pattern, read_exactly,
 };
 
 /// Long enough for a thread to have come to where it blocks; if it has not, the test is weaker,
@@ -19,7 +19,7 @@ const MOMENT: Duration = Duration::from_millis(50);
 #[test]
 fn octets_arrive_whole_and_in_order_both_ways_at_once() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (near, far) = pair.connect();
         let sent = pattern(3_000_000);
         thread::scope(|scope| {
@@ -42,7 +42,7 @@ fn octets_arrive_whole_and_in_order_both_ways_at_once() {
 #[test]
 fn one_write_of_many_packets_leaves_without_another_call() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (near, far) = pair.connect();
         let sent = pattern(200_000);
         assert_eq!((&near).write(&sent).unwrap(), sent.len());
@@ -53,7 +53,7 @@ fn one_write_of_many_packets_leaves_without_another_call() {
 #[test]
 fn empty_reads_and_writes_return_zero_and_do_not_block() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (mut near, _far) = pair.connect();
         assert_eq!(near.read(&mut []).unwrap(), 0);
         assert_eq!(near.write(&[]).unwrap(), 0);
@@ -66,7 +66,7 @@ fn empty_reads_and_writes_return_zero_and_do_not_block() {
 #[test]
 fn several_buffers_are_written_and_read_as_one() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (mut near, far) = pair.connect();
         let slices = [b"one ".as_slice(), b"", b"two ", b"three"].map(IoSlice::new);
         assert_eq!(near.write_vectored(&slices).unwrap(), 13);
@@ -81,7 +81,7 @@ fn several_buffers_are_written_and_read_as_one() {
 #[test]
 fn a_read_returns_what_is_there_and_a_peek_leaves_it() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (mut near, mut far) = pair.connect();
         near.write_all(b"hello").unwrap();
         let mut buffer = [0; 16];
@@ -97,7 +97,7 @@ fn a_read_returns_what_is_there_and_a_peek_leaves_it() {
 #[test]
 fn a_blocked_peek_is_woken_by_data() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (mut near, far) = pair.connect();
         thread::scope(|scope| {
             let peek = scope.spawn(|| far.peek(&mut [0; 4]).unwrap());
@@ -111,7 +111,7 @@ fn a_blocked_peek_is_woken_by_data() {
 #[test]
 fn nobody_listening_refuses() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let error = TcpStream::connect(&pair.near, at(FAR, 9)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
         assert_eq!(error.raw_os_error(), Some(libc::ECONNREFUSED));
@@ -121,7 +121,7 @@ fn nobody_listening_refuses() {
 #[test]
 fn connecting_to_nobody_times_out_no_earlier_than_asked() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         for wait in [1, 100].map(Duration::from_millis) {
             let start = Instant::now();
             let addr = at(NOBODY, 80);
@@ -139,7 +139,7 @@ fn connecting_to_nobody_times_out_no_earlier_than_asked() {
 #[test]
 fn connecting_within_a_timeout_succeeds() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let listener = TcpListener::bind(&pair.far, "10.7.0.2:80").unwrap();
         let addr = listener.local_addr().unwrap();
         let stream = TcpStream::connect_timeout(&pair.near, &addr, LIMIT).unwrap();
@@ -150,7 +150,7 @@ fn connecting_within_a_timeout_succeeds() {
 #[test]
 fn addresses_are_tried_in_turn() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let listener = TcpListener::bind(&pair.far, (FAR, 0)).unwrap();
         let good = listener.local_addr().unwrap();
         let addrs = ["[::1]:80".parse().unwrap(), at(FAR, 9), good];
@@ -168,7 +168,7 @@ fn addresses_are_tried_in_turn() {
 #[test]
 fn a_connection_has_the_addresses_of_both_ends() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let listener = TcpListener::bind(&pair.far, "0.0.0.0:80").unwrap();
         assert_eq!(listener.local_addr().unwrap(), at(Ipv4Addr::UNSPECIFIED, 80));
         let near = TcpStream::connect(&pair.near, "10.7.0.2:80").unwrap();
@@ -184,7 +184,7 @@ fn a_connection_has_the_addresses_of_both_ends() {
 #[test]
 fn an_address_is_bound_once_and_must_be_ours() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let listener = TcpListener::bind(&pair.far, (FAR, 0)).unwrap();
         let addr = listener.local_addr().unwrap();
         assert_ne!(addr.port(), 0);
@@ -200,7 +200,7 @@ fn an_address_is_bound_once_and_must_be_ours() {
 #[test]
 fn threads_that_accept_on_clones_get_one_connection_each() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let listener = TcpListener::bind(&pair.far, (FAR, 0)).unwrap();
         let addr = listener.local_addr().unwrap();
         let (sender, receiver) = mpsc::channel();
@@ -221,7 +221,7 @@ fn threads_that_accept_on_clones_get_one_connection_each() {
 #[test]
 fn a_thread_reads_while_another_writes_on_a_clone() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (near, far) = pair.connect();
         let reader = near.try_clone().unwrap();
         let reading = thread::spawn(move || read_exactly(&reader, 5));
@@ -236,20 +236,26 @@ fn a_thread_reads_while_another_writes_on_a_clone() {
 #[test]
 fn incoming_yields_one_connection_after_the_other() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let listener = TcpListener::bind(&pair.far, (FAR, 0)).unwrap();
         let addr = listener.local_addr().unwrap();
         let near: Vec<_> = (0..3).map(|_| TcpStream::connect(&pair.near, addr).unwrap()).collect();
-        for (near, far) in near.iter().zip(listener.incoming()) {
-            assert_eq!(far.unwrap().peer_addr().unwrap(), near.local_addr().unwrap());
+        let mut near: Vec<_> = near.iter().map(|near| near.local_addr().unwrap()).collect();
+        let far: Vec<_> = listener.incoming().take(3).map(Result::unwrap).collect();
+        let mut far: Vec<_> = far.iter().map(|far| far.peer_addr().unwrap()).collect();
+        if super::SHARDS > 1 {
+            // They come in order from each shard.
+            near.sort_unstable();
+            far.sort_unstable();
         }
+        assert_eq!(far, near);
     });
 }
 
 #[test]
 fn a_nonblocking_socket_never_waits() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let listener = TcpListener::bind(&pair.far, (FAR, 0)).unwrap();
         listener.set_nonblocking(true).unwrap();
         assert_eq!(errno(listener.accept()), Some(libc::EAGAIN));
@@ -280,7 +286,7 @@ fn a_nonblocking_socket_never_waits() {
 #[test]
 fn a_blocked_write_goes_on_when_the_peer_reads() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (near, far) = pair.connect();
         let sent = pattern(2_000_000);
         thread::scope(|scope| {
@@ -294,7 +300,7 @@ fn a_blocked_write_goes_on_when_the_peer_reads() {
 #[test]
 fn a_timeout_ends_a_read_and_a_write_as_would_block() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (mut near, _far) = pair.connect();
         let wait = Duration::from_millis(20);
         near.set_read_timeout(Some(wait)).unwrap();
@@ -328,7 +334,7 @@ fn a_timeout_ends_a_read_and_a_write_as_would_block() {
 #[test]
 fn options_are_kept_and_shared_by_clones() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (near, _far) = pair.connect();
         assert!(!near.nodelay().unwrap());
         assert_eq!(near.ttl().unwrap(), 64);
@@ -352,7 +358,7 @@ fn options_are_kept_and_shared_by_clones() {
 #[test]
 fn a_thousand_connections_are_open_at_once() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let listener = TcpListener::bind(&pair.far, (FAR, 0)).unwrap();
         let addr = listener.local_addr().unwrap();
         let mut streams = Vec::new();
@@ -373,7 +379,7 @@ fn a_thousand_connections_are_open_at_once() {
 #[test]
 fn a_hundred_clients_connect_at_once() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let listener = TcpListener::bind(&pair.far, (FAR, 0)).unwrap();
         let addr = listener.local_addr().unwrap();
         thread::scope(|scope| {
@@ -398,7 +404,7 @@ fn a_hundred_clients_connect_at_once() {
 #[test]
 fn a_socket_is_set_up_before_it_connects_or_listens() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let socket = TcpSocket::new_v4(&pair.far).unwrap();
         assert!(!socket.nodelay().unwrap());
         socket.set_nodelay(true).unwrap();
@@ -433,7 +439,7 @@ fn small_buffers_hold_the_sender_up() {
     limited(|| {
         const RECEIVE: usize = 4096;
         const SEND: usize = 8192;
-        let pair = Pair::new();
+        let pair = super::pair();
         let socket = TcpSocket::new_v4(&pair.far).unwrap();
         socket.set_send_buffer_size(u32::try_from(SEND).unwrap()).unwrap();
         socket.bind(at(FAR, 80)).unwrap();
@@ -460,24 +466,32 @@ fn small_buffers_hold_the_sender_up() {
 #[test]
 fn a_full_backlog_keeps_others_waiting_until_somebody_accepts() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         // 0 counts as 1, and one more than the backlog may wait, as on Linux.
         for backlog in [0, 1, 3] {
             let socket = TcpSocket::new_v4(&pair.far).unwrap();
             socket.bind(at(FAR, 0)).unwrap();
             let addr = socket.local_addr().unwrap();
             let listener = socket.listen(backlog).unwrap();
-            let waiting: Vec<_> = (0..=backlog.max(1))
-                .map(|_| TcpStream::connect(&pair.near, addr).unwrap())
-                .collect();
-            let socket = TcpSocket::new_v4(&pair.near).unwrap();
-            let error = socket.connect_timeout(addr, MOMENT).unwrap_err();
+            let connect = || TcpStream::connect_timeout(&pair.near, &addr, MOMENT);
+            let mut waiting = Vec::new();
+            let error = loop {
+                match connect() {
+                    Ok(stream) => waiting.push(stream.local_addr().map(|addr| (stream, addr))),
+                    Err(error) => break error,
+                }
+            };
             assert_eq!(error.kind(), ErrorKind::TimedOut, "{backlog}");
+            // Each shard has a backlog of its own.
+            let room = 1 + usize::try_from(backlog.max(1)).unwrap();
+            let count = waiting.len();
+            assert!((room..=super::SHARDS * room).contains(&count), "{count} of {backlog}");
 
             let (_, peer) = listener.accept().unwrap();
-            assert_eq!(peer, waiting[0].local_addr().unwrap());
-            let socket = TcpSocket::new_v4(&pair.near).unwrap();
-            socket.connect_timeout(addr, LIMIT).unwrap();
+            let waiting: Vec<_> = waiting.into_iter().map(Result::unwrap).collect();
+            let place = waiting.iter().position(|(_, addr)| *addr == peer).unwrap();
+            assert!(place == 0 || super::SHARDS > 1, "the longest wait ends first");
+            eventually("there is room again", || connect().is_ok());
         }
     });
 }
@@ -485,7 +499,7 @@ fn a_full_backlog_keeps_others_waiting_until_somebody_accepts() {
 #[test]
 fn a_port_with_a_listener_cannot_be_bound_until_it_is_closed() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let first = TcpSocket::new_v4(&pair.far).unwrap();
         first.set_reuseaddr(true).unwrap();
         assert!(first.reuseaddr().unwrap());
@@ -509,7 +523,7 @@ fn a_port_with_a_listener_cannot_be_bound_until_it_is_closed() {
 #[test]
 fn what_a_socket_refuses_changes_nothing() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let new = || TcpSocket::new_v4(&pair.near).unwrap();
         let socket = new();
         for octets in [0, 2047, (1 << 30) + 1, u32::MAX] {

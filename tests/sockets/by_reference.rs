@@ -6,7 +6,7 @@ use bytes::{Buf, Bytes};
 use tokio::io::AsyncWriteExt as _;
 use wharf::tokio::TcpStream;
 
-use super::support::{Pair, limited, pattern};
+use crate::support::{limited, pattern};
 
 fn chunks() -> Vec<Bytes> {
     [1, 1000, 70_000, 0, 500_000, 3].map(|len| pattern(len).into()).into()
@@ -25,7 +25,7 @@ fn advance(chunks: &mut Vec<Bytes>, mut octets: usize) {
 #[test]
 fn threads_write_and_read_several_chunks_by_one_call() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (near, far) = pair.connect();
         assert_eq!(near.write_bytes_vectored(&[]).unwrap(), 0);
         assert_eq!(far.read_bytes_vectored(&mut []).unwrap(), 0);
@@ -53,7 +53,7 @@ fn threads_write_and_read_several_chunks_by_one_call() {
 #[test]
 fn tasks_write_and_read_several_chunks_by_one_call() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (near, far) = pair.connect();
         let (mut near, far) = (TcpStream::from(near), TcpStream::from(far));
         let writing = async {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use wharf::net::{TcpListener, TcpStream};
 use wharf::{Net, TcpState};
 
-use super::support::{FAR, Pair, errno, eventually, limited, pattern, read_exactly};
+use crate::support::{FAR, errno, eventually, limited, pattern, read_exactly};
 
 /// Waits until no connection of `net` is in `state`.
 fn none_in(net: &Net, state: TcpState) {
@@ -18,7 +18,7 @@ fn none_in(net: &Net, state: TcpState) {
 #[test]
 fn data_before_a_fin_is_read_and_then_end_of_file_again_and_again() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (mut near, mut far) = pair.connect();
         far.write_all(b"the end").unwrap();
         far.shutdown(Shutdown::Write).unwrap();
@@ -37,7 +37,7 @@ fn data_before_a_fin_is_read_and_then_end_of_file_again_and_again() {
 #[test]
 fn data_before_a_reset_is_read_then_the_error_once_then_end_of_file() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (mut near, mut far) = pair.connect();
         far.write_all(b"last words").unwrap();
         eventually("all has arrived", || near.peek(&mut [0; 16]).unwrap() == 10);
@@ -55,7 +55,7 @@ fn data_before_a_reset_is_read_then_the_error_once_then_end_of_file() {
 #[test]
 fn a_write_after_a_reset_tells_the_error_and_then_a_broken_pipe() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (mut near, far) = pair.connect();
         far.set_linger(Some(Duration::ZERO)).unwrap();
         drop(far);
@@ -71,7 +71,7 @@ fn a_write_after_a_reset_tells_the_error_and_then_a_broken_pipe() {
 #[test]
 fn a_reset_waits_in_take_error_once() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (mut near, far) = pair.connect();
         far.set_linger(Some(Duration::ZERO)).unwrap();
         drop(far);
@@ -87,7 +87,7 @@ fn a_reset_waits_in_take_error_once() {
 fn a_blocked_read_is_woken_by_a_reset_and_by_a_fin() {
     for is_reset in [false, true] {
         limited(move || {
-            let pair = Pair::new();
+            let pair = super::pair();
             let (near, far) = pair.connect();
             let reading = thread::spawn(move || (&near).read(&mut [0; 8]));
             thread::sleep(Duration::from_millis(20));
@@ -108,7 +108,7 @@ fn a_blocked_read_is_woken_by_a_reset_and_by_a_fin() {
 #[test]
 fn what_was_written_before_a_drop_arrives_whole() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (mut near, mut far) = pair.connect();
         let sent = pattern(200_000);
         near.write_all(&sent).unwrap();
@@ -122,7 +122,7 @@ fn what_was_written_before_a_drop_arrives_whole() {
 #[test]
 fn a_drop_with_unread_data_resets() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (mut near, far) = pair.connect();
         near.write_all(b"nobody reads this").unwrap();
         eventually("it has arrived", || far.peek(&mut [0; 32]).unwrap() == 17);
@@ -134,7 +134,7 @@ fn a_drop_with_unread_data_resets() {
 #[test]
 fn a_drop_after_everything_is_read_does_not_reset() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (mut near, far) = pair.connect();
         near.write_all(b"all").unwrap();
         assert_eq!(read_exactly(&far, 3), b"all");
@@ -146,7 +146,7 @@ fn a_drop_after_everything_is_read_does_not_reset() {
 #[test]
 fn data_that_arrives_after_a_drop_is_answered_by_a_reset() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (mut near, far) = pair.connect();
         drop(far);
         assert_eq!(near.read(&mut [0; 8]).unwrap(), 0);
@@ -165,7 +165,7 @@ fn data_that_arrives_after_a_drop_is_answered_by_a_reset() {
 #[test]
 fn a_shutdown_of_writing_returns_at_once_and_reading_goes_on() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (mut near, mut far) = pair.connect();
         near.write_all(b"question").unwrap();
         near.shutdown(Shutdown::Write).unwrap();
@@ -189,7 +189,7 @@ fn a_shutdown_of_writing_returns_at_once_and_reading_goes_on() {
 #[test]
 fn a_shutdown_with_a_full_buffer_and_a_peer_that_does_not_read_returns_at_once() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (mut near, far) = pair.connect();
         near.set_write_timeout(Some(Duration::from_millis(50))).unwrap();
         while near.write(&[1; 10_000]).is_ok() {}
@@ -203,7 +203,7 @@ fn a_shutdown_with_a_full_buffer_and_a_peer_that_does_not_read_returns_at_once()
 fn a_shutdown_of_reading_ends_a_blocked_read() {
     for how in [Shutdown::Read, Shutdown::Both] {
         limited(move || {
-            let pair = Pair::new();
+            let pair = super::pair();
             let (near, _far) = pair.connect();
             let reader = near.try_clone().unwrap();
             let reading = thread::spawn(move || (&reader).read(&mut [0; 8]).unwrap());
@@ -218,7 +218,7 @@ fn a_shutdown_of_reading_ends_a_blocked_read() {
 #[test]
 fn a_shutdown_of_what_is_over_fails_and_does_not_hang() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (near, far) = pair.connect();
         far.set_linger(Some(Duration::ZERO)).unwrap();
         drop(far);
@@ -232,7 +232,7 @@ fn a_shutdown_of_what_is_over_fails_and_does_not_hang() {
 #[test]
 fn both_ends_are_forgotten_but_for_the_one_that_closed_first() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (near, mut far) = pair.connect();
         drop(near);
         assert_eq!(far.read(&mut [0; 8]).unwrap(), 0);
@@ -248,7 +248,7 @@ fn both_ends_are_forgotten_but_for_the_one_that_closed_first() {
 #[test]
 fn a_closed_listener_resets_those_who_wait_and_refuses_those_who_come() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let listener = TcpListener::bind(&pair.far, (FAR, 0)).unwrap();
         let addr = listener.local_addr().unwrap();
         let mut waiting = TcpStream::connect(&pair.near, addr).unwrap();
@@ -262,7 +262,7 @@ fn a_closed_listener_resets_those_who_wait_and_refuses_those_who_come() {
 #[test]
 fn a_connection_that_its_peer_closed_before_the_accept_is_accepted_with_its_data() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let listener = TcpListener::bind(&pair.far, (FAR, 0)).unwrap();
         let mut near = TcpStream::connect(&pair.near, listener.local_addr().unwrap()).unwrap();
         near.write_all(b"quick").unwrap();

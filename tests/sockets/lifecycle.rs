@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use wharf::net::{EchoSocket, TcpListener, TcpStream, UdpSocket};
 use wharf::{Link, Net, TcpState};
 
-use super::support::{
+use crate::support::{
     End, FAR, LIMIT, NEAR, NOBODY, Pair, at, config, errno, eventually, limited, pattern,
     read_exactly,
 };
@@ -39,7 +39,7 @@ fn the_mtu_is_the_devices_if_that_is_less() {
 #[test]
 fn a_new_deadline_wakes_a_loop_that_sleeps() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let sent = || {
             let counters = pair.near.counters();
             let list = counters.list();
@@ -61,7 +61,7 @@ fn a_new_deadline_wakes_a_loop_that_sleeps() {
 #[test]
 fn counters_count_and_connections_are_listed() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (near, mut far) = pair.connect();
         far.write_all(b"hello").unwrap();
         assert_eq!(read_exactly(&near, 5), b"hello");
@@ -100,7 +100,7 @@ fn the_last_handle_gives_the_device_up_at_once_if_nothing_is_left() {
 #[test]
 fn what_was_written_before_the_last_handle_went_arrives_whole() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (mut near, mut far) = pair.connect();
         let sent = pattern(200_000);
         near.write_all(&sent).unwrap();
@@ -121,7 +121,7 @@ fn what_was_written_before_the_last_handle_went_arrives_whole() {
 #[test]
 fn a_stack_lingers_for_a_peer_that_does_not_read_but_not_for_ever() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (mut near, mut far) = pair.connect();
         near.set_nonblocking(true).unwrap();
         eventually("the buffers are full", || near.write(&[1; 10_000]).is_err());
@@ -143,7 +143,7 @@ fn a_stack_lingers_for_a_peer_that_does_not_read_but_not_for_ever() {
 #[test]
 fn a_shutdown_waits_for_connections_to_finish_and_refuses_new_ones() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let listener = TcpListener::bind(&pair.near, (NEAR, 80)).unwrap();
         let (mut near, far) = pair.connect();
         let net = pair.near.clone();
@@ -167,7 +167,7 @@ fn a_shutdown_waits_for_connections_to_finish_and_refuses_new_ones() {
 #[test]
 fn a_shutdown_resets_what_has_not_finished_in_time() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (mut near, mut far) = pair.connect();
         far.write_all(b"before").unwrap();
         eventually("it has arrived", || near.peek(&mut [0; 8]).unwrap() == 6);
@@ -187,7 +187,7 @@ fn a_shutdown_resets_what_has_not_finished_in_time() {
 #[test]
 fn after_a_shutdown_the_network_is_down() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let udp = UdpSocket::bind(&pair.near, (NEAR, 0)).unwrap();
         let echo = EchoSocket::open(&pair.near).unwrap();
         pair.near.shutdown(Duration::ZERO).unwrap();
@@ -211,7 +211,7 @@ fn after_a_shutdown_the_network_is_down() {
 #[test]
 fn a_stack_that_stops_listening_goes_on_otherwise() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let listener = TcpListener::bind(&pair.far, (FAR, 80)).unwrap();
         let near = TcpStream::connect(&pair.near, (FAR, 80)).unwrap();
         let (mut far, _) = listener.accept().unwrap();
@@ -228,7 +228,7 @@ fn a_stack_that_stops_listening_goes_on_otherwise() {
 #[test]
 fn a_vanished_device_ends_every_wait() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (near, _far) = pair.connect();
         let net = &pair.near;
         let (writer, _writer_far) = pair.connect();
@@ -276,7 +276,7 @@ fn a_vanished_device_ends_every_wait() {
 #[test]
 fn a_device_that_vanishes_under_a_writing_thread_is_noticed() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (near, far) = pair.connect();
         let reading = thread::spawn(move || std::io::copy(&mut &far, &mut std::io::sink()));
         let cable = pair.cable.clone();

@@ -6,12 +6,12 @@ use std::thread;
 
 use wharf::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 
-use super::support::{NEAR, Pair, at, errno, limited, pattern};
+use crate::support::{NEAR, at, errno, limited, pattern};
 
 #[test]
 fn a_client_and_a_server_on_one_stack_exchange_megabytes_both_ways() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let listener = TcpListener::bind(&pair.near, (NEAR, 80)).unwrap();
         let client = TcpStream::connect(&pair.near, (NEAR, 80)).unwrap();
         let (server, peer) = listener.accept().unwrap();
@@ -39,7 +39,7 @@ fn a_client_and_a_server_on_one_stack_exchange_megabytes_both_ways() {
 #[test]
 fn a_socket_that_connects_to_its_own_place_reads_what_it_writes() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let socket = TcpSocket::new_v4(&pair.near).unwrap();
         socket.bind(at(NEAR, 5000)).unwrap();
         let mut stream = socket.connect(at(NEAR, 5000)).unwrap();
@@ -55,7 +55,7 @@ fn a_socket_that_connects_to_its_own_place_reads_what_it_writes() {
 #[test]
 fn a_port_of_our_own_where_nobody_listens_refuses() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let refused = Some(libc::ECONNREFUSED);
         assert_eq!(errno(TcpStream::connect(&pair.near, (NEAR, 81))), refused);
         let socket = UdpSocket::bind(&pair.near, (NEAR, 0)).unwrap();
@@ -72,7 +72,7 @@ async fn a_client_and_a_server_on_one_stack_talk_as_tasks_of_its_driver() {
     use wharf::tokio::{TcpListener, TcpStream};
     use wharf::{Link, Net};
 
-    use super::support::{LIMIT, config};
+    use crate::support::{LIMIT, config};
 
     let (end, _other) = Link::pair(1500);
     let (net, driver) = Net::driver(end, config(NEAR)).unwrap();

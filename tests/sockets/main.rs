@@ -6,18 +6,17 @@
     reason = "these tests run in real time, with threads, and a helper's panic fails its test"
 )]
 
-mod blocking;
-mod by_reference;
 #[cfg(feature = "tokio")]
 mod devices;
-mod ends;
-mod lifecycle;
-mod loopback;
-mod options;
 mod support;
-#[cfg(feature = "tokio")]
-mod tokio;
-mod udp;
-mod urgent;
-#[cfg(all(feature = "axum", feature = "hyper", feature = "cli"))]
-mod web;
+
+/// Stacks of one shard each.
+#[path = "suite.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same tests twice")]
+mod one_shard;
+/// The same over devices with two queues: half of the flows come over the wrong one.
+#[path = "suite.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same tests twice")]
+mod two_shards;
+
+mod shards;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wharf::net::{TcpKeepalive, TcpListener, TcpSocket, TcpStream};
 
-use crate::support::{FAR, NEAR, Pair, at, eventually, limited, read_exactly};
+use crate::support::{FAR, NEAR, at, eventually, limited, read_exactly};
 
 /// What every TCP socket can be told is what it then says.
 macro_rules! keeps_what_it_is_told {
@@ -67,7 +67,7 @@ macro_rules! keeps_what_it_is_told {
 #[test]
 fn every_tcp_socket_keeps_what_it_is_told() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         keeps_what_it_is_told!(TcpSocket::new_v4(&pair.near).unwrap());
         keeps_what_it_is_told!(TcpListener::bind(&pair.near, at(NEAR, 80)).unwrap());
         let (near, _far) = pair.connect();
@@ -79,7 +79,7 @@ fn every_tcp_socket_keeps_what_it_is_told() {
 #[cfg(feature = "tokio")]
 fn every_tcp_socket_of_a_task_keeps_what_it_is_told() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         keeps_what_it_is_told!(wharf::tokio::TcpSocket::new_v4(&pair.near).unwrap());
         let (near, _far) = pair.connect();
         keeps_what_it_is_told!(wharf::tokio::TcpStream::from(near));
@@ -89,7 +89,7 @@ fn every_tcp_socket_of_a_task_keeps_what_it_is_told() {
 #[test]
 fn the_largest_segment_is_what_was_set_and_then_what_is_sent() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let listener = TcpListener::bind(&pair.far, at(FAR, 80)).unwrap();
         let socket = TcpSocket::new_v4(&pair.near).unwrap();
         assert_eq!(socket.mss().unwrap(), 536);
@@ -105,7 +105,7 @@ fn the_largest_segment_is_what_was_set_and_then_what_is_sent() {
 #[test]
 fn listeners_that_share_a_port_share_its_peers() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let listen = || {
             let socket = TcpSocket::new_v4(&pair.far)?;
             socket.set_reuseport(true)?;
@@ -133,7 +133,7 @@ fn listeners_that_share_a_port_share_its_peers() {
 #[test]
 fn a_cork_holds_octets_until_it_is_drawn() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (mut near, far) = pair.connect();
         near.set_cork(true).unwrap();
         std::io::Write::write_all(&mut near, b"he").unwrap();

@@ -33,21 +33,29 @@ pub(crate) struct End {
     is_dropped: Arc<AtomicBool>,
 }
 
-/// What remains in the test's hands.
+/// What remains in the test's hands: one queue of an end stands for all when it is unplugged.
 #[derive(Clone, Debug)]
 pub(crate) struct Cable {
     link: Arc<Mutex<Link>>,
-    is_dropped: Arc<AtomicBool>,
+    is_dropped: Vec<Arc<AtomicBool>>,
 }
 
 impl End {
     pub(crate) fn new(link: Link) -> (Self, Cable) {
-        let fd = link.fd().unwrap().try_clone_to_owned().unwrap();
-        let link = Arc::new(Mutex::new(link));
-        let is_dropped = Arc::new(AtomicBool::new(false));
-        let cable = Cable { link: link.clone(), is_dropped: is_dropped.clone() };
-        let end = Self { link, fd, is_dropped };
-        (end, cable)
+        let (mut ends, cable) = Self::queues(vec![link]);
+        (ends.remove(0), cable)
+    }
+
+    /// The queues of one end of a cable.
+    pub(crate) fn queues(links: Vec<Link>) -> (Vec<Self>, Cable) {
+        let ends = links.into_iter().map(|link| {
+            let fd = link.fd().unwrap().try_clone_to_owned().unwrap();
+            Self { link: Arc::new(Mutex::new(link)), fd, is_dropped: Arc::default() }
+        });
+        let ends: Vec<_> = ends.collect();
+        let is_dropped = ends.iter().map(|end| end.is_dropped.clone()).collect();
+        let cable = Cable { link: ends[0].link.clone(), is_dropped };
+        (ends, cable)
     }
 }
 
@@ -89,9 +97,14 @@ impl Cable {
         self.link.lock().unwrap().unplug();
     }
 
-    /// Whether the stack has given its device up.
+    /// Whether the stack has given its device up, with all queues.
     pub(crate) fn is_dropped(&self) -> bool {
-        self.is_dropped.load(Ordering::SeqCst)
+        self.queues_dropped() == self.is_dropped.len()
+    }
+
+    /// How many queues the stack has given up.
+    pub(crate) fn queues_dropped(&self) -> usize {
+        self.is_dropped.iter().filter(|it| it.load(Ordering::SeqCst)).count()
     }
 }
 
@@ -104,14 +117,15 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    pub(crate) fn new() -> Self {
-        let (near, far) = Link::pair(1500);
-        let (near, cable) = End::new(near);
-        Self {
-            near: Net::start_with_seed(near, config(NEAR), Seed::from_number(1)).unwrap(),
-            far: Net::start(far, config(FAR)).unwrap(),
-            cable,
-        }
+    /// Of `shards` shards each.
+    pub(crate) fn of(shards: usize) -> Self {
+        let (near, far) = Link::queues(1500, shards, shards);
+        let (mut near, cable) = End::queues(near);
+        let near = match shards {
+            1 => Net::start_with_seed(near.remove(0), config(NEAR), Seed::from_number(1)),
+            _ => Net::start_queues(near, config(NEAR)),
+        };
+        Self { near: near.unwrap(), far: Net::start_queues(far, config(FAR)).unwrap(), cable }
     }
 
     /// A connection that the near stack opened: its end, and the far one.

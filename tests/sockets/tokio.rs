@@ -14,8 +14,8 @@ use tokio::time::timeout;
 use wharf::tokio::{EchoSocket, TcpListener, TcpSocket, TcpStream, UdpSocket};
 use wharf::{Link, Net};
 
-use super::support::{
-    Cable, End, FAR, LIMIT, NEAR, NOBODY, Pair, at, config, errno, eventually, pattern,
+use crate::support::{
+    Cable, End, FAR, LIMIT, NEAR, NOBODY, at, config, errno, eventually, pattern,
 };
 
 /// Two stacks that run as tasks of the test's own runtime.
@@ -23,17 +23,19 @@ struct Tasks {
     near: Net,
     far: Net,
     cable: Cable,
-    drivers: [JoinHandle<std::io::Result<()>>; 2],
+    near_drivers: Vec<JoinHandle<std::io::Result<()>>>,
+    far_drivers: Vec<JoinHandle<std::io::Result<()>>>,
 }
 
 impl Tasks {
     fn new() -> Self {
-        let (near, far) = Link::pair(1500);
-        let (near, cable) = End::new(near);
-        let (near, near_driver) = Net::driver(near, config(NEAR)).unwrap();
-        let (far, far_driver) = Net::driver(far, config(FAR)).unwrap();
-        let drivers = [tokio::spawn(near_driver), tokio::spawn(far_driver)];
-        Self { near, far, cable, drivers }
+        let (near, far) = Link::queues(1500, super::SHARDS, super::SHARDS);
+        let (near, cable) = End::queues(near);
+        let (near, near_drivers) = Net::drivers(near, config(NEAR)).unwrap();
+        let (far, far_drivers) = Net::drivers(far, config(FAR)).unwrap();
+        let near_drivers = near_drivers.into_iter().map(tokio::spawn).collect();
+        let far_drivers = far_drivers.into_iter().map(tokio::spawn).collect();
+        Self { near, far, cable, near_drivers, far_drivers }
     }
 }
 
@@ -98,7 +100,7 @@ async fn octets_come_back_when_driver_and_tasks_move_between_threads() {
 
 #[tokio::test]
 async fn octets_come_back_when_the_drivers_have_threads_of_their_own() {
-    let pair = Pair::new();
+    let pair = super::pair();
     echo_much(&pair.near, &pair.far).await;
 }
 
@@ -133,7 +135,7 @@ async fn many_tasks_are_served_at_once() {
 
 #[tokio::test]
 async fn a_dropped_accept_loses_no_connection() {
-    let pair = Pair::new();
+    let pair = super::pair();
     let listener = TcpListener::bind(&pair.far, (FAR, 80)).await.unwrap();
     let mut streams = Vec::new();
     for n in 0..50 {
@@ -154,7 +156,7 @@ async fn a_dropped_accept_loses_no_connection() {
 
 #[tokio::test]
 async fn a_dropped_accept_does_not_take_the_wake_up_of_another() {
-    let pair = Pair::new();
+    let pair = super::pair();
     let listener = Arc::new(TcpListener::bind(&pair.far, (FAR, 80)).await.unwrap());
     let waiting = tokio::spawn({
         let listener = listener.clone();
@@ -170,7 +172,7 @@ async fn a_dropped_accept_does_not_take_the_wake_up_of_another() {
 
 #[tokio::test]
 async fn poll_accept_wakes_its_last_task() {
-    let pair = Pair::new();
+    let pair = super::pair();
     let listener = TcpListener::bind(&pair.far, (FAR, 80)).await.unwrap();
     let accepting = tokio::spawn(async move { poll_fn(|cx| listener.poll_accept(cx)).await });
     tokio::task::yield_now().await;
@@ -181,7 +183,7 @@ async fn poll_accept_wakes_its_last_task() {
 
 #[tokio::test]
 async fn a_dropped_read_has_read_nothing() {
-    let pair = Pair::new();
+    let pair = super::pair();
     let (mut near, mut far) = connect(&pair.near, &pair.far).await;
     let mut lost = [0; 8];
     {
@@ -198,7 +200,7 @@ async fn a_dropped_read_has_read_nothing() {
 
 #[tokio::test]
 async fn a_dropped_connect_gives_up() {
-    let pair = Pair::new();
+    let pair = super::pair();
     let connecting = TcpStream::connect(&pair.near, (NOBODY, 80));
     assert!(timeout(Duration::from_millis(50), connecting).await.is_err());
     eventually("the attempt is forgotten", || pair.near.connections().is_empty());
@@ -223,7 +225,7 @@ async fn errors_of_a_connect_are_the_kernels() {
 
 #[tokio::test]
 async fn readiness_is_waited_for_and_tried() {
-    let pair = Pair::new();
+    let pair = super::pair();
     let (near, far) = connect(&pair.near, &pair.far).await;
     assert_eq!(errno(near.try_read(&mut [0; 8])), Some(libc::EAGAIN));
     let mut waiting = Box::pin(near.readable());
@@ -268,7 +270,7 @@ async fn a_full_buffer_becomes_writable_when_the_peer_reads() {
 
 #[tokio::test]
 async fn several_buffers_are_written_in_one_call() {
-    let pair = Pair::new();
+    let pair = super::pair();
     let (mut near, far) = connect(&pair.near, &pair.far).await;
     assert!(tokio::io::AsyncWrite::is_write_vectored(&near));
     let slices = [b"ab".as_slice(), b"", b"cde"].map(IoSlice::new);
@@ -290,7 +292,7 @@ fn peeked(stream: &TcpStream, buffer: &mut [u8]) -> usize {
 
 #[tokio::test]
 async fn a_peek_leaves_what_it_sees() {
-    let pair = Pair::new();
+    let pair = super::pair();
     let (near, mut far) = connect(&pair.near, &pair.far).await;
     let mut buffer = [0; 8];
     let mut peek = pin!(near.peek(&mut buffer));
@@ -320,7 +322,7 @@ async fn a_dropped_write_half_ends_the_stream_and_reading_goes_on() {
 
 #[tokio::test]
 async fn halves_are_reunited_with_their_own_and_with_no_other() {
-    let pair = Pair::new();
+    let pair = super::pair();
     let (near, mut far) = connect(&pair.near, &pair.far).await;
     let (other, _other_far) = connect(&pair.near, &pair.far).await;
     let (read, write) = near.into_split();
@@ -353,7 +355,7 @@ async fn a_shutdown_twice_and_after_the_end_is_no_error() {
 
 #[tokio::test]
 async fn a_socket_is_set_up_before_it_connects_or_listens() {
-    let pair = Pair::new();
+    let pair = super::pair();
     let socket = TcpSocket::new_v4(&pair.far).unwrap();
     assert!(!socket.reuseaddr().unwrap());
     socket.set_reuseaddr(true).unwrap();
@@ -414,7 +416,7 @@ async fn a_listener_for_any_destination_accepts_what_is_routed_to_it() {
 
 #[tokio::test]
 async fn sockets_change_between_blocking_and_tasks() {
-    let pair = Pair::new();
+    let pair = super::pair();
     let (near, mut far) = connect(&pair.near, &pair.far).await;
     let blocking = wharf::net::TcpStream::from(near);
     std::io::Write::write_all(&mut &blocking, b"blocking").unwrap();
@@ -459,7 +461,7 @@ async fn datagrams_and_pings_are_exchanged() {
 
 #[tokio::test]
 async fn a_driver_ends_with_its_last_handle() {
-    let Tasks { near, far, cable, drivers: [near_driver, far_driver] } = Tasks::new();
+    let Tasks { near, far, cable, near_drivers, far_drivers } = Tasks::new();
     let (stream, far_stream) = connect(&near, &far).await;
     drop(near);
     tokio::time::sleep(Duration::from_millis(20)).await;
@@ -467,18 +469,21 @@ async fn a_driver_ends_with_its_last_handle() {
     drop(stream);
     drop(far_stream);
     drop(far);
-    limited(near_driver).await.unwrap().unwrap();
-    limited(far_driver).await.unwrap().unwrap();
+    for driver in near_drivers.into_iter().chain(far_drivers) {
+        limited(driver).await.unwrap().unwrap();
+    }
     assert!(cable.is_dropped());
 }
 
 #[tokio::test]
 async fn a_shutdown_ends_the_driver_of_the_same_thread() {
-    let Tasks { near, far, cable, drivers: [driver, _far_driver] } = Tasks::new();
+    let Tasks { near, far, cable, near_drivers, far_drivers: _ } = Tasks::new();
     let (mut stream, mut far_stream) = connect(&near, &far).await;
     stream.write_all(b"bye").await.unwrap();
     limited(near.shutdown_async(Duration::from_millis(50))).await.unwrap();
-    limited(driver).await.unwrap().unwrap();
+    for driver in near_drivers {
+        limited(driver).await.unwrap().unwrap();
+    }
     assert!(cable.is_dropped());
     let mut got = [0; 3];
     limited(far_stream.read_exact(&mut got)).await.unwrap();
@@ -490,7 +495,7 @@ async fn a_shutdown_ends_the_driver_of_the_same_thread() {
 
 #[tokio::test]
 async fn a_vanished_device_ends_every_wait_and_the_driver() {
-    let Tasks { near, far, cable, drivers: [driver, _far_driver] } = Tasks::new();
+    let Tasks { near, far, cable, near_drivers, far_drivers: _ } = Tasks::new();
     let (mut stream, _far_stream) = connect(&near, &far).await;
     let listener = TcpListener::bind(&near, (NEAR, 80)).await.unwrap();
     let udp = UdpSocket::bind(&near, (NEAR, 80)).await.unwrap();
@@ -502,22 +507,27 @@ async fn a_vanished_device_ends_every_wait_and_the_driver() {
     for wait in [reading, accepting, receiving] {
         assert_eq!(limited(wait).await.unwrap(), Some(libc::ENETDOWN));
     }
-    assert_eq!(errno(limited(driver).await.unwrap()), Some(libc::ENODEV));
     assert_eq!(errno(limited(near.wait_async()).await), Some(libc::ENODEV));
+    let mut outcomes = Vec::new();
+    for driver in near_drivers {
+        outcomes.push(limited(driver).await.unwrap());
+    }
+    assert_eq!(errno(outcomes.remove(0)), Some(libc::ENODEV));
+    assert!(outcomes.iter().all(Result::is_ok), "the others end since it does");
 }
 
 #[tokio::test]
 async fn a_dropped_driver_resets_and_leaves_nobody_waiting() {
-    let Tasks { near, far, cable, drivers: [driver, _far_driver] } = Tasks::new();
+    let Tasks { near, far, cable, near_drivers, far_drivers: _ } = Tasks::new();
     let (stream, mut far_stream) = connect(&near, &far).await;
     let reading = tokio::spawn(async move { stream.readable().await });
     tokio::time::sleep(Duration::from_millis(20)).await;
-    driver.abort();
+    near_drivers[0].abort();
     limited(reading).await.unwrap().unwrap();
+    limited(near.wait_async()).await.unwrap();
     assert!(cable.is_dropped());
     let error = limited(far_stream.read(&mut [0; 8])).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
-    limited(near.wait_async()).await.unwrap();
 }
 
 #[test]
@@ -531,7 +541,7 @@ fn calls_of_other_threads_reach_a_driver_that_sleeps() {
             let near = wharf::net::TcpStream::connect(&near, (FAR, 80)).unwrap();
             let (far, _) = listener.accept().unwrap();
             std::io::Write::write_all(&mut &near, &pattern(100_000)).unwrap();
-            super::support::read_exactly(&far, 100_000)
+            crate::support::read_exactly(&far, 100_000)
         }
     });
     runtime.block_on(limited(async {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use wharf::net::{EchoSocket, UdpSocket};
 
-use super::support::{FAR, LIMIT, NEAR, NOBODY, Pair, at, errno, limited, pattern};
+use crate::support::{FAR, LIMIT, NEAR, NOBODY, Pair, at, errno, limited, pattern};
 
 /// A socket of each stack.
 fn sockets(pair: &Pair) -> (UdpSocket, UdpSocket) {
@@ -22,7 +22,7 @@ fn sockets(pair: &Pair) -> (UdpSocket, UdpSocket) {
 #[test]
 fn datagrams_keep_their_edges_and_tell_their_sender() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (near, far) = sockets(&pair);
         let sizes = [1, 0, 1472, 100];
         for len in sizes {
@@ -44,7 +44,7 @@ fn datagrams_keep_their_edges_and_tell_their_sender() {
 #[test]
 fn what_does_not_fit_into_the_buffer_is_lost() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (near, far) = sockets(&pair);
         near.send_to(b"0123456789", (FAR, 7000)).unwrap();
         near.send_to(b"next", (FAR, 7000)).unwrap();
@@ -62,7 +62,7 @@ fn what_does_not_fit_into_the_buffer_is_lost() {
 #[test]
 fn a_datagram_over_the_mtu_is_refused_whole() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (near, far) = sockets(&pair);
         for len in [1473, 65_507, 65_508] {
             let result = near.send_to(&pattern(len), (FAR, 7000));
@@ -77,7 +77,7 @@ fn a_datagram_over_the_mtu_is_refused_whole() {
 #[test]
 fn a_connected_socket_hears_its_peer_alone() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (near, far) = sockets(&pair);
         assert!(near.send(b"to whom?").is_err());
         assert_eq!(errno(near.peer_addr()), Some(libc::ENOTCONN));
@@ -101,7 +101,7 @@ fn a_connected_socket_hears_its_peer_alone() {
 #[test]
 fn a_closed_port_refuses_a_connected_socket_once() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (near, _far) = sockets(&pair);
         near.connect((FAR, 7999)).unwrap();
         near.send(b"anybody?").unwrap();
@@ -115,7 +115,7 @@ fn a_closed_port_refuses_a_connected_socket_once() {
 #[test]
 fn receiving_waits_as_long_as_its_timeout() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (near, _far) = sockets(&pair);
         let wait = Duration::from_millis(20);
         near.set_read_timeout(Some(wait)).unwrap();
@@ -130,7 +130,7 @@ fn receiving_waits_as_long_as_its_timeout() {
 #[test]
 fn a_port_is_bound_once() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (_near, far) = sockets(&pair);
         for addr in [FAR, Ipv4Addr::UNSPECIFIED] {
             let error = UdpSocket::bind(&pair.far, (addr, 7000)).unwrap_err();
@@ -149,7 +149,7 @@ fn a_port_is_bound_once() {
 #[test]
 fn a_broadcast_must_be_allowed() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (near, far) = sockets(&pair);
         let everybody = Ipv4Addr::new(10, 7, 0, 255);
         let result = near.send_to(b"all", (everybody, 7000));
@@ -165,7 +165,7 @@ fn a_broadcast_must_be_allowed() {
 #[test]
 fn a_socket_sends_while_a_clone_waits_to_receive() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (near, far) = sockets(&pair);
         let clone = near.try_clone().unwrap();
         let receiving = thread::spawn(move || clone.recv_from(&mut [0; 8]).unwrap());
@@ -181,7 +181,7 @@ fn a_socket_sends_while_a_clone_waits_to_receive() {
 #[test]
 fn a_host_answers_ping_and_nobody_does_not() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let socket = EchoSocket::open(&pair.near).unwrap();
         let other = EchoSocket::open(&pair.near).unwrap();
         socket.set_read_timeout(Some(LIMIT)).unwrap();

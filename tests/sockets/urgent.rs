@@ -4,12 +4,12 @@ use std::io::{ErrorKind, IoSliceMut, Read, Write};
 use std::thread;
 use std::time::Duration;
 
-use super::support::{Pair, errno, eventually, limited};
+use crate::support::{errno, eventually, limited};
 
 #[test]
 fn urgent_octets_are_read_in_line_and_a_read_stops_at_their_mark() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (mut near, mut far) = pair.connect();
         assert!(far.out_of_band_inline().unwrap());
         near.write_all(b"abc").unwrap();
@@ -31,7 +31,7 @@ fn urgent_octets_are_read_in_line_and_a_read_stops_at_their_mark() {
 #[test]
 fn an_urgent_octet_out_of_line_is_received_by_its_own_call() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (mut near, mut far) = pair.connect();
         far.set_out_of_band_inline(false).unwrap();
         near.write_all(b"abc").unwrap();
@@ -49,7 +49,7 @@ fn an_urgent_octet_out_of_line_is_received_by_its_own_call() {
 #[test]
 fn a_thread_may_wait_for_urgent_data() {
     limited(|| {
-        let pair = Pair::new();
+        let pair = super::pair();
         let (mut near, mut far) = pair.connect();
         near.write_all(b"abc").unwrap();
         eventually("it has arrived", || far.peek(&mut [0; 9]).unwrap() == 3);
@@ -80,9 +80,9 @@ async fn a_task_may_wait_for_urgent_data() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
     use wharf::tokio::TcpStream;
 
-    use super::support::LIMIT;
+    use crate::support::LIMIT;
 
-    let pair = Pair::new();
+    let pair = super::pair();
     let (near, far) = pair.connect();
     let exchange = async {
         let (mut near, mut far) = (TcpStream::from(near), TcpStream::from(far));

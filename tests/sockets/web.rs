@@ -11,7 +11,7 @@ use hyper_util::rt::TokioExecutor;
 use tokio::sync::oneshot;
 use wharf::tokio::{Connector, TcpListener};
 
-use super::support::{FAR, Pair, pattern};
+use crate::support::{FAR, pattern};
 
 async fn text(client: &Client<Connector, Full<Bytes>>, uri: &str) -> String {
     let answer = client.get(uri.parse().unwrap()).await.unwrap();
@@ -22,7 +22,7 @@ async fn text(client: &Client<Connector, Full<Bytes>>, uri: &str) -> String {
 
 #[tokio::test]
 async fn axum_serves_and_hyper_fetches() {
-    let pair = Pair::new();
+    let pair = super::pair();
     let listener = TcpListener::bind(&pair.far, (FAR, 80)).await.unwrap();
     let app = Router::new()
         .route("/hello", get(|| async { "Hello, World!" }))
@@ -54,7 +54,7 @@ async fn axum_serves_and_hyper_fetches() {
 
 #[tokio::test]
 async fn a_server_whose_stack_has_ended_still_obeys_its_shutdown_signal() {
-    let pair = Pair::new();
+    let pair = super::pair();
     let listener = TcpListener::bind(&pair.near, "0.0.0.0:80").await.unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let server = tokio::spawn(
@@ -70,7 +70,7 @@ async fn a_server_whose_stack_has_ended_still_obeys_its_shutdown_signal() {
 
 #[tokio::test]
 async fn a_connector_asks_its_resolver_and_refuses_what_it_cannot_do() {
-    let pair = Pair::new();
+    let pair = super::pair();
     let listener = TcpListener::bind(&pair.far, (FAR, 8080)).await.unwrap();
     let app = Router::new().route("/", get(|| async { "found" }));
     let server = tokio::spawn(axum::serve(listener, app).into_future());

@@ -5,7 +5,7 @@ mod tcp_listener;
 mod tcp_socket;
 mod tcp_stream;
 mod udp_socket;
-mod wait;
+pub(super) mod wait;
 
 pub use self::echo_socket::EchoSocket;
 pub use self::tcp_listener::{Incoming, TcpListener};

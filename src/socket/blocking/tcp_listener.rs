@@ -5,17 +5,19 @@ use std::iter::FusedIterator;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
-use crate::runtime::{Direction, Net};
+use crate::runtime::Net;
 use crate::socket::blocking::TcpStream;
 use crate::socket::options::{socket_options, tcp_options};
-use crate::socket::{SocketCore, each_addr};
-use crate::stack::Stack;
+use crate::socket::{Replicas, each_addr};
 
 /// How many connections may wait to be accepted, unless [`crate::TcpConfig`] allows fewer.
 /// 4096, as Linux's `somaxconn`.
 pub(crate) const BACKLOG: u32 = 4096;
 
 /// A listener for TCP connections whose calls block, as [`std::net::TcpListener`].
+///
+/// Of a stack with several shards it accepts from all in turn, and that of [`Net::shard`] only what
+/// its shard carries.
 ///
 /// Dropping the last clone closes it: connections that nobody has accepted are reset.
 ///
@@ -35,7 +37,7 @@ pub(crate) const BACKLOG: u32 = 4096;
 /// ```
 #[derive(Debug)]
 pub struct TcpListener {
-    core: Arc<SocketCore>,
+    core: Arc<Replicas>,
 }
 
 socket_options!(TcpListener);
@@ -50,7 +52,7 @@ impl TcpListener {
     /// `AddrInUse`; `AddrNotAvailable` if the address is not ours.
     pub fn bind(net: &Net, addr: impl ToSocketAddrs) -> io::Result<Self> {
         each_addr(addr, |addr| {
-            let core = SocketCore::open(net, Stack::tcp_socket)?;
+            let core = Replicas::open(net)?;
             core.set_option(|options| options.reuse_address = true)?;
             core.bind(addr)?;
             core.listen(BACKLOG)?;
@@ -58,12 +60,12 @@ impl TcpListener {
         })
     }
 
-    pub(crate) fn new(core: Arc<SocketCore>) -> Self {
+    pub(crate) fn new(core: Arc<Replicas>) -> Self {
         Self { core }
     }
 
     #[cfg(feature = "tokio")]
-    pub(crate) fn into_core(self) -> Arc<SocketCore> {
+    pub(crate) fn into_core(self) -> Arc<Replicas> {
         self.core
     }
 
@@ -88,10 +90,7 @@ impl TcpListener {
     /// `WouldBlock` in nonblocking mode; ENOBUFS when the stack's limits are reached; and the end
     /// of the stack.
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let id = self.core.id();
-        let (socket, peer) =
-            self.core.block(Direction::Read, |shard, now| shard.stack.accept(now, id))?;
-        let core = SocketCore::adopt(self.core.net(), socket);
+        let (core, peer) = self.core.accept()?;
         Ok((TcpStream::new(Arc::new(core)), peer))
     }
 
@@ -125,7 +124,7 @@ impl TcpListener {
     ///
     /// None; a `Result` since std's is one.
     pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
-        self.core.set_nonblocking(nonblocking);
+        self.core.first().set_nonblocking(nonblocking);
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::socket::blocking::{TcpListener, TcpStream};
 use crate::socket::tcp_options::tcp_socket_options;
-use crate::socket::{SocketCore, invalid};
+use crate::socket::{Replicas, invalid};
 use crate::time::Duration;
 
 /// A TCP socket to be set up before it connects or listens: the twin of
@@ -32,7 +32,7 @@ use crate::time::Duration;
 /// ```
 #[derive(Debug)]
 pub struct TcpSocket {
-    core: SocketCore,
+    core: Replicas,
 }
 
 tcp_socket_options!(TcpSocket);
@@ -44,7 +44,7 @@ impl TcpSocket {
     ///
     /// As [`TcpStream::connect`].
     pub fn connect(self, addr: SocketAddr) -> io::Result<TcpStream> {
-        TcpStream::connect_core(self.core, addr, None)
+        TcpStream::connected(self.core.start_connect(addr)?, None)
     }
 
     /// Connects, and gives up after `timeout`.
@@ -56,7 +56,7 @@ impl TcpSocket {
         if timeout.is_zero() {
             return Err(invalid("cannot set a 0 duration timeout"));
         }
-        TcpStream::connect_core(self.core, addr, Some(timeout))
+        TcpStream::connected(self.core.start_connect(addr)?, Some(timeout))
     }
 
     /// Listens, with room for `backlog` connections that nobody has accepted yet: at least 1 and

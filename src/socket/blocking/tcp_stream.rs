@@ -57,7 +57,7 @@ impl TcpStream {
     /// time-out, minutes), `HostUnreachable`, `NetworkUnreachable`, and for an address that is
     /// not IPv4 EAFNOSUPPORT.
     pub fn connect(net: &Net, addr: impl ToSocketAddrs) -> io::Result<Self> {
-        each_addr(addr, |addr| TcpSocket::new_v4(net)?.connect(addr))
+        each_addr(addr, |addr| TcpSocket::new_v4(&net.for_connection())?.connect(addr))
     }
 
     /// Connects to `addr`, and gives up after `timeout`.
@@ -66,16 +66,11 @@ impl TcpStream {
     ///
     /// As [`TcpStream::connect`]; `TimedOut` after `timeout`; `InvalidInput` if that is zero.
     pub fn connect_timeout(net: &Net, addr: &SocketAddr, timeout: Duration) -> io::Result<Self> {
-        TcpSocket::new_v4(net)?.connect_timeout(*addr, timeout)
+        TcpSocket::new_v4(&net.for_connection())?.connect_timeout(*addr, timeout)
     }
 
-    /// Connects a socket whose options are set, and gives up after `limit`.
-    pub(crate) fn connect_core(
-        core: SocketCore,
-        addr: SocketAddr,
-        limit: Option<Duration>,
-    ) -> io::Result<Self> {
-        core.start_connect(addr)?;
+    /// The stream of a socket that begins to connect, which is given up after `limit`.
+    pub(crate) fn connected(core: SocketCore, limit: Option<Duration>) -> io::Result<Self> {
         let result =
             core.block_for(Interest::WRITE, limit, |shard, _| core.connected(&mut shard.stack));
         match result {

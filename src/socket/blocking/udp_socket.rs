@@ -41,7 +41,7 @@ impl UdpSocket {
     /// `AddrInUse`; `AddrNotAvailable` if the address is not ours.
     pub fn bind(net: &Net, addr: impl ToSocketAddrs) -> io::Result<Self> {
         each_addr(addr, |addr| {
-            let core = SocketCore::open(net, Stack::udp_socket)?;
+            let core = SocketCore::open(&net.for_udp_port(addr.port()), Stack::udp_socket)?;
             core.bind(addr)?;
             Ok(Self::new(Arc::new(core)))
         })

@@ -77,3 +77,52 @@ impl SocketCore {
         }
     }
 }
+
+/// Tries `act` on each of `cores`, in this order, until one does not have to wait, whenever there
+/// may be what `interest` names: `WouldBlock` after `limit`. Each comes with a name, which is
+/// returned with its result.
+pub(crate) fn block_on_any<N: Copy, T>(
+    cores: &[(N, &SocketCore)],
+    interest: Interest,
+    limit: Option<Duration>,
+    mut act: impl FnMut(&SocketCore, &mut Shard, Instant) -> Result<T, SocketError>,
+) -> Result<(N, T), SocketError> {
+    if let &[(name, core)] = cores {
+        let result = core.block_for(interest, limit, |shard, now| act(core, shard, now));
+        return result.map(|done| (name, done));
+    }
+    let mut waits: Vec<_> = cores.iter().map(|&(name, core)| (name, core, None)).collect();
+    let clock = |core: &SocketCore| core.net().shared().now();
+    let end = limit.zip(cores.first()).map(|(limit, (_, core))| clock(core) + limit);
+    let outcome = 'waiting: loop {
+        for (name, core, key) in &mut waits {
+            let result = core.net().shared().call(|shard, now| {
+                let result = attempt(shard, now, |shard, now| act(core, shard, now));
+                if matches!(result, Err(SocketError::WouldBlock)) {
+                    let displaced = WAKER
+                        .with(|waker| (shard.waiters).register(core.id(), interest, key, waker));
+                    shard.deferred.discard.extend(displaced);
+                }
+                result
+            });
+            match result {
+                Err(SocketError::WouldBlock) => {}
+                result => break 'waiting result.map(|done| (*name, done)),
+            }
+        }
+        match end.zip(cores.first()).map(|(end, (_, core))| end - clock(core)) {
+            None => thread::park(),
+            Some(Duration::ZERO) => break Err(SocketError::WouldBlock),
+            Some(rest) => thread::park_timeout(rest),
+        }
+    };
+    for (_, core, key) in waits {
+        if let Some(key) = key {
+            core.net().shared().ask(|shard, _| {
+                let gone = shard.waiters.remove(core.id(), key);
+                shard.deferred.discard.extend(gone);
+            });
+        }
+    }
+    outcome
+}

@@ -35,7 +35,7 @@ impl EchoSocket {
     ///
     /// ENOBUFS when the stack's limits are reached.
     pub fn open(net: &Net) -> io::Result<Self> {
-        let core = SocketCore::open(net, Stack::echo_socket)?;
+        let core = SocketCore::open(&net.shard(0), Stack::echo_socket)?;
         Ok(Self { core })
     }
 

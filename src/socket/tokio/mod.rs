@@ -1,5 +1,6 @@
 //! Sockets for tasks, as those of `tokio::net`: public as `wharf::tokio`.
 
+mod accept;
 #[cfg(feature = "hyper")]
 mod connector;
 mod echo_socket;

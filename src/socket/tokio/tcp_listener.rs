@@ -7,13 +7,16 @@ use std::task::{Context, Poll, ready};
 
 use tokio::net::{ToSocketAddrs, lookup_host};
 
-use crate::runtime::{Direction, Net};
+use crate::runtime::Net;
 use crate::socket::options::{socket_options, tcp_options};
 use crate::socket::tokio::TcpStream;
-use crate::socket::{SocketCore, no_addresses};
+use crate::socket::{Replicas, no_addresses};
 
 /// A listener for TCP connections, for tasks, as
 /// [`::tokio::net::TcpListener`].
+///
+/// Of a stack with several shards it accepts from all in turn, and that of [`Net::shard`] only what
+/// its shard carries.
 ///
 /// With feature `axum` it is what `axum::serve` takes. Dropping it closes it: connections that
 /// nobody has accepted are reset.
@@ -36,7 +39,7 @@ use crate::socket::{SocketCore, no_addresses};
 /// ```
 #[derive(Debug)]
 pub struct TcpListener {
-    core: Arc<SocketCore>,
+    core: Arc<Replicas>,
 }
 
 socket_options!(TcpListener);
@@ -57,7 +60,7 @@ impl TcpListener {
         crate::net::TcpListener::bind(net, addrs.as_slice()).map(Self::from)
     }
 
-    pub(crate) fn new(core: Arc<SocketCore>) -> Self {
+    pub(crate) fn new(core: Arc<Replicas>) -> Self {
         Self { core }
     }
 
@@ -71,21 +74,13 @@ impl TcpListener {
     ///
     /// A future that is dropped before it is ready has accepted nothing: no connection is lost.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let id = self.core.id();
-        let (socket, peer) =
-            self.core.operation(Direction::Read, |shard, now| shard.stack.accept(now, id)).await?;
-        let core = SocketCore::adopt(self.core.net(), socket);
+        let (core, peer) = self.core.accept_async().await?;
         Ok((TcpStream::new(Arc::new(core)), peer))
     }
 
     /// As [`TcpListener::accept`]; only the last task that polled is woken.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        let id = self.core.id();
-        let (socket, peer) =
-            ready!(self.core.poll_operation(Direction::Read, cx, |shard, now| {
-                shard.stack.accept(now, id)
-            }))?;
-        let core = SocketCore::adopt(self.core.net(), socket);
+        let (core, peer) = ready!(self.core.poll_accept(cx))?;
         Poll::Ready(Ok((TcpStream::new(Arc::new(core)), peer)))
     }
 
@@ -163,6 +158,6 @@ impl axum::serve::Listener for TcpListener {
 impl TcpListener {
     /// Whether the stack still runs.
     fn is_alive(&self) -> bool {
-        self.core.net().shared().ask(|shard, _| !shard.is_over())
+        self.core.first().net().shared().ask(|shard, _| !shard.is_over())
     }
 }

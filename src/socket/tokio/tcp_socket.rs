@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::socket::SocketCore;
+use crate::socket::Replicas;
 use crate::socket::tcp_options::tcp_socket_options;
 use crate::socket::tokio::{TcpListener, TcpStream};
 
@@ -25,7 +25,7 @@ use crate::socket::tokio::{TcpListener, TcpStream};
 /// ```
 #[derive(Debug)]
 pub struct TcpSocket {
-    core: SocketCore,
+    core: Replicas,
 }
 
 tcp_socket_options!(TcpSocket);
@@ -41,7 +41,7 @@ impl TcpSocket {
     ///
     /// Dropping the future gives the connection up.
     pub async fn connect(self, addr: SocketAddr) -> io::Result<TcpStream> {
-        TcpStream::connect_core(self.core, addr).await
+        TcpStream::connected(self.core.start_connect(addr)?).await
     }
 
     /// Listens, with room for `backlog` connections that nobody has accepted yet.

@@ -14,8 +14,7 @@ use crate::runtime::{Direction, Net, Shard};
 use crate::socket::options::{socket_options, tcp_options};
 use crate::socket::tokio::split::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use crate::socket::urgent::tcp_stream_urgent;
-use crate::socket::{SocketCore, no_addresses};
-use crate::stack::Stack;
+use crate::socket::{Replicas, SocketCore, no_addresses};
 use crate::tcp::TcpInfo;
 use crate::time::{Duration, Instant};
 
@@ -78,12 +77,12 @@ impl TcpStream {
     }
 
     pub(crate) async fn connect_addr(net: &Net, addr: SocketAddr) -> io::Result<Self> {
-        Self::connect_core(SocketCore::open(net, Stack::tcp_socket)?, addr).await
+        let core = Replicas::open(&net.for_connection())?;
+        Self::connected(core.start_connect(addr)?).await
     }
 
-    /// Connects a socket whose options are set.
-    pub(crate) async fn connect_core(core: SocketCore, addr: SocketAddr) -> io::Result<Self> {
-        core.start_connect(addr)?;
+    /// The stream of a socket that begins to connect.
+    pub(crate) async fn connected(core: SocketCore) -> io::Result<Self> {
         core.operation(Direction::Write, |shard, _| core.connected(&mut shard.stack)).await?;
         Ok(Self::new(Arc::new(core)))
     }

@@ -1,0 +1,282 @@
+//! A TCP socket that is bound or listens, of which each shard has one.
+//!
+//! A peer's SYN comes to the shard that owns the flow, so a listener must be in each. So must be
+//! what is bound, since any shard may own the flow that it opens. With one shard this is one
+//! socket.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use smallvec::SmallVec;
+
+use crate::error::SocketError;
+use crate::options::SocketOptions;
+use crate::runtime::{Direction, Interest, Net};
+use crate::socket::SocketCore;
+use crate::socket::blocking::wait::block_on_any;
+use crate::stack::{SocketId, Stack};
+
+/// How many ports are tried for one that is free in each shard. The first shard chooses one that
+/// is free there; in the way elsewhere is only what was bound in a single shard.
+const PORTS_TRIED: usize = 16;
+
+/// The same socket in each shard of a [`Net`].
+#[derive(Debug)]
+pub(crate) struct Replicas {
+    first: SocketCore,
+    others: Box<[SocketCore]>,
+    /// Which connects, or accepts first: these in turn, so that no shard's connections wait for
+    /// those of another.
+    turn: AtomicUsize,
+}
+
+impl Replicas {
+    /// Makes a TCP socket in each shard where `net` makes sockets.
+    pub(crate) fn open(net: &Net) -> io::Result<Self> {
+        let mut cores = net.each().map(|net| SocketCore::open(&net, Stack::tcp_socket));
+        let first = cores.next().unwrap_or_else(|| Err(SocketError::NetworkDown.into()))?;
+        let others = cores.collect::<io::Result<_>>()?;
+        Ok(Self { first, others, turn: net.connecting().into() })
+    }
+
+    /// That of the first shard, which stands for all where it makes no difference.
+    pub(crate) fn first(&self) -> &SocketCore {
+        &self.first
+    }
+
+    /// All of them, in the order of the shards.
+    fn all(&self) -> impl Iterator<Item = &SocketCore> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+
+    /// Binds in each shard, or in none. Port 0 takes one that is free in each.
+    pub(crate) fn bind(&self, addr: SocketAddr) -> io::Result<()> {
+        let has_choice = addr.port() == 0 && !self.others.is_empty();
+        for _ in 1..if has_choice { PORTS_TRIED } else { 1 } {
+            match self.bind_once(addr) {
+                Err(error) if error.raw_os_error() == Some(libc::EADDRINUSE) => {}
+                outcome => return outcome,
+            }
+        }
+        self.bind_once(addr)
+    }
+
+    fn bind_once(&self, addr: SocketAddr) -> io::Result<()> {
+        self.first.bind(addr)?;
+        let addr = self.first.local_addr()?;
+        for (bound, core) in self.others.iter().enumerate() {
+            if let Err(error) = core.bind(addr) {
+                self.all().take(1 + bound).for_each(SocketCore::unbind);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Listens in each shard, with room for `backlog` connections in each.
+    pub(crate) fn listen(&self, backlog: u32) -> io::Result<()> {
+        if !self.others.is_empty() {
+            let local = self.first.local_addr()?;
+            if local.port() == 0 {
+                self.bind(local)?; // Else each would choose a port of its own.
+            }
+        }
+        self.all().try_for_each(|core| core.listen(backlog))
+    }
+
+    /// Begins to connect in the shard that owns the flow, and gives the others up. Without a bound
+    /// port any shard can choose one whose flow it owns.
+    pub(crate) fn start_connect(self, remote: SocketAddr) -> io::Result<SocketCore> {
+        if self.others.is_empty() {
+            return self.first.start_connect(remote).map(|()| self.first);
+        }
+        let turn = self.turn.into_inner();
+        let mut cores = VecDeque::from(Vec::from(self.others));
+        cores.push_front(self.first);
+        let count = cores.len();
+        cores.rotate_left(turn % count);
+        let mut outcome = Err(SocketError::AddressNotAvailable.into());
+        while let Some(core) = cores.pop_front() {
+            outcome = core.start_connect(remote).map(|()| core);
+            match &outcome {
+                // The flow is another shard's, or no port is left of those that lead here.
+                Err(error) if error.raw_os_error() == Some(libc::EADDRNOTAVAIL) => {}
+                Ok(_) | Err(_) => break,
+            }
+        }
+        outcome
+    }
+
+    /// Waits, as the listener's mode allows, for a connection in any shard.
+    pub(crate) fn accept(&self) -> io::Result<(SocketCore, SocketAddr)> {
+        let limit = self.first.limit(Direction::Read);
+        let cores: SmallVec<[_; 1]> = self.in_turn().collect();
+        let (place, accepted) = block_on_any(&cores, Interest::READ, limit, |core, shard, now| {
+            shard.stack.accept(now, core.id())
+        })?;
+        Ok(self.accepted(place, accepted))
+    }
+
+    /// The sockets in the order in which they are asked to accept, each with its place.
+    pub(crate) fn in_turn(&self) -> impl Iterator<Item = (usize, &SocketCore)> {
+        let turn = self.turn.load(Ordering::Relaxed);
+        let from_turn = self.all().enumerate().skip(turn);
+        from_turn.chain(self.all().enumerate().take(turn))
+    }
+
+    /// What the socket at `place` has accepted. The one behind it is asked first the next time.
+    pub(crate) fn accepted(
+        &self,
+        place: usize,
+        (socket, peer): (SocketId, SocketAddr),
+    ) -> (SocketCore, SocketAddr) {
+        self.turn.store((place + 1) % (1 + self.others.len()), Ordering::Relaxed);
+        let listener = place.checked_sub(1).and_then(|place| self.others.get(place));
+        let net = listener.unwrap_or(&self.first).net();
+        (SocketCore::adopt(net, socket), peer)
+    }
+
+    /// Changes options of all.
+    pub(crate) fn set_option(&self, change: impl Fn(&mut SocketOptions)) -> io::Result<()> {
+        self.all().try_for_each(|core| core.set_option(&change))
+    }
+
+    /// One of the options.
+    pub(crate) fn option<T>(&self, pick: impl FnOnce(&SocketOptions) -> T) -> io::Result<T> {
+        self.first.option(pick)
+    }
+
+    /// Asks for what is the same of all.
+    pub(crate) fn ask<T>(
+        &self,
+        ask: impl FnOnce(&mut Stack, SocketId) -> Result<T, SocketError>,
+    ) -> io::Result<T> {
+        self.first.ask(ask)
+    }
+
+    /// IP_TTL, as `std::net` takes it.
+    pub(crate) fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        self.all().try_for_each(|core| core.set_ttl(ttl))
+    }
+
+    /// The address that they are bound to.
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.first.local_addr()
+    }
+
+    /// SO_ERROR: of the first that has one.
+    pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
+        for core in self.all() {
+            if let Some(error) = core.take_error()? {
+                return Ok(Some(error));
+            }
+        }
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::StackConfig;
+    use crate::device::Link;
+    use crate::time::Duration;
+
+    const NEAR: [u8; 4] = [10, 7, 0, 1];
+    const FAR: [u8; 4] = [10, 7, 0, 2];
+
+    /// Two stacks of two shards each.
+    fn pair() -> (Net, Net) {
+        let (near, far) = Link::queues(1500, 2, 2);
+        let start = |queues, addr| {
+            let config = StackConfig::new(format!("{addr}/24").parse().unwrap());
+            Net::start_queues(queues, config).unwrap()
+        };
+        (start(near, "10.7.0.1"), start(far, "10.7.0.2"))
+    }
+
+    /// Which shard of `net` a socket is in.
+    fn shard_of(net: &Net, core: &SocketCore) -> usize {
+        net.each().position(|view| std::ptr::eq(view.shared(), core.net().shared())).unwrap()
+    }
+
+    fn listener(net: &Net) -> (Replicas, SocketAddr) {
+        let listener = Replicas::open(net).unwrap();
+        listener.bind((FAR, 0).into()).unwrap();
+        listener.listen(100).unwrap();
+        let addr = listener.local_addr().unwrap();
+        (listener, addr)
+    }
+
+    fn wait(core: &SocketCore) {
+        let limit = Some(Duration::from_secs(30));
+        core.block_for(Interest::WRITE, limit, |shard, _| core.connected(&mut shard.stack))
+            .unwrap();
+    }
+
+    #[test]
+    fn shards_accept_in_turn_while_connections_wait_in_each() {
+        let (near, far) = pair();
+        let (listener, addr) = listener(&far);
+        let clients: Vec<_> =
+            (0..24).map(|_| Replicas::open(&near).unwrap().start_connect(addr).unwrap()).collect();
+        clients.iter().for_each(wait);
+        while far.counters().list().iter().any(|it| it.name == "tcp_opened_total" && it.value < 24)
+        {
+            std::thread::yield_now(); // The last acknowledgments are on their way.
+        }
+        let accepted: Vec<_> = clients.iter().map(|_| listener.accept().unwrap().0).collect();
+        let shards: Vec<_> = accepted.iter().map(|core| shard_of(&far, core)).collect();
+        let ones = shards.iter().sum::<usize>();
+        let both = 2 * ones.min(shards.len() - ones);
+        assert!(both > 2, "chance put all into one shard: {shards:?}");
+        assert!(shards[..both].windows(2).all(|pair| pair[0] != pair[1]), "{shards:?}");
+    }
+
+    #[test]
+    fn a_connection_without_a_port_of_its_own_is_opened_in_each_shard_in_turn() {
+        let (near, far) = pair();
+        let (_listener, addr) = listener(&far);
+        let connect = || Replicas::open(&near).unwrap().start_connect(addr).unwrap();
+        let shards: Vec<_> = (0..4).map(|_| shard_of(&near, &connect())).collect();
+        assert_eq!(shards, [0, 1, 0, 1]);
+    }
+
+    #[test]
+    fn a_bound_socket_connects_in_the_shard_that_owns_the_flow_and_frees_its_port_elsewhere() {
+        let (near, far) = pair();
+        let (_listener, addr) = listener(&far);
+        let mut shards = [0; 2];
+        for port in 1000..1020 {
+            let bound = Replicas::open(&near).unwrap();
+            bound.bind((NEAR, port).into()).unwrap();
+            let core = bound.start_connect(addr).unwrap();
+            wait(&core);
+            assert_eq!(core.local_addr().unwrap(), (NEAR, port).into());
+            let shard = shard_of(&near, &core);
+            shards[shard] += 1;
+            let other = Replicas::open(&near.shard(1 - shard)).unwrap();
+            other.bind((NEAR, port).into()).unwrap();
+        }
+        assert!(shards.iter().all(|&count| count > 0), "{shards:?}");
+    }
+
+    #[test]
+    fn a_port_is_had_in_all_shards_or_in_none() {
+        let (near, _far) = pair();
+        let taken = Replicas::open(&near.shard(1)).unwrap();
+        taken.bind((NEAR, 80).into()).unwrap();
+        let all = Replicas::open(&near).unwrap();
+        assert_eq!(all.bind((NEAR, 80).into()).unwrap_err().raw_os_error(), Some(libc::EADDRINUSE));
+        let first = Replicas::open(&near.shard(0)).unwrap();
+        first.bind((NEAR, 80).into()).unwrap();
+        // What has failed can be tried elsewhere, and a free port is one that all have.
+        all.set_option(|options| options.local_port_range = Some((40_000, 40_001))).unwrap();
+        let stuck = Replicas::open(&near.shard(1)).unwrap();
+        stuck.bind((NEAR, 40_000).into()).unwrap();
+        all.bind((NEAR, 0).into()).unwrap();
+        assert!(all.all().all(|core| core.local_addr().unwrap() == (NEAR, 40_001).into()));
+    }
+}
