@@ -172,6 +172,7 @@ fn tun_failure(error: &TunError) -> Failure {
         TunError::NameInvalid { .. }
         | TunError::MtuOutOfRange { .. }
         | TunError::QueueEmpty
+        | TunError::QueueCount { .. }
         | TunError::AddressInvalid { .. } => Failure::usage(error),
         TunError::AddressInUse { .. }
         | TunError::NoDriver { .. }

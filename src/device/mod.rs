@@ -16,6 +16,7 @@ mod netlink;
 mod offload;
 mod privileges;
 mod setup;
+mod steering;
 mod sys;
 mod tun;
 mod tun_error;

@@ -14,6 +14,9 @@ use crate::wire::Ipv4Cidr;
 /// Octets of the longest name: `IFNAMSIZ` less the NUL that ends it.
 const NAME_MAX: usize = libc::IFNAMSIZ - 1;
 
+/// Most queues that one device has: the kernel's `MAX_TAP_QUEUES`.
+pub(super) const QUEUES_MAX: usize = 256;
+
 /// Which TUN to open, and how to set it up if it does not exist yet.
 ///
 /// A device that exists keeps its address, MTU and queue length: they are somebody else's
@@ -71,6 +74,11 @@ impl TunConfig {
     }
 }
 
+/// As many queues as a device can have.
+pub(super) fn check_count(count: usize) -> Result<(), TunError> {
+    if (1..=QUEUES_MAX).contains(&count) { Ok(()) } else { Err(TunError::QueueCount { count }) }
+}
+
 /// An MTU that IPv4 allows.
 pub(super) fn check_mtu(mtu: u32) -> Result<(), TunError> {
     if (MTU_MIN..=MTU_MAX).contains(&mtu) { Ok(()) } else { Err(TunError::MtuOutOfRange { mtu }) }
@@ -109,10 +117,10 @@ pub(super) fn check_driver() -> Result<(), TunError> {
     }
 }
 
-/// Whether an existing interface can take a plain queue, as far as that can be known before
+/// Whether an existing interface can take so many queues, as far as that can be known before
 /// trying: the kernel answers a mismatch with EINVAL and no reason.
-pub(super) fn check_existing(name: &str, index: u32) -> Result<(), TunError> {
-    match misfit_in_sysfs(name, index) {
+pub(super) fn check_existing(name: &str, index: u32, count: usize) -> Result<(), TunError> {
+    match misfit_in_sysfs(name, index, count) {
         Some(misfit) => Err(unfit(name, misfit)),
         None => Ok(()),
     }
@@ -124,17 +132,17 @@ pub(super) fn unfit(name: &str, misfit: Misfit) -> TunError {
     TunError::Unfit { name, misfit }
 }
 
-/// What sysfs knows against a plain queue on the interface.
+/// What sysfs knows against so many queues on the interface.
 ///
 /// A mounted sysfs shows the network namespace of whoever mounted it, which need not be ours; so
 /// its word counts only if it has the same number for the same name.
-fn misfit_in_sysfs(name: &str, index: u32) -> Option<Misfit> {
+fn misfit_in_sysfs(name: &str, index: u32, count: usize) -> Option<Misfit> {
     let read = |file: &str| fs::read_to_string(format!("/sys/class/net/{name}/{file}"));
     if read("ifindex").ok()?.trim().parse() != Ok(index) {
         return None;
     }
     match read("tun_flags") {
-        Ok(text) => misfit_before_attaching(parse_flags(&text)?),
+        Ok(text) => misfit_before_attaching(parse_flags(&text)?, count),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Some(Misfit::NotTun),
         Err(_) => None,
     }
@@ -148,11 +156,11 @@ fn parse_flags(text: &str) -> Option<c_int> {
 
 /// What a device keeps when a queue attaches. `vnet_hdr` and `pi` are not among it: the only
 /// queue of a device decides them.
-fn misfit_before_attaching(flags: c_int) -> Option<Misfit> {
+fn misfit_before_attaching(flags: c_int, count: usize) -> Option<Misfit> {
     if flags & libc::IFF_TAP != 0 {
         Some(Misfit::Tap)
-    } else if flags & libc::IFF_MULTI_QUEUE != 0 {
-        Some(Misfit::MultiQueue)
+    } else if flags & libc::IFF_MULTI_QUEUE == 0 && count > 1 {
+        Some(Misfit::SingleQueue)
     } else {
         None
     }
@@ -260,13 +268,32 @@ mod tests {
     }
 
     #[test]
+    fn a_device_has_as_many_queues_as_the_kernel_allows() {
+        for (count, is_good) in [(0, false), (1, true), (256, true), (257, false)] {
+            assert_eq!(check_count(count).is_ok(), is_good, "{count}");
+        }
+        let error = check_count(300).unwrap_err();
+        assert_eq!(error.to_string(), "300 queues: a device has 1 to 256");
+    }
+
+    #[test]
+    fn a_device_of_one_queue_is_told_how_to_be_made_for_several() {
+        let text = unfit("t0", Misfit::SingleQueue).to_string();
+        assert!(text.ends_with("(ip tuntap add dev t0 mode tun multi_queue)"), "{text}");
+        let text = unfit("t0", Misfit::Refused).to_string();
+        assert!(text.ends_with("(ip tuntap add dev t0 mode tun)"), "{text}");
+    }
+
+    #[test]
     fn flags_tell_what_does_not_fit() {
         assert_eq!(parse_flags("0x1801\n"), Some(0x1801));
         assert_eq!(parse_flags("1801"), None);
-        assert_eq!(misfit_before_attaching(0x1801), None);
-        assert_eq!(misfit_before_attaching(0x1901), Some(Misfit::MultiQueue));
-        assert_eq!(misfit_before_attaching(0x1802), Some(Misfit::Tap));
-        assert_eq!(misfit_before_attaching(0x0801), None, "pi is the queue's");
+        assert_eq!(misfit_before_attaching(0x1801, 1), None);
+        assert_eq!(misfit_before_attaching(0x1801, 2), Some(Misfit::SingleQueue));
+        assert_eq!(misfit_before_attaching(0x1901, 1), None, "of several queues one may be ours");
+        assert_eq!(misfit_before_attaching(0x1901, 2), None);
+        assert_eq!(misfit_before_attaching(0x1802, 1), Some(Misfit::Tap));
+        assert_eq!(misfit_before_attaching(0x0801, 1), None, "pi is the queue's");
         assert_eq!(misfit_of_queue(0x1001), None);
         assert_eq!(misfit_of_queue(0x1002), Some(Misfit::Tap));
         assert_eq!(misfit_of_queue(0x5001), None, "a header can be written");
@@ -289,9 +316,9 @@ mod tests {
         let control = ControlSocket::open().unwrap();
         let index = control.index("lo").unwrap().unwrap();
         // Where sysfs shows another namespace it knows nothing, and the kernel's EINVAL decides.
-        let misfit = misfit_in_sysfs("lo", index);
+        let misfit = misfit_in_sysfs("lo", index, 1);
         assert!(matches!(misfit, Some(Misfit::NotTun) | None), "{misfit:?}");
-        assert_eq!(misfit_in_sysfs("lo", index + 1), None);
+        assert_eq!(misfit_in_sysfs("lo", index + 1, 1), None);
         assert_eq!(control.index("no-such-device").unwrap(), None);
     }
 }

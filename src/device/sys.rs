@@ -17,6 +17,9 @@ use bytes::BytesMut;
 /// The door of the TUN driver.
 pub(super) const TUN_DRIVER: &str = "/dev/net/tun";
 
+/// As linux/if_tun.h has it: `_IOR('T', 224, int)`.
+const TUNSETSTEERINGEBPF: libc::Ioctl = libc::_IOR::<c_int>(b'T' as u32, 224);
+
 /// `-1` with `errno` becomes an error, as all these calls report theirs.
 fn check(outcome: c_int) -> io::Result<c_int> {
     if outcome < 0 { Err(io::Error::last_os_error()) } else { Ok(outcome) }
@@ -108,6 +111,23 @@ pub(super) fn set_header_len(fd: BorrowedFd<'_>, len: usize) -> io::Result<()> {
     Ok(())
 }
 
+/// How many queues a TUN can have at a time; made one way, it stays so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Queues {
+    One,
+    Several,
+}
+
+impl Queues {
+    /// What TUNSETIFF wants to be told.
+    pub(super) fn flag(self) -> c_int {
+        match self {
+            Self::One => 0,
+            Self::Several => libc::IFF_MULTI_QUEUE,
+        }
+    }
+}
+
 /// A new queue of the TUN `name`, non-blocking; makes the device if there is none.
 pub(super) fn attach_tun(name: &str, flags: c_int) -> io::Result<File> {
     let mut options = File::options();
@@ -118,6 +138,94 @@ pub(super) fn attach_tun(name: &str, flags: c_int) -> io::Result<File> {
     request.ifr_ifru.ifru_flags = u16::try_from(flags).map_err(io::Error::other)?.cast_signed();
     interface_call(file.as_fd(), libc::TUNSETIFF, &mut request)?;
     Ok(file)
+}
+
+/// One instruction of an eBPF program (Linux `Documentation/bpf/standardization`).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Instruction {
+    pub(super) code: u8,
+    /// The destination's number and the source's, four bits each.
+    pub(super) registers: u8,
+    pub(super) offset: i16,
+    pub(super) immediate: i32,
+}
+
+/// Has the kernel check a program that looks at packets as a socket filter does, and keep it. EPERM
+/// if that may not be done here.
+pub(super) fn load_program(program: &[Instruction]) -> io::Result<OwnedFd> {
+    /// The beginning of what `bpf_attr` of linux/bpf.h holds for this command.
+    #[repr(C)]
+    struct Load {
+        kind: u32,
+        len: u32,
+        program: u64,
+        license: u64,
+        log: [u32; 2],
+        log_buffer: u64,
+    }
+    /// `BPF_PROG_LOAD` and `BPF_PROG_TYPE_SOCKET_FILTER`.
+    const LOAD: c_int = 5;
+    const SOCKET_FILTER: u32 = 1;
+
+    let license = c"MIT OR Apache-2.0";
+    let load = Load {
+        kind: SOCKET_FILTER,
+        len: u32::try_from(program.len()).map_err(io::Error::other)?,
+        program: program.as_ptr().expose_provenance().try_into().map_err(io::Error::other)?,
+        license: license.as_ptr().expose_provenance().try_into().map_err(io::Error::other)?,
+        log: [0; 2],
+        log_buffer: 0,
+    };
+    // SAFETY: the kernel reads the attributes, so many instructions, and the licence up to its NUL,
+    // all of which outlive the call; it writes nothing, since no log is asked for.
+    let fd = unsafe { libc::syscall(libc::SYS_bpf, LOAD, &raw const load, size_of::<Load>()) };
+    let fd = check(c_int::try_from(fd).map_err(io::Error::other)?)?;
+    // SAFETY: the kernel has just given us `fd`, and nothing else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// What the program says of a packet, which the kernel makes for it of `octets`.
+#[cfg(test)]
+pub(super) fn run_program(program: &OwnedFd, octets: &[u8]) -> io::Result<u32> {
+    /// The beginning of what `bpf_attr` of linux/bpf.h holds for this command.
+    #[repr(C)]
+    struct Run {
+        program: c_int,
+        outcome: u32,
+        len: [u32; 2],
+        octets: u64,
+        octets_out: u64,
+        repeat: [u32; 2],
+    }
+    /// `BPF_PROG_TEST_RUN`.
+    const RUN: c_int = 10;
+    /// Octets of an Ethernet header, which the kernel takes off.
+    const LINK: usize = 14;
+
+    let octets = [&[0; LINK], octets].concat();
+    let mut run = Run {
+        program: program.as_raw_fd(),
+        outcome: 0,
+        len: [u32::try_from(octets.len()).map_err(io::Error::other)?, 0],
+        octets: octets.as_ptr().expose_provenance().try_into().map_err(io::Error::other)?,
+        octets_out: 0,
+        repeat: [1, 0],
+    };
+    // SAFETY: the kernel reads the attributes and so many octets, and writes the attributes; all
+    // of them outlive the call.
+    let outcome = unsafe { libc::syscall(libc::SYS_bpf, RUN, &raw mut run, size_of::<Run>()) };
+    check(c_int::try_from(outcome).map_err(io::Error::other)?)?;
+    Ok(run.outcome)
+}
+
+/// Has the program say, for each packet that goes to the TUN of queue `fd`, to which of its queues.
+pub(super) fn attach_steering(fd: BorrowedFd<'_>, program: &OwnedFd) -> io::Result<()> {
+    let program: c_int = program.as_raw_fd();
+    // SAFETY: TUNSETSTEERINGEBPF reads one `int`, which outlives the call, and `fd` is open. The
+    // kernel keeps the program by itself from then on.
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), TUNSETSTEERINGEBPF, &raw const program) })?;
+    Ok(())
 }
 
 /// Reads one packet: its first octets into `header`, the rest behind what is in `spare`, as far as

@@ -8,18 +8,20 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use tun_tap::{Iface, Mode};
 
 use super::setup::{self, TunConfig};
-use super::sys::{self, ControlSocket, Offloads};
+use super::sys::{self, ControlSocket, Offloads, Queues};
 use super::tun_error::TunError;
 use super::tun_queue::TunQueue;
-use super::{Capabilities, Device};
+use super::{Capabilities, Device, steering};
 use crate::packet::{Frame, FramePool, Outgoing};
 use crate::time::Instant;
+use crate::wire::Steering;
 
 /// A TUN device (Linux `Documentation/networking/tuntap.rst`). Where the kernel can, super-segments
 /// of up to 64 KiB cross it, and checksums are left to who has the octets at hand; else, or if
 /// [`TunConfig::offload`] says so, each read and each write is one IP packet of at most the MTU.
 ///
 /// A device that [`Tun::open`] made goes when the `Tun` is dropped; one that existed before stays.
+/// Of a device with [several queues](Tun::open_queues) each `Tun` is one.
 #[derive(Debug)]
 pub struct Tun {
     queue: Queue,
@@ -50,9 +52,9 @@ struct PlainQueue {
 /// The descriptor of a plain queue.
 #[derive(Debug)]
 enum Port {
-    /// A queue that we attached.
+    /// The only queue of a device, which we attached.
     Attached(Iface),
-    /// A descriptor that somebody handed to us.
+    /// A descriptor that somebody handed to us, or one of several queues.
     Given(File),
 }
 
@@ -139,44 +141,52 @@ impl Tun {
     ///
     /// Making one needs `CAP_NET_ADMIN`; so does attaching to one of another user, and bringing
     /// one up. A device that exists keeps its address, MTU and queue length. Once open, a `Tun`
-    /// needs no privilege.
+    /// needs no privilege, but for [`steer`](Device::steer).
     ///
     /// A kernel that takes no super-segments is found out by one that it must drop: the first
     /// packet that a capture on the device shows, from 192.0.2.1 to 192.0.2.2.
     pub fn open(config: &TunConfig) -> Result<Self, TunError> {
+        Ok(Self::open_queues(config, 1)?.remove(0))
+    }
+
+    /// As [`open`](Self::open), with `count` queues, in the order in which
+    /// [`steer`](Device::steer) counts them: each carries some of the packets that arrive, and any
+    /// that leave. So several threads may carry for one device.
+    ///
+    /// The kernel decides by which queue a packet arrives. Unless it is told, it keeps to the queue
+    /// by which it last got a packet of the same flow.
+    ///
+    /// A device that we make here for several queues goes with the last of them. One that exists
+    /// must have been made for several (`multi_queue`), and nobody else should hold a queue of it,
+    /// whom part of the packets would go to.
+    pub fn open_queues(config: &TunConfig, count: usize) -> Result<Vec<Self>, TunError> {
         config.validate()?;
+        setup::check_count(count)?;
         let name = config.name.as_str();
         setup::check_driver()?;
         let control = ControlSocket::open().map_err(setup::failed(name, "open a socket"))?;
         let existing = control.index(name).map_err(setup::failed(name, "look the device up"))?;
         if let Some(index) = existing {
-            setup::check_existing(name, index)?;
+            setup::check_existing(name, index, count)?;
         } else if let Some(addr) = config.host_address {
             setup::check_address_is_free(name, addr)?;
         }
 
         let was_made = existing.is_none();
-        let mut queue =
-            attach(config).map_err(|source| setup::attach_error(name, !was_made, source))?;
-        check_queue(name, queue.fd())?;
+        let mut queues = attach_all(config, count, !was_made)
+            .map_err(|source| setup::attach_error(name, !was_made, source))?;
+        for queue in &queues {
+            check_queue(name, queue.fd())?;
+        }
         let mtu = if was_made {
             setup::configure(&control, config)?;
             config.mtu
         } else {
             setup::adopt(&control, name)?
         };
-        match &mut queue {
-            Queue::Offloading(queue) => {
-                queue.agree().map_err(setup::failed(name, "agree on offloads"))?;
-            }
-            Queue::Plain(plain) => {
-                // Whoever had the device before may have left it with offloads on.
-                sys::set_offloads(plain.port.fd(), Offloads::None)
-                    .map_err(setup::failed(name, "switch the offloads off"))?;
-                plain.carry(mtu);
-            }
-        }
-        Ok(Self { name: Some(name.to_owned()), was_made, ..Self::new(queue, mtu) })
+        agree(name, &mut queues, mtu)?;
+        let open = |queue| Self { name: Some(name.to_owned()), was_made, ..Self::new(queue, mtu) };
+        Ok(queues.into_iter().map(open).collect())
     }
 
     /// A TUN that somebody else opened and set up, such as the descriptor that a VPN program gets
@@ -184,7 +194,8 @@ impl Tun {
     /// made non-blocking. Super-segments cross it if it puts a `virtio_net_hdr` before each packet
     /// (`IFF_VNET_HDR`); else its offloads are switched off.
     ///
-    /// Anything that carries one packet a read and a write will do, such as a datagram socket.
+    /// Anything that carries one packet a read and a write will do, such as a datagram socket. Of a
+    /// device with several queues each has a descriptor of its own.
     pub fn from_fd(fd: OwnedFd, mtu: u32) -> Result<Self, TunError> {
         const NAME: &str = "the given descriptor";
         setup::check_mtu(mtu)?;
@@ -241,14 +252,62 @@ impl Tun {
     }
 }
 
-/// A queue of the device, which is made if there is none. Non-blocking.
-fn attach(config: &TunConfig) -> io::Result<Queue> {
-    if config.offload {
-        return Ok(Queue::Offloading(TunQueue::attach(&config.name)?));
+/// So many queues of the device, which is made if there is none. Non-blocking.
+fn attach_all(config: &TunConfig, count: usize, exists: bool) -> io::Result<Vec<Queue>> {
+    if count > 1 {
+        return (0..count).map(|_| attach(config, Queues::Several)).collect();
     }
-    let interface = Iface::without_packet_info(&config.name, Mode::Tun)?;
-    sys::set_non_blocking(sys::descriptor_of(&interface))?;
-    Ok(Queue::Plain(PlainQueue::new(Port::Attached(interface), config.mtu)))
+    let queue = match attach(config, Queues::One) {
+        // One that was made for several queues takes one as well, if it is asked in its own way.
+        Err(error) if exists && error.raw_os_error() == Some(libc::EINVAL) => {
+            attach(config, Queues::Several)
+        }
+        outcome => outcome,
+    }?;
+    Ok(vec![queue])
+}
+
+fn attach(config: &TunConfig, queues: Queues) -> io::Result<Queue> {
+    let name = &config.name;
+    if config.offload {
+        return Ok(Queue::Offloading(TunQueue::attach(name, queues)?));
+    }
+    let port = match queues {
+        Queues::One => {
+            let interface = Iface::without_packet_info(name, Mode::Tun)?;
+            sys::set_non_blocking(sys::descriptor_of(&interface))?;
+            Port::Attached(interface)
+        }
+        Queues::Several => {
+            let flags = libc::IFF_TUN | libc::IFF_NO_PI | queues.flag();
+            Port::Given(sys::attach_tun(name, flags)?)
+        }
+    };
+    Ok(Queue::Plain(PlainQueue::new(port, config.mtu)))
+}
+
+/// Agrees with the kernel on what crosses the queues of a device, which are all alike.
+fn agree(name: &str, queues: &mut [Queue], mtu: u32) -> Result<(), TunError> {
+    let mut first: Option<&TunQueue> = None;
+    for queue in queues {
+        match queue {
+            Queue::Offloading(queue) => {
+                if let Some(first) = first {
+                    queue.agree_as(first);
+                } else {
+                    queue.agree().map_err(setup::failed(name, "agree on offloads"))?;
+                    first = Some(queue);
+                }
+            }
+            Queue::Plain(plain) => {
+                // Whoever had the device before may have left it with offloads on.
+                sys::set_offloads(plain.port.fd(), Offloads::None)
+                    .map_err(setup::failed(name, "switch the offloads off"))?;
+                plain.carry(mtu);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a queue that would put something before the packets. What is no TUN at all passes: it
@@ -334,6 +393,21 @@ impl Device for Tun {
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {
         Some(self.queue.fd())
+    }
+
+    /// By a program in the kernel, which stays with the device for all of its queues. Loading it
+    /// needs `CAP_BPF` on most machines, so this is to be done before
+    /// [privileges are given up](crate::drop_privileges); without it the kernel keeps to its way,
+    /// which [`Tun::open_queues`] tells of.
+    fn steer(&mut self, steering: &Steering) -> bool {
+        let program = sys::load_program(&steering::program(steering));
+        match program.and_then(|program| sys::attach_steering(self.queue.fd(), &program)) {
+            Ok(()) => true,
+            Err(error) => {
+                log::debug!("the kernel does not steer packets to their queues: {error}");
+                false
+            }
+        }
     }
 
     fn is_drained(&self) -> bool {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::Ipv4Addr;
 
+use super::setup::QUEUES_MAX;
 use crate::config::{MTU_MAX, MTU_MIN};
 use crate::wire::Ipv4Cidr;
 
@@ -23,6 +24,11 @@ pub enum TunError {
     },
     /// A queue that holds no packet was asked for.
     QueueEmpty,
+    /// A device has one queue at least and 256 at most.
+    QueueCount {
+        /// How many were asked for.
+        count: usize,
+    },
     /// No host can have this address.
     AddressInvalid {
         /// The address that was asked for.
@@ -61,7 +67,7 @@ pub enum TunError {
         /// What the kernel said.
         source: io::Error,
     },
-    /// An interface of this name exists, but is none that a plain queue can attach to.
+    /// An interface of this name exists, but is none that such a queue can attach to.
     Unfit {
         /// The interface that was asked for.
         name: String,
@@ -86,7 +92,7 @@ pub enum TunError {
     },
 }
 
-/// What about an existing interface does not fit a plain TUN queue.
+/// What about an existing interface does not fit a TUN queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Misfit {
@@ -94,11 +100,11 @@ pub enum Misfit {
     NotTun,
     /// It is a TAP: it carries Ethernet frames.
     Tap,
-    /// It has several queues.
-    MultiQueue,
+    /// It takes one queue alone, and several were asked for.
+    SingleQueue,
     /// It puts four octets of packet information before each packet.
     PacketInfo,
-    /// The kernel refuses a plain queue and does not say why.
+    /// The kernel refuses the queue and does not say why.
     Refused,
 }
 
@@ -107,7 +113,7 @@ impl fmt::Display for Misfit {
         f.write_str(match self {
             Self::NotTun => "is no TUN device",
             Self::Tap => "is a TAP device and carries Ethernet frames",
-            Self::MultiQueue => "was made for several queues (multi_queue)",
+            Self::SingleQueue => "was made for one queue",
             Self::PacketInfo => "puts packet information before each packet (pi)",
             Self::Refused => "does not take a plain TUN queue",
         })
@@ -126,6 +132,9 @@ impl fmt::Display for TunError {
                 write!(f, "the MTU is {mtu}, but must be {MTU_MIN} to {MTU_MAX}")
             }
             Self::QueueEmpty => f.write_str("the queue length must be at least 1"),
+            Self::QueueCount { count } => {
+                write!(f, "{count} queues: a device has 1 to {QUEUES_MAX}")
+            }
             Self::AddressInvalid { addr } => write!(
                 f,
                 "{addr} cannot be the address of the host's side: take one such as 10.7.0.1/24"
@@ -151,7 +160,8 @@ impl fmt::Display for TunError {
             Self::Unfit { name, misfit } => write!(
                 f,
                 "{name} {misfit}: choose another name, or make it anew (ip tuntap add dev {name} \
-                 mode tun)"
+                 mode tun{})",
+                if *misfit == Misfit::SingleQueue { " multi_queue" } else { "" }
             ),
             Self::Down { name, .. } => write!(
                 f,
@@ -186,6 +196,7 @@ impl std::error::Error for TunError {
             Self::NameInvalid { .. }
             | Self::MtuOutOfRange { .. }
             | Self::QueueEmpty
+            | Self::QueueCount { .. }
             | Self::AddressInvalid { .. }
             | Self::AddressInUse { .. }
             | Self::Unfit { .. } => None,

@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use smallvec::SmallVec;
 
-use super::sys::{self, Offloads};
+use super::sys::{self, Offloads, Queues};
 use crate::packet::{Checksum, Frame, Offload, Outgoing, SuperPool};
 use crate::wire::virtio_net;
 
@@ -35,9 +35,9 @@ pub(super) struct TunQueue {
 }
 
 impl TunQueue {
-    /// Attaches to the device `name`, and makes it if there is none.
-    pub(super) fn attach(name: &str) -> io::Result<Self> {
-        let flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
+    /// Attaches to the device `name`, and makes it if there is none; `queues` says of what kind.
+    pub(super) fn attach(name: &str, queues: Queues) -> io::Result<Self> {
+        let flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR | queues.flag();
         Ok(Self::new(sys::attach_tun(name, flags)?))
     }
 
@@ -57,6 +57,11 @@ impl TunQueue {
             sys::set_offloads(self.file.as_fd(), Offloads::None)?;
         }
         Ok(())
+    }
+
+    /// What `first` has agreed on with the kernel, which is the same for all queues of a device.
+    pub(super) fn agree_as(&mut self, first: &Self) {
+        self.is_splitting = first.is_splitting;
     }
 
     /// Whether the kernel takes super-segments; some of 2024 refuse every one (EINVAL).

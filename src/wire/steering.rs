@@ -101,6 +101,11 @@ impl Steering {
         self.mix([0, 0, port.into()])
     }
 
+    /// What the words of a packet are multiplied by, for who mixes them elsewhere.
+    pub(crate) fn key(&self) -> [u64; 4] {
+        self.key
+    }
+
     /// `None` if the packet does not say: it is shorter than what must be looked at, for one.
     fn owner_if_told(&self, packet: &[u8]) -> Option<usize> {
         let (protocol, transport) = transport_of(packet, 0)?;
