@@ -35,17 +35,26 @@ pub struct InterfaceConfig {
     /// Whether packets to any unicast address are taken in, for listeners that ask for any
     /// destination (`set_any_destination`). Off.
     pub any_destination: bool,
-    /// Whether TCP leaves checksums to the device. Off; [`Net`](crate::Net) asks its device.
+    /// Whether TCP and UDP leave checksums to the device. Off; [`Net`](crate::Net) asks its device.
     pub checksum_offload: bool,
     /// Largest super-segment that the device splits, octets of a packet, 65,535 at most; 0 if it
     /// splits none. It must complete checksums too. 0; [`Net`](crate::Net) asks its device.
     pub super_segment: u32,
+    /// Whether the device splits datagrams that were sent together
+    /// ([`Stack::send_segments_to`](crate::Stack::send_segments_to)). It must complete checksums
+    /// too. Off; [`Net`](crate::Net) asks its device.
+    pub super_datagrams: bool,
 }
 
 impl InterfaceConfig {
-    /// What TCP leaves of a checksum to the device.
+    /// What TCP and UDP leave of a checksum to the device.
     pub(crate) fn checksum(&self) -> Checksum {
         if self.checksum_offload { Checksum::Partial } else { Checksum::Complete }
+    }
+
+    /// Whether datagrams that were sent together may leave together.
+    pub(crate) fn splits_datagrams(&self) -> bool {
+        self.checksum_offload && self.super_datagrams
     }
 
     /// Octets of text that a super-segment may have beside the longest headers; 0 for none.
@@ -99,6 +108,7 @@ impl StackConfig {
                 any_destination: false,
                 checksum_offload: false,
                 super_segment: 0,
+                super_datagrams: false,
             },
             tcp: TcpConfig::default(),
             limits: Limits::default(),

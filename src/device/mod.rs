@@ -8,6 +8,7 @@ use crate::packet::{Frame, Outgoing};
 use crate::time::Instant;
 use crate::wire::Steering;
 
+mod agreement;
 mod capture;
 mod impair;
 mod impairment;
@@ -45,17 +46,20 @@ pub struct Capabilities {
     pub checksum: bool,
     /// Largest super-segment that may leave, octets of a packet; 0 if the device splits none.
     pub super_segment: u32,
+    /// Whether it splits datagrams of UDP that leave in one packet.
+    pub super_datagrams: bool,
 }
 
 impl Capabilities {
     /// A device without offloads, for IP packets of at most `mtu` octets.
     pub const fn new(mtu: u32) -> Self {
-        Self { mtu, checksum: false, super_segment: 0 }
+        Self { mtu, checksum: false, super_segment: 0, super_datagrams: false }
     }
 
-    /// A device that completes checksums and splits packets of up to 65,535 octets.
+    /// A device that completes checksums and splits packets of up to 65,535 octets, be they TCP or
+    /// UDP.
     pub const fn with_offload(mtu: u32) -> Self {
-        Self { mtu, checksum: true, super_segment: 65_535 }
+        Self { mtu, checksum: true, super_segment: 65_535, super_datagrams: true }
     }
 }
 

@@ -14,6 +14,8 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use bytes::BytesMut;
 
+use super::agreement::Offloads;
+
 /// The door of the TUN driver.
 pub(super) const TUN_DRIVER: &str = "/dev/net/tun";
 
@@ -83,21 +85,17 @@ pub(super) fn tun_flags(fd: BorrowedFd<'_>) -> io::Result<c_int> {
     Ok(c_int::from(flags.cast_unsigned()))
 }
 
-/// What we take on of what the kernel would do before we read a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Offloads {
-    /// Nothing: each packet comes as on a wire.
-    None,
-    /// Partial checksums, and super-segments of TCP over IPv4, with and without CWR.
-    Tcp,
-}
-
 /// Says what may come before packets are split and their checksums completed.
 pub(super) fn set_offloads(fd: BorrowedFd<'_>, offloads: Offloads) -> io::Result<()> {
-    let bits: libc::c_ulong = match offloads {
+    const TCP: libc::c_uint = libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO_ECN;
+    let bits = match offloads {
         Offloads::None => 0,
-        Offloads::Tcp => (libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO_ECN).into(),
+        Offloads::Checksums => libc::TUN_F_CSUM,
+        Offloads::Tcp => TCP,
+        // Linux knows them, from 6.2 on, for both versions of IP together only.
+        Offloads::TcpAndUdp => TCP | libc::TUN_F_USO4 | libc::TUN_F_USO6,
     };
+    let bits = libc::c_ulong::from(bits);
     // SAFETY: TUNSETOFFLOAD takes its argument by value and no pointer, and `fd` is open.
     check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETOFFLOAD, bits) })?;
     Ok(())

@@ -7,8 +7,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use tun_tap::{Iface, Mode};
 
+use super::agreement::Offloads;
 use super::setup::{self, TunConfig};
-use super::sys::{self, ControlSocket, Offloads, Queues};
+use super::sys::{self, ControlSocket, Queues};
 use super::tun_error::TunError;
 use super::tun_queue::TunQueue;
 use super::{Capabilities, Device, steering};
@@ -143,8 +144,8 @@ impl Tun {
     /// one up. A device that exists keeps its address, MTU and queue length. Once open, a `Tun`
     /// needs no privilege, but for [`steer`](Device::steer).
     ///
-    /// A kernel that takes no super-segments is found out by one that it must drop: the first
-    /// packet that a capture on the device shows, from 192.0.2.1 to 192.0.2.2.
+    /// What a kernel takes is found out by packets that it must drop: the first that a capture on
+    /// the device shows, up to four from 192.0.2.1 to 192.0.2.2.
     pub fn open(config: &TunConfig) -> Result<Self, TunError> {
         Ok(Self::open_queues(config, 1)?.remove(0))
     }
@@ -343,10 +344,8 @@ fn is_about_one_packet(error: &io::Error) -> bool {
 impl Device for Tun {
     fn capabilities(&self) -> Capabilities {
         match &self.queue {
-            Queue::Offloading(queue) if queue.is_splitting() => {
-                Capabilities::with_offload(self.mtu)
-            }
-            Queue::Plain(_) | Queue::Offloading(_) => Capabilities::new(self.mtu),
+            Queue::Offloading(queue) => queue.offloads().capabilities(self.mtu),
+            Queue::Plain(_) => Capabilities::new(self.mtu),
         }
     }
 

@@ -5,33 +5,22 @@
 
 use std::fs::File;
 use std::io::{self, IoSlice, Write};
-use std::num::NonZeroU16;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use smallvec::SmallVec;
 
-use super::sys::{self, Offloads, Queues};
-use crate::packet::{Checksum, Frame, Offload, Outgoing, SuperPool};
+use super::agreement::{self, Kernel, Offloads};
+use super::sys::{self, Queues};
+use crate::packet::{Frame, Outgoing, SuperPool};
 use crate::wire::virtio_net;
-
-/// A packet that the kernel must take and then drop: a super-segment whose IP header has a wrong
-/// checksum. It goes from one address for documentation to another (RFC 5737).
-const PROBE: [u8; 40] = [
-    0x45, 0, 0x04, 0x28, 0, 0, 0x40, 0, 64, 6, 0xba, 0xd0, 192, 0, 2, 1, 192, 0, 2, 2, // IP
-    0, 9, 0, 9, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x10, 1, 0, 0, 0, 0, 0, // TCP
-];
-
-/// Octets of text that the probe carries, and those of its segments.
-const PROBE_TEXT: usize = 1024;
-const PROBE_SEGMENT: u16 = 512;
 
 /// A queue with a `virtio_net_hdr` before each packet.
 #[derive(Debug)]
 pub(super) struct TunQueue {
     file: File,
     pool: SuperPool,
-    /// Whether the kernel takes super-segments.
-    is_splitting: bool,
+    /// What the kernel and we have agreed on.
+    offloads: Offloads,
 }
 
 impl TunQueue {
@@ -43,40 +32,30 @@ impl TunQueue {
 
     /// A queue that somebody else attached with `IFF_VNET_HDR`.
     pub(super) fn new(file: File) -> Self {
-        Self { file, pool: SuperPool::default(), is_splitting: false }
+        Self { file, pool: SuperPool::default(), offloads: Offloads::None }
     }
 
     /// Agrees with the kernel on what crosses the queue. The device must be up: on one that is not
     /// nothing can be tried.
     pub(super) fn agree(&mut self) -> io::Result<()> {
         sys::set_header_len(self.file.as_fd(), virtio_net::LEN)?;
-        self.is_splitting = sys::set_offloads(self.file.as_fd(), Offloads::Tcp).is_ok()
-            && self.takes_super_segments();
-        if !self.is_splitting {
+        self.offloads = agreement::agree(self)?;
+        if self.offloads < Offloads::Tcp {
             log::warn!("the kernel takes no super-segments: packets cross the TUN one by one");
-            sys::set_offloads(self.file.as_fd(), Offloads::None)?;
+        } else if self.offloads < Offloads::TcpAndUdp {
+            log::info!("the kernel splits no datagrams: they cross the TUN one by one");
         }
         Ok(())
     }
 
     /// What `first` has agreed on with the kernel, which is the same for all queues of a device.
     pub(super) fn agree_as(&mut self, first: &Self) {
-        self.is_splitting = first.is_splitting;
+        self.offloads = first.offloads;
     }
 
-    /// Whether the kernel takes super-segments; some of 2024 refuse every one (EINVAL).
-    fn takes_super_segments(&self) -> bool {
-        let offload =
-            Offload { checksum: Checksum::Partial, segment: NonZeroU16::new(PROBE_SEGMENT) };
-        let mut probe = Outgoing { offload, ..Outgoing::default() };
-        probe.head.extend(PROBE);
-        probe.payload.push(bytes::Bytes::from_static(&[0; PROBE_TEXT]));
-        self.write(&probe).is_ok()
-    }
-
-    /// Whether super-segments and partial checksums may be written.
-    pub(super) fn is_splitting(&self) -> bool {
-        self.is_splitting
+    /// What the kernel and we have agreed on.
+    pub(super) fn offloads(&self) -> Offloads {
+        self.offloads
     }
 
     /// The next packet that waits; EAGAIN if none does.
@@ -84,8 +63,8 @@ impl TunQueue {
         let mut header = [0; virtio_net::LEN];
         let file = self.file.as_fd();
         let octets = self.pool.fill(|spare| sys::read_behind(file, &mut header, spare))?;
-        let Ok(offload) = virtio_net::parse(header) else {
-            // It was not asked for; as a packet of an unknown kind it is dropped where all are.
+        let Ok(offload) = virtio_net::parse(header, &octets) else {
+            // It was not asked for, or cannot be; as no packet at all it is dropped where all are.
             return Ok(Frame::new(bytes::Bytes::new()));
         };
         Ok(Frame::with_offload(octets, offload))
@@ -106,14 +85,33 @@ impl TunQueue {
     }
 }
 
+impl Kernel for TunQueue {
+    fn offer(&self, offloads: Offloads) -> io::Result<()> {
+        sys::set_offloads(self.file.as_fd(), offloads)
+    }
+
+    fn carry(&self, packet: &Outgoing) -> io::Result<()> {
+        self.write(packet)
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU16;
     use std::os::fd::OwnedFd;
     use std::os::unix::net::UnixDatagram;
 
     use bytes::Bytes;
 
     use super::*;
+    use crate::packet::{Checksum, Offload};
+
+    /// The headers of IPv4 and TCP, as far as anybody here looks.
+    const HEAD: [u8; 40] = {
+        let mut head = [0; 40];
+        (head[0], head[9]) = (0x45, 6);
+        head
+    };
 
     fn given() -> (TunQueue, UnixDatagram) {
         let (ours, theirs) = UnixDatagram::pair().unwrap();
@@ -126,21 +124,21 @@ mod tests {
         let (queue, peer) = given();
         let offload = Offload { checksum: Checksum::Partial, segment: NonZeroU16::new(1000) };
         let mut packet = Outgoing { offload, ..Outgoing::default() };
-        packet.head.extend(PROBE);
+        packet.head.extend(HEAD);
         packet.payload.extend([Bytes::from_static(b"ab"), Bytes::from_static(b"c")]);
         queue.write(&packet).unwrap();
         let mut octets = [0; 100];
         let len = peer.recv(&mut octets).unwrap();
-        let header = virtio_net::emit(offload, &PROBE).unwrap();
-        assert_eq!(octets[..len], [&header[..], &PROBE, b"abc"].concat());
+        let header = virtio_net::emit(offload, &HEAD).unwrap();
+        assert_eq!(octets[..len], [&header[..], &HEAD, b"abc"].concat());
     }
 
     #[test]
     fn what_arrives_says_what_was_left_to_us() {
         let (mut queue, peer) = given();
         let offload = Offload { checksum: Checksum::Partial, segment: NonZeroU16::new(1000) };
-        let header = virtio_net::emit(offload, &PROBE).unwrap();
-        peer.send(&[&header[..], &PROBE, &[7; 3000]].concat()).unwrap();
+        let header = virtio_net::emit(offload, &HEAD).unwrap();
+        peer.send(&[&header[..], &HEAD, &[7; 3000]].concat()).unwrap();
         peer.send(&[&[0; virtio_net::LEN][..], b"plain"].concat()).unwrap();
         let large = queue.read().unwrap();
         assert_eq!((large.octets().len(), large.offload()), (3040, offload));
@@ -176,6 +174,6 @@ mod tests {
     fn what_is_no_tun_agrees_on_nothing() {
         let (mut queue, _peer) = given();
         assert!(queue.agree().is_err());
-        assert!(!queue.is_splitting());
+        assert_eq!(queue.offloads(), Offloads::None);
     }
 }

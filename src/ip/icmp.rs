@@ -302,8 +302,8 @@ impl Ipv4 {
 
 /// An ICMP packet may be fragmented: nobody here listens for how much fits.
 fn icmp_packet(source: Ipv4Addr, destination: Ipv4Addr, tos: u8, ttl: u8) -> Packet {
-    let (protocol, dont_fragment, is_split) = (PROTOCOL_ICMP, false, false);
-    Packet { source, destination, protocol, tos, ttl, dont_fragment, is_split }
+    let (protocol, dont_fragment, parts) = (PROTOCOL_ICMP, false, 1);
+    Packet { source, destination, protocol, tos, ttl, dont_fragment, parts }
 }
 
 /// Whether an ICMP error about `datagram` is allowed (RFC 1122 §3.2.2): never about a broadcast or

@@ -5,7 +5,7 @@
 //! count our packets by it (RFC 7739 §3 says why, for IPv6). So each triple starts at a place of
 //! its own, which a keyed hash decides, and counts from there. To keep memory fixed, triples share
 //! counters; which ones do is secret as well. Where several shards send from one address, the
-//! lowest bits of an ID say which: so no two of them give the same.
+//! highest bits of an ID say which: so no two of them give the same.
 
 use std::net::Ipv4Addr;
 
@@ -20,7 +20,7 @@ const COUNTERS: u64 = 1024;
 pub(crate) struct Idents {
     key: KeyedHash,
     counters: Box<[u16]>,
-    /// How many of the lowest bits say which shard, and what they say.
+    /// How many of the highest bits say which shard, and what they say.
     mark: (u32, u16),
 }
 
@@ -36,18 +36,32 @@ impl Idents {
         self.mark = (bits, u16::try_from(share.index()).unwrap_or(0));
     }
 
-    /// The ID of the next packet from `source` to `destination` that holds `protocol`: none of the
-    /// last 65,535 that this triple got, unless others of its counter sent in between; of so many
-    /// fewer as there are shards.
-    pub(crate) fn next(&mut self, source: Ipv4Addr, destination: Ipv4Addr, protocol: u8) -> u16 {
+    /// The ID of the next packet from `source` to `destination` that holds `protocol`, the first of
+    /// `count` that follow each other: none of the last 65,535 that this triple got, unless others
+    /// of its counter sent in between; of so many fewer as there are shards.
+    pub(crate) fn next(
+        &mut self,
+        source: Ipv4Addr,
+        destination: Ipv4Addr,
+        protocol: u8,
+        count: u16,
+    ) -> u16 {
         let hash = self.key.hash((source, destination, protocol));
         let [h0, h1, ..] = hash.to_be_bytes();
         let start = u16::from_be_bytes([h0, h1]);
         let index = usize::try_from(hash % COUNTERS).expect("less than COUNTERS");
         let counter = &mut self.counters[index];
-        *counter = counter.wrapping_add(1);
         let (bits, mark) = self.mark;
-        start.wrapping_add(*counter) << bits | mark
+        let last = u16::MAX >> bits;
+        let mut first = start.wrapping_add(*counter).wrapping_add(1) & last;
+        let left = last - first;
+        if bits > 0 && count.saturating_sub(1) > left {
+            // The device counts on: what follows would be another shard's.
+            *counter = counter.wrapping_add(left).wrapping_add(1);
+            first = 0;
+        }
+        *counter = counter.wrapping_add(count);
+        mark.checked_shl(u16::BITS - bits).unwrap_or(0) | first
     }
 }
 
@@ -67,10 +81,17 @@ mod tests {
     #[test]
     fn no_id_of_a_triple_comes_again_within_65536_packets() {
         let mut idents = idents(1);
-        let ids: Vec<_> = (0..1 << 16).map(|_| idents.next(HERE, THERE, 17)).collect();
+        let ids: Vec<_> = (0..1 << 16).map(|_| idents.next(HERE, THERE, 17, 1)).collect();
         let distinct: std::collections::BTreeSet<_> = ids.iter().collect();
         assert_eq!(distinct.len(), 1 << 16);
-        assert_eq!(idents.next(HERE, THERE, 17), ids[0]);
+        assert_eq!(idents.next(HERE, THERE, 17, 1), ids[0]);
+    }
+
+    #[test]
+    fn ids_that_are_taken_together_follow_each_other_and_are_no_others() {
+        let mut idents = idents(1);
+        let first = idents.next(HERE, THERE, 17, 64);
+        assert_eq!(idents.next(HERE, THERE, 17, 1), first.wrapping_add(64));
     }
 
     #[test]
@@ -81,16 +102,32 @@ mod tests {
             for index in 0..steering.count() {
                 let mut idents = idents(u64::try_from(index).unwrap());
                 idents.set_share(Share::new(steering, index));
-                distinct.extend((0..each).map(|_| idents.next(HERE, THERE, 17)));
+                distinct.extend((0..each).map(|_| idents.next(HERE, THERE, 17, 1)));
             }
             assert_eq!(distinct.len(), each * steering.count(), "{count} shards");
         }
     }
 
     #[test]
+    fn ids_that_are_taken_together_are_all_of_the_same_shard() {
+        let steering = Steering::new(4.try_into().unwrap(), &Seed::from_number(7));
+        let mut idents = idents(1);
+        idents.set_share(Share::new(steering, 2));
+        let mut distinct = std::collections::BTreeSet::new();
+        for count in (1..=64).cycle().take(400) {
+            let first = idents.next(HERE, THERE, 17, count);
+            for ident in first..=first + (count - 1) {
+                assert_eq!(ident >> 14, 2, "{ident:#06x}");
+                assert!(distinct.insert(ident), "{ident:#06x} came twice");
+            }
+        }
+    }
+
+    #[test]
     fn where_a_triple_starts_depends_on_all_of_it_and_on_the_seed() {
-        let first =
-            |seed, source, destination, protocol| idents(seed).next(source, destination, protocol);
+        let first = |seed, source, destination, protocol| {
+            idents(seed).next(source, destination, protocol, 1)
+        };
         let start = first(1, HERE, THERE, 17);
         assert_eq!(start, first(1, HERE, THERE, 17));
         for (seed, source, destination, protocol) in

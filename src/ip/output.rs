@@ -26,8 +26,9 @@ pub(crate) struct Packet {
     pub(crate) ttl: u8,
     /// Whether routers must not fragment it: for senders that hear how much fits (RFC 1191).
     pub(crate) dont_fragment: bool,
-    /// Whether the device splits it: then the MTU bounds its parts, which is the sender's care.
-    pub(crate) is_split: bool,
+    /// How many packets the device makes of it, at least 1. If several, the MTU bounds each of
+    /// them, which is the sender's care.
+    pub(crate) parts: u16,
 }
 
 /// Why a packet cannot be sent.
@@ -60,8 +61,8 @@ impl Ipv4 {
         payload_len: usize,
         head: &mut Head,
     ) -> Result<(), SendError> {
-        let &Packet { source, destination, protocol, tos, ttl, dont_fragment, is_split } = packet;
-        if !is_split && payload_len > self.mtu - Ipv4Header::LEN {
+        let &Packet { source, destination, protocol, tos, ttl, dont_fragment, parts } = packet;
+        if parts == 1 && payload_len > self.mtu - Ipv4Header::LEN {
             return Err(SendError::TooLong);
         }
         let is_good_source = self.is_ours(source) || self.any_destination && self.is_host(source);
@@ -74,7 +75,7 @@ impl Ipv4 {
         let ident = if dont_fragment {
             0 // An atomic datagram: the ID has no meaning (RFC 6864 §4.1).
         } else {
-            self.idents.next(source, destination, protocol)
+            self.idents.next(source, destination, protocol, parts)
         };
         let header = Ipv4Header {
             tos,

@@ -414,6 +414,7 @@ fn prepare(
     config.interface.mtu = config.interface.mtu.min(capabilities.mtu);
     config.interface.checksum_offload = capabilities.checksum;
     config.interface.super_segment = capabilities.super_segment;
+    config.interface.super_datagrams = capabilities.super_datagrams;
     let stack = Stack::new(config, seed).map_err(|error| invalid(&error.to_string()))?;
     let shared = Arc::new(Shared::new(Shard::new(stack, device, siblings)));
     Ok(Prepared { shared, device_fd })

@@ -2,21 +2,25 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU16;
 
 use bytes::Bytes;
 
 use super::socket::Kind;
-use super::{DropReason, EchoReply, Instant, Readiness, SocketId, SocketOptions, Stack};
+use super::{
+    DropReason, EchoReply, Event, Instant, Observer, Readiness, SocketId, SocketOptions, Stack,
+};
 use crate::error::SocketError;
 use crate::ip::{Cast, Datagram, Echo, IcmpError, Packet};
-use crate::packet::{Checksum, Head, Outgoing};
+use crate::packet::{Head, Offload, Outgoing};
 use crate::rng::Rng;
-use crate::udp::{Peer, UdpId, UdpOptions};
+use crate::udp::{Peer, Transmit, UdpId, UdpOptions};
 use crate::wire::ipv4::PROTOCOL_UDP;
 use crate::wire::udp::UdpHeader;
 
-/// Datagrams that may wait for the device: beyond, `send_to` would block.
-const DEPARTURES_MAX: usize = 1024;
+/// Datagrams of one call, and the octets of all of them, at most: as on Linux (udp(7)).
+const SEGMENTS_MAX: usize = 64;
+const SEGMENTS_OCTETS_MAX: usize = 65_507;
 
 /// Echo replies that may wait in one socket; more are dropped.
 const REPLIES_MAX: usize = 128;
@@ -110,17 +114,79 @@ impl Stack {
         octets: &[u8],
         to: Option<SocketAddr>,
     ) -> Result<usize, SocketError> {
+        self.send_datagrams(id, octets, octets.len(), to)
+    }
+
+    /// sendmsg(2) with UDP_SEGMENT: as many datagrams as it takes to send `octets`, each with
+    /// `segment_size` of them and the last with what is left, to `to` or to the connected peer. A
+    /// device that takes that on splits them, and then they cost little more than one.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument`: a `segment_size` of 0, or more than 64 datagrams; `MessageTooLong`: one
+    /// of them does not fit into one packet, or all of them are more than 65,507 octets; else as
+    /// [`send_to`](Self::send_to). Nothing has been sent then.
+    pub fn send_segments_to(
+        &mut self,
+        _now: Instant,
+        id: SocketId,
+        octets: &[u8],
+        segment_size: usize,
+        to: Option<SocketAddr>,
+    ) -> Result<usize, SocketError> {
+        if octets.len() > SEGMENTS_OCTETS_MAX {
+            return Err(SocketError::MessageTooLong);
+        }
+        if segment_size == 0 || octets.len().div_ceil(segment_size) > SEGMENTS_MAX {
+            return Err(SocketError::InvalidArgument);
+        }
+        self.send_datagrams(id, octets, segment_size, to)
+    }
+
+    /// Sends datagrams of `size` octets each, the last of what is left.
+    fn send_datagrams(
+        &mut self,
+        id: SocketId,
+        octets: &[u8],
+        size: usize,
+        to: Option<SocketAddr>,
+    ) -> Result<usize, SocketError> {
         let Kind::Udp(udp) = self.socket(id)?.kind else { return Err(SocketError::NotSupported) };
-        if self.departures.len() >= DEPARTURES_MAX {
+        if !self.departures.has_room() {
             return Err(SocketError::WouldBlock);
         }
         let to = to.map(|addr| self.peer(addr));
-        let transmit = self.udp.send(udp, to, octets, self.ip.mtu())?;
+        let transmit = self.udp.send(udp, to, octets, size, self.ip.mtu())?;
         let destination = *transmit.destination.ip();
         let source = match transmit.source {
             Some(source) => source,
             None => self.ip.source_for(destination).ok_or(SocketError::NetworkUnreachable)?,
         };
+        if octets.len() > size && self.config.interface.splits_datagrams() {
+            let segment = u16::try_from(size).ok().and_then(NonZeroU16::new);
+            self.depart_datagrams(source, transmit, segment)?;
+            return Ok(octets.len());
+        }
+        let mut rest = transmit.payload.clone();
+        loop {
+            let payload = rest.split_to(rest.len().min(size));
+            self.depart_datagrams(source, Transmit { payload, ..transmit.clone() }, None)?;
+            if rest.is_empty() {
+                return Ok(octets.len());
+            }
+        }
+    }
+
+    /// One packet leaves: a datagram, or several that the device splits off it, each with `segment`
+    /// octets.
+    fn depart_datagrams(
+        &mut self,
+        source: Ipv4Addr,
+        transmit: Transmit,
+        segment: Option<NonZeroU16>,
+    ) -> Result<(), SocketError> {
+        let (destination, len) = (*transmit.destination.ip(), transmit.payload.len());
+        let parts = segment.map_or(1, |size| len.div_ceil(size.get().into()));
         let header = UdpHeader {
             source_port: transmit.source_port,
             destination_port: transmit.destination.port(),
@@ -133,16 +199,18 @@ impl Stack {
             tos: transmit.tos,
             ttl: transmit.ttl,
             dont_fragment: false,
-            is_split: false,
+            parts: u16::try_from(parts).map_err(|_| SocketError::MessageTooLong)?,
         };
         let mut head = Head::new();
-        self.ip.output(&packet, UdpHeader::LEN + transmit.payload.len(), &mut head)?;
-        header
-            .emit(source, destination, &transmit.payload, &mut head)
-            .ok_or(SocketError::MessageTooLong)?;
+        self.ip.output(&packet, UdpHeader::LEN + len, &mut head)?;
         let payload = std::iter::once(transmit.payload).collect();
-        self.departures.push_back(Outgoing { head, payload, ..Outgoing::default() });
-        Ok(octets.len())
+        let checksum = self.config.interface.checksum();
+        header
+            .emit(source, destination, &payload, checksum, &mut head)
+            .ok_or(SocketError::MessageTooLong)?;
+        let offload = Offload { checksum, segment };
+        self.departures.push(Outgoing { head, payload, offload });
+        Ok(())
     }
 
     /// recvfrom(2): one datagram, cut to `buffer`, and its sender.
@@ -205,12 +273,12 @@ impl Stack {
         let Kind::Echo(echo) = &socket.kind else { return Err(SocketError::NotSupported) };
         let ident = echo.ident;
         let IpAddr::V4(to) = to else { return Err(SocketError::InvalidAddress) };
-        if self.departures.len() >= DEPARTURES_MAX {
+        if !self.departures.has_room() {
             return Err(SocketError::WouldBlock);
         }
         let data = Bytes::copy_from_slice(data);
         let request = self.ip.echo_request(to, ident, sequence, data, ttl)?;
-        self.departures.push_back(request);
+        self.departures.push(request);
         Ok(())
     }
 
@@ -246,25 +314,25 @@ impl Stack {
         Ok(())
     }
 
-    /// A UDP datagram arrived. One for which there is no socket is answered, if it may be.
+    /// A UDP datagram arrived, or several in one packet. One for which there is no socket is
+    /// answered, if it may be.
     pub(super) fn receive_datagram(
         &mut self,
         now: Instant,
         datagram: &Datagram,
+        observer: &mut dyn Observer,
     ) -> Result<(), DropReason> {
         if !datagram.is_ours && datagram.cast == Cast::Unicast {
             return Err(DropReason::NotOurs); // Only TCP listeners can ask for any destination.
         }
         let Datagram { source, destination, .. } = *datagram;
-        let taken = match datagram.offload.checksum {
-            Checksum::Complete => self.udp.input(source, destination, &datagram.payload),
-            Checksum::Verified | Checksum::Partial => {
-                self.udp.input_verified(source, destination, &datagram.payload)
-            }
-        };
-        match taken {
-            Ok(udp) => {
-                self.touch_udp(udp);
+        match self.udp.input(source, destination, &datagram.payload, datagram.offload) {
+            Ok(taken) => {
+                self.touch_udp(taken.id);
+                for _ in 0..taken.refused {
+                    let reason = DropReason::UdpQueueFull;
+                    observer.on_event(now, &Event::PacketDropped { reason });
+                }
                 Ok(())
             }
             Err(DropReason::NoUdpSocket) if datagram.is_ours => {
@@ -336,8 +404,12 @@ impl Stack {
     pub(super) fn udp_readiness(&self, udp: UdpId, ready: Readiness) -> Readiness {
         let has_error = self.udp.has_error(udp);
         ready
-            .and(Readiness::WRITABLE, self.departures.len() < DEPARTURES_MAX || has_error)
+            .and(Readiness::WRITABLE, self.departures.has_room() || has_error)
             .and(Readiness::READABLE, self.udp.has_datagram(udp) || has_error)
             .and(Readiness::ERROR, has_error)
     }
 }
+
+#[cfg(test)]
+#[path = "tests/datagrams.rs"]
+mod tests;

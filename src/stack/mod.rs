@@ -9,6 +9,7 @@ mod cookies;
 mod datagrams;
 pub(crate) mod deadlines;
 mod demux;
+mod departures;
 mod disconnect;
 mod flow;
 mod icmp_errors;
@@ -29,12 +30,12 @@ mod train;
 mod urgent;
 mod warm;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use self::datagrams::EchoSockets;
 use self::deadlines::Deadlines;
 use self::demux::{FlowId, Flows};
+use self::departures::Departures;
 use self::flow::{Flow, FlowEntry, Owner};
 use self::listeners::Listeners;
 use self::lists::{FlowList, Links};
@@ -110,9 +111,8 @@ pub struct Stack {
     warm: Warm,
     /// Answers that nobody owns, limited in number and, for each destination, in rate.
     outbox: Outbox,
-    /// Packets of our own making that no flow sends any more: RSTs of flows that are gone, and
-    /// datagrams. Each is the consequence of one call or of one flow's end.
-    departures: VecDeque<Outgoing>,
+    /// RSTs of flows that are gone, and datagrams.
+    departures: Departures,
     /// Packets to ourselves that have left and not arrived.
     loopback: Loopback,
     /// Sockets whose readiness may have changed.
@@ -161,7 +161,7 @@ impl Stack {
             ready: Ready::default(),
             warm: Warm::default(),
             outbox: Outbox::new(&mut rng),
-            departures: VecDeque::new(),
+            departures: Departures::default(),
             loopback: Loopback::default(),
             dirty: OnceQueue::default(),
             memory: Memory::new(config.limits.memory_max),
@@ -209,7 +209,7 @@ impl Stack {
     ) -> Result<(), DropReason> {
         match datagram.protocol {
             PROTOCOL_TCP => self.receive_segment(now, datagram, observer),
-            PROTOCOL_UDP => self.receive_datagram(now, datagram),
+            PROTOCOL_UDP => self.receive_datagram(now, datagram, observer),
             _ => {
                 let answer = self.ip.protocol_unreachable(now, datagram)?;
                 self.outbox.push(now, answer)?;
@@ -252,13 +252,13 @@ impl Stack {
 
     fn next_packet(&mut self, now: Instant, observer: &mut dyn Observer) -> Option<Outgoing> {
         self.settle_memory(now, observer);
-        let mut packet = self.outbox.pop().or_else(|| self.departures.pop_front());
+        let mut packet = self.outbox.pop().or_else(|| self.departures.pop());
         if packet.is_none() {
             packet = self.transmit_flow(now, observer);
         }
         if packet.is_none() {
             self.shed(now, observer); // Only now: each has sent what it owes.
-            packet = self.departures.pop_front();
+            packet = self.departures.pop();
         }
         let packet = packet?;
         observer.on_event(now, &Event::PacketSent { len: packet.len() });
@@ -319,8 +319,8 @@ impl Stack {
         let text_len = plan.payload.iter().map(bytes::Bytes::len).sum::<usize>();
         let len = TcpHeader::LEN + plan.options.len() + text_len;
         let mut head = Head::new();
-        let (protocol, dont_fragment, is_split) = (PROTOCOL_TCP, true, plan.segment.is_some());
-        let packet = Packet { source, destination, protocol, tos, ttl, dont_fragment, is_split };
+        let (protocol, dont_fragment, parts) = (PROTOCOL_TCP, true, plan.parts());
+        let packet = Packet { source, destination, protocol, tos, ttl, dont_fragment, parts };
         self.ip.output(&packet, len, &mut head).ok()?;
         let offload = Offload { checksum: self.config.interface.checksum(), segment: plan.segment };
         header.emit(&plan.options, source, destination, &plan.payload, offload.checksum, &mut head);
@@ -461,7 +461,7 @@ impl Stack {
     /// Sends the RST of a flow that is gone, or is about to go.
     fn depart(&mut self, entry: &FlowEntry, reset: SegmentPlan) {
         if let Some(packet) = self.packet(entry.tuple, entry.ttl, entry.tos, reset) {
-            self.departures.push_back(packet);
+            self.departures.push(packet);
         }
     }
 }

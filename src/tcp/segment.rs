@@ -249,6 +249,12 @@ impl SegmentPlan {
         }
     }
 
+    /// How many segments it stands for.
+    pub(crate) fn parts(&self) -> u16 {
+        let parts = self.segment.map_or(1, |part| self.text_len().div_ceil(part.get().into()));
+        u16::try_from(parts).unwrap_or(u16::MAX).max(1)
+    }
+
     /// Octets of text.
     pub(crate) fn text_len(&self) -> u32 {
         let octets = self.payload.iter().map(Bytes::len).sum::<usize>();

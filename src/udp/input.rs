@@ -5,12 +5,23 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use super::{Udp, UdpId};
 use crate::error::SocketError;
 use crate::observe::DropReason;
+use crate::packet::{Checksum, Offload};
 use crate::wire::udp::UdpHeader;
 use crate::wire::{FourTuple, ParseError};
 
+/// Whose datagrams have arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Taken {
+    /// The socket.
+    pub(crate) id: UdpId,
+    /// How many of them its queue had no room for.
+    pub(crate) refused: usize,
+}
+
 impl Udp {
     /// Takes in the payload of an IP packet between two addresses, UDP header first, and says in
-    /// whose queue it is now.
+    /// whose queue it is now. The device may have checked the checksum; it may have left together
+    /// what are several datagrams, which are told apart here: each of them is its own in the queue.
     ///
     /// The destination is one of our addresses, a broadcast or a group. A socket that is bound to
     /// all addresses gets all three kinds, any other what was sent to its address. What a connected
@@ -20,22 +31,13 @@ impl Udp {
         source: Ipv4Addr,
         destination: Ipv4Addr,
         octets: &[u8],
-    ) -> Result<UdpId, DropReason> {
-        UdpHeader::parse(octets).map_err(drop_reason)?;
-        if !UdpHeader::checksum_is_valid(source, destination, octets) {
+        offload: Offload,
+    ) -> Result<Taken, DropReason> {
+        let (header, payload) = UdpHeader::parse(octets).map_err(drop_reason)?;
+        let is_summed = offload.checksum == Checksum::Complete;
+        if is_summed && !UdpHeader::checksum_is_valid(source, destination, octets) {
             return Err(DropReason::TransportChecksum);
         }
-        self.input_verified(source, destination, octets)
-    }
-
-    /// As [`input`](Self::input), of a packet whose checksum the device has seen to.
-    pub(crate) fn input_verified(
-        &mut self,
-        source: Ipv4Addr,
-        destination: Ipv4Addr,
-        octets: &[u8],
-    ) -> Result<UdpId, DropReason> {
-        let (header, payload) = UdpHeader::parse(octets).map_err(drop_reason)?;
         if header.destination_port == 0 {
             return Err(DropReason::PortZero);
         }
@@ -44,10 +46,15 @@ impl Udp {
         let place = SocketAddrV4::new(destination, header.destination_port);
         let id = self.find(place, source).ok_or(DropReason::NoUdpSocket)?;
         let socket = self.sockets.get_mut(id).ok_or(DropReason::NoUdpSocket)?;
-        if !socket.enqueue(source, payload) {
-            return Err(DropReason::UdpQueueFull);
+        let size = offload.segment.map_or(usize::MAX, |size| size.get().into());
+        let (first, mut rest) = payload.split_at(payload.len().min(size));
+        let mut refused = usize::from(!socket.enqueue(source, first)); // One may be empty.
+        while !rest.is_empty() {
+            let (next, later) = rest.split_at(rest.len().min(size));
+            refused += usize::from(!socket.enqueue(source, next));
+            rest = later;
         }
-        Ok(id)
+        Ok(Taken { id, refused })
     }
 
     /// Who gets a datagram from `source` to `place`, as on Linux: the one that is connected to the

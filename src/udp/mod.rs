@@ -21,6 +21,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::ops::RangeInclusive;
 
 use self::binds::Binds;
+pub(crate) use self::output::Transmit;
 pub(crate) use self::socket::UdpOptions;
 use self::socket::UdpSocket;
 use crate::collections::{SlotMap, new_key_type};

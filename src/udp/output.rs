@@ -24,7 +24,7 @@ pub(crate) struct Transmit {
     pub(crate) source_port: u16,
     /// Address and port of the receiver.
     pub(crate) destination: SocketAddrV4,
-    /// The datagram, without header.
+    /// The datagram without header, or several behind each other.
     pub(crate) payload: Bytes,
     /// Time to live.
     pub(crate) ttl: u8,
@@ -33,14 +33,16 @@ pub(crate) struct Transmit {
 }
 
 impl Udp {
-    /// Makes a datagram of `octets` for `to`, or else for the socket's peer; IP packets have at
-    /// most `mtu` octets. A socket that is not bound yet gets an ephemeral port on all addresses.
-    /// A pending error is reported first, once.
+    /// Makes datagrams of `octets`, each with `segment` of them and the last with what is left, for
+    /// `to` or else for the socket's peer; IP packets have at most `mtu` octets. A socket that is
+    /// not bound yet gets an ephemeral port on all addresses. A pending error is reported first,
+    /// once.
     pub(crate) fn send(
         &mut self,
         id: UdpId,
         to: Option<Peer>,
         octets: &[u8],
+        segment: usize,
         mtu: usize,
     ) -> Result<Transmit, SocketError> {
         let socket = self.socket_mut(id)?;
@@ -57,7 +59,7 @@ impl Udp {
         if is_broadcast && !options.broadcast {
             return Err(SocketError::PermissionDenied);
         }
-        if octets.len() > mtu.saturating_sub(Ipv4Header::LEN + UdpHeader::LEN) {
+        if segment.min(octets.len()) > mtu.saturating_sub(Ipv4Header::LEN + UdpHeader::LEN) {
             return Err(SocketError::MessageTooLong);
         }
         let local = match socket.local {

@@ -1,6 +1,7 @@
 //! Bindings, queues, peers and errors of UDP sockets.
 
 mod sharing;
+mod together;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 
@@ -9,11 +10,36 @@ use super::*;
 use crate::observe::DropReason::{
     self, BadLength, NoUdpSocket, PortZero, TransportChecksum, Truncated, UdpQueueFull,
 };
+use crate::packet::Offload;
 use crate::rng::Seed;
 use crate::wire::{Endpoint, FourTuple};
 
 const HERE: Ipv4Addr = Ipv4Addr::new(10, 7, 0, 2);
 const PEER: Ipv4Addr = Ipv4Addr::new(10, 7, 0, 1);
+
+impl Udp {
+    /// Takes in one datagram as it comes from a wire.
+    fn hear(
+        &mut self,
+        source: Ipv4Addr,
+        destination: Ipv4Addr,
+        octets: &[u8],
+    ) -> Result<UdpId, DropReason> {
+        let taken = self.input(source, destination, octets, Offload::default())?;
+        if taken.refused == 0 { Ok(taken.id) } else { Err(UdpQueueFull) }
+    }
+
+    /// Sends one datagram.
+    fn say(
+        &mut self,
+        id: UdpId,
+        to: Option<Peer>,
+        octets: &[u8],
+        mtu: usize,
+    ) -> Result<Transmit, SocketError> {
+        self.send(id, to, octets, octets.len(), mtu)
+    }
+}
 
 fn udp() -> Udp {
     Udp::new(&mut Rng::new(&Seed::from_number(1)))
@@ -58,7 +84,7 @@ fn a_datagram_is_read_as_it_was_sent_and_in_order() {
     assert!(!udp.has_datagram(id));
     assert_eq!(receive(&mut udp, id), Err(SocketError::WouldBlock));
     for payload in [&b"first"[..], b"", b"third"] {
-        assert_eq!(udp.input(PEER, HERE, &datagram(5000, 53, payload)), Ok(id));
+        assert_eq!(udp.hear(PEER, HERE, &datagram(5000, 53, payload)), Ok(id));
     }
     for payload in [&b"first"[..], b"", b"third"] {
         assert!(udp.has_datagram(id));
@@ -74,7 +100,7 @@ fn what_does_not_fit_the_buffer_is_lost_and_peeking_loses_nothing() {
     let mut udp = udp();
     let id = bound(&mut udp, "0.0.0.0:53");
     for payload in [b"hello", b"world"] {
-        udp.input(PEER, HERE, &datagram(5000, 53, payload)).unwrap();
+        udp.hear(PEER, HERE, &datagram(5000, 53, payload)).unwrap();
     }
     let mut buffer = [0; 2];
     let source = addr("10.7.0.1:5000");
@@ -91,7 +117,7 @@ fn a_datagram_that_cannot_be_read_is_dropped() {
     bound(&mut udp, "0.0.0.0:53");
     let good = datagram(5000, 53, b"hi");
     for len in 0..good.len() {
-        assert_eq!(udp.input(PEER, HERE, &good[..len]), Err(Truncated), "{len}");
+        assert_eq!(udp.hear(PEER, HERE, &good[..len]), Err(Truncated), "{len}");
     }
     let altered = |at: usize, value| {
         let mut octets = good.clone();
@@ -106,7 +132,7 @@ fn a_datagram_that_cannot_be_read_is_dropped() {
         (datagram(5000, 0, b"hi"), PortZero),
         (datagram(5000, 54, b"hi"), NoUdpSocket),
     ] {
-        assert_eq!(udp.input(PEER, HERE, &octets), Err(reason), "{octets:?}");
+        assert_eq!(udp.hear(PEER, HERE, &octets), Err(reason), "{octets:?}");
     }
 }
 
@@ -118,23 +144,23 @@ fn a_checksum_is_verified_over_addresses_and_payload_and_may_be_absent() {
     let sum = 0x0a07 + 0x0001 + 0x0a07 + 0x0002 + 17 + 10 + 5000 + 53 + 10 + 0x6869;
     let mut octets = datagram(5000, 53, b"hi");
     octets[6..8].copy_from_slice(&(!u16::try_from(sum).unwrap()).to_be_bytes());
-    assert_eq!(udp.input(PEER, HERE, &octets), Ok(id));
+    assert_eq!(udp.hear(PEER, HERE, &octets), Ok(id));
     let elsewhere = Ipv4Addr::new(10, 7, 0, 4);
-    assert_eq!(udp.input(elsewhere, HERE, &octets), Err(TransportChecksum));
+    assert_eq!(udp.hear(elsewhere, HERE, &octets), Err(TransportChecksum));
     octets[9] ^= 1;
-    assert_eq!(udp.input(PEER, HERE, &octets), Err(TransportChecksum));
+    assert_eq!(udp.hear(PEER, HERE, &octets), Err(TransportChecksum));
     octets[6..8].fill(0);
-    assert_eq!(udp.input(PEER, HERE, &octets), Ok(id));
+    assert_eq!(udp.hear(PEER, HERE, &octets), Ok(id));
 }
 
 #[test]
 fn a_source_port_of_0_is_delivered_but_cannot_be_answered() {
     let mut udp = udp();
     let id = bound(&mut udp, "0.0.0.0:53");
-    assert_eq!(udp.input(PEER, HERE, &datagram(0, 53, b"hi")), Ok(id));
+    assert_eq!(udp.hear(PEER, HERE, &datagram(0, 53, b"hi")), Ok(id));
     let (_, source) = receive(&mut udp, id).unwrap();
     assert_eq!(source.port(), 0);
-    let answer = udp.send(id, Some(peer("10.7.0.1:0")), b"", 1500);
+    let answer = udp.say(id, Some(peer("10.7.0.1:0")), b"", 1500);
     assert_eq!(answer, Err(SocketError::InvalidArgument));
 }
 
@@ -178,7 +204,7 @@ fn a_datagram_goes_to_the_socket_of_its_destination() {
         ([255, 255, 255, 255], 54, Ok(all)),
         ([224, 0, 0, 1], 54, Ok(all)),
     ] {
-        let outcome = udp.input(PEER, destination.into(), &datagram(1, port, b""));
+        let outcome = udp.hear(PEER, destination.into(), &datagram(1, port, b""));
         assert_eq!(outcome, expected, "{destination:?}:{port}");
     }
 }
@@ -226,7 +252,7 @@ fn ephemeral_ports_are_used_up_to_the_last_one() {
     assert_eq!(udp.bind(id, addr("0.0.0.0:0")), Err(in_use));
     assert_eq!(udp.bind(id, addr("10.7.0.9:0")), Err(in_use));
     let to = Some(peer("10.7.0.1:53"));
-    assert_eq!(udp.send(id, to, b"", 1500), Err(in_use));
+    assert_eq!(udp.say(id, to, b"", 1500), Err(in_use));
     assert_eq!(udp.local_addr(id), Ok(addr("0.0.0.0:0")));
     // Other addresses have the port still to give, and so has the rest of the ports.
     assert!(udp.bind(id, addr("10.7.0.2:0")).is_ok());
@@ -255,11 +281,11 @@ fn a_connected_socket_hears_its_peer_only() {
     for (source, port, expected) in
         [(PEER, 53, Ok(id)), (PEER, 54, Err(NoUdpSocket)), (stranger, 53, Err(NoUdpSocket))]
     {
-        assert_eq!(udp.input(source, HERE, &datagram(port, 5000, b"")), expected);
+        assert_eq!(udp.hear(source, HERE, &datagram(port, 5000, b"")), expected);
     }
     udp.connect(id, HERE.into(), peer("10.7.0.3:53")).unwrap();
-    assert_eq!(udp.input(stranger, HERE, &datagram(53, 5000, b"")), Ok(id));
-    assert_eq!(udp.input(PEER, HERE, &datagram(53, 5000, b"")), Err(NoUdpSocket));
+    assert_eq!(udp.hear(stranger, HERE, &datagram(53, 5000, b"")), Ok(id));
+    assert_eq!(udp.hear(PEER, HERE, &datagram(53, 5000, b"")), Err(NoUdpSocket));
 }
 
 #[test]
@@ -279,9 +305,9 @@ fn connecting_binds_to_the_source_and_keeps_what_was_bound() {
 
     udp.connect(other, source, peer("10.7.0.1:53")).unwrap();
     assert_eq!(udp.local_addr(other), Ok(addr("10.7.0.9:7")));
-    assert_eq!(udp.input(PEER, HERE, &datagram(53, 7, b"")), Ok(all));
+    assert_eq!(udp.hear(PEER, HERE, &datagram(53, 7, b"")), Ok(all));
     udp.close(all);
-    assert_eq!(udp.input(PEER, HERE, &datagram(53, 7, b"")), Err(NoUdpSocket));
+    assert_eq!(udp.hear(PEER, HERE, &datagram(53, 7, b"")), Err(NoUdpSocket));
 }
 
 #[test]
@@ -294,7 +320,7 @@ fn a_peer_that_cannot_be_is_refused_before_anything_is_bound() {
         let mut udp = udp();
         let id = udp.open();
         assert_eq!(udp.connect(id, HERE.into(), peer(text)), Err(error));
-        assert_eq!(udp.send(id, Some(peer(text)), b"", 1500), Err(error));
+        assert_eq!(udp.say(id, Some(peer(text)), b"", 1500), Err(error));
         assert_eq!(udp.local_addr(id), Ok(addr("0.0.0.0:0")));
     }
 }
@@ -313,14 +339,14 @@ fn a_datagram_leaves_with_the_options_of_its_socket() {
         ttl: 9,
         tos: 0xb8,
     };
-    let sent = udp.send(id, Some(peer("10.7.0.1:53")), b"hello", 1500);
+    let sent = udp.say(id, Some(peer("10.7.0.1:53")), b"hello", 1500);
     assert_eq!(sent, Ok(expected));
-    let to_group = udp.send(id, Some(peer("224.0.0.1:53")), b"", 1500).unwrap();
+    let to_group = udp.say(id, Some(peer("224.0.0.1:53")), b"", 1500).unwrap();
     assert_eq!(to_group.ttl, 1, "no router passes it on");
 
     let ttl_0 = UdpOptions { ttl: 0, ..options };
     assert_eq!(udp.set_options(id, ttl_0), Err(SocketError::InvalidArgument));
-    let again = udp.send(id, Some(peer("10.7.0.1:53")), b"", 1500).unwrap();
+    let again = udp.say(id, Some(peer("10.7.0.1:53")), b"", 1500).unwrap();
     assert_eq!((again.ttl, again.tos), (9, 0xb8));
 }
 
@@ -328,16 +354,16 @@ fn a_datagram_leaves_with_the_options_of_its_socket() {
 fn sending_binds_a_socket_to_a_port_on_all_addresses() {
     let mut udp = udp();
     let id = udp.open();
-    assert_eq!(udp.send(id, None, b"", 1500), Err(SocketError::NotConnected));
-    let sent = udp.send(id, Some(peer("10.7.0.1:53")), b"", 1500).unwrap();
+    assert_eq!(udp.say(id, None, b"", 1500), Err(SocketError::NotConnected));
+    let sent = udp.say(id, Some(peer("10.7.0.1:53")), b"", 1500).unwrap();
     assert_eq!(sent.source, None);
     assert!(EPHEMERAL_PORTS.contains(&sent.source_port));
     let local = udp.local_addr(id).unwrap();
     assert_eq!(local, SocketAddr::from(([0, 0, 0, 0], sent.source_port)));
-    let again = udp.send(id, Some(peer("10.7.0.3:53")), b"", 1500).unwrap();
+    let again = udp.say(id, Some(peer("10.7.0.3:53")), b"", 1500).unwrap();
     assert_eq!(again.source_port, sent.source_port);
     let answer = datagram(53, sent.source_port, b"");
-    assert_eq!(udp.input(PEER, HERE, &answer), Ok(id));
+    assert_eq!(udp.hear(PEER, HERE, &answer), Ok(id));
 }
 
 #[test]
@@ -346,7 +372,7 @@ fn a_connected_socket_sends_to_its_peer_unless_told_otherwise() {
     let id = udp.open();
     udp.connect(id, HERE.into(), peer("10.7.0.1:53")).unwrap();
     for (to, destination) in [(None, "10.7.0.1:53"), (Some(peer("10.7.0.3:54")), "10.7.0.3:54")] {
-        let sent = udp.send(id, to, b"", 1500).unwrap();
+        let sent = udp.say(id, to, b"", 1500).unwrap();
         assert_eq!(SocketAddr::V4(sent.destination), addr(destination));
         assert_eq!(sent.source, Some(HERE));
     }
@@ -359,9 +385,9 @@ fn a_datagram_fits_one_packet_or_is_refused() {
     let to = Some(peer("10.7.0.1:53"));
     for (mtu, longest) in [(68, 40), (1500, 1472), (65_535, 65_507)] {
         let octets = vec![0; longest + 1];
-        let outcome = udp.send(id, to, &octets, mtu);
+        let outcome = udp.say(id, to, &octets, mtu);
         assert_eq!(outcome, Err(SocketError::MessageTooLong), "{mtu}");
-        let sent = udp.send(id, to, &octets[..longest], mtu).unwrap();
+        let sent = udp.say(id, to, &octets[..longest], mtu).unwrap();
         assert_eq!(sent.payload.len(), longest);
     }
 }
@@ -372,24 +398,24 @@ fn a_broadcast_needs_permission_to_send_and_to_connect() {
     let id = udp.open();
     let everybody = Peer { addr: addr("10.7.0.255:53"), is_broadcast: true };
     let denied = SocketError::PermissionDenied;
-    assert_eq!(udp.send(id, Some(everybody), b"", 1500), Err(denied));
+    assert_eq!(udp.say(id, Some(everybody), b"", 1500), Err(denied));
     assert_eq!(udp.connect(id, HERE.into(), everybody), Err(denied));
     let mut options = UdpOptions { broadcast: true, ..UdpOptions::default() };
     udp.set_options(id, options).unwrap();
-    assert!(udp.send(id, Some(everybody), b"", 1500).is_ok());
+    assert!(udp.say(id, Some(everybody), b"", 1500).is_ok());
     udp.connect(id, HERE.into(), everybody).unwrap();
-    assert!(udp.send(id, None, b"", 1500).is_ok());
+    assert!(udp.say(id, None, b"", 1500).is_ok());
     options.broadcast = false;
     udp.set_options(id, options).unwrap();
-    assert_eq!(udp.send(id, None, b"", 1500), Err(denied));
+    assert_eq!(udp.say(id, None, b"", 1500), Err(denied));
 }
 
 /// Sends datagrams of `len` octets to port 53 until one is dropped, and counts the others.
 fn fill(udp: &mut Udp, len: usize) -> usize {
     let octets = datagram(5000, 53, &vec![0; len]);
-    let results = std::iter::repeat_with(|| udp.input(PEER, HERE, &octets));
+    let results = std::iter::repeat_with(|| udp.hear(PEER, HERE, &octets));
     let outcomes: Vec<_> = results.take(10_000).take_while(Result::is_ok).collect();
-    let reason: Result<_, DropReason> = udp.input(PEER, HERE, &octets);
+    let reason: Result<_, DropReason> = udp.hear(PEER, HERE, &octets);
     assert_eq!(reason, Err(UdpQueueFull));
     outcomes.len()
 }
@@ -432,7 +458,7 @@ fn a_full_queue_harms_no_other_socket() {
     bound(&mut udp, "0.0.0.0:53");
     let other = bound(&mut udp, "0.0.0.0:54");
     fill(&mut udp, 1000);
-    assert_eq!(udp.input(PEER, HERE, &datagram(5000, 54, b"")), Ok(other));
+    assert_eq!(udp.hear(PEER, HERE, &datagram(5000, 54, b"")), Ok(other));
 }
 
 fn flow(local: &str, remote: &str) -> FourTuple {
@@ -444,7 +470,7 @@ fn an_icmp_error_is_reported_once_by_the_next_call_whichever_it_is() {
     let mut udp = udp();
     let id = bound(&mut udp, "10.7.0.2:7");
     udp.connect(id, HERE.into(), peer("10.7.0.1:53")).unwrap();
-    udp.input(PEER, HERE, &datagram(53, 7, b"hi")).unwrap();
+    udp.hear(PEER, HERE, &datagram(53, 7, b"hi")).unwrap();
     let refused = SocketError::Refused;
     let mut buffer = [0; 9];
     for call in 0..4 {
@@ -453,13 +479,13 @@ fn an_icmp_error_is_reported_once_by_the_next_call_whichever_it_is() {
         assert!(udp.has_error(id));
         match call {
             0 => assert_eq!(udp.take_error(id), Ok(Some(refused))),
-            1 => assert_eq!(udp.send(id, None, b"", 1500), Err(refused)),
+            1 => assert_eq!(udp.say(id, None, b"", 1500), Err(refused)),
             2 => assert_eq!(udp.receive(id, &mut buffer, true), Err(refused)),
             _ => assert_eq!(udp.receive(id, &mut buffer, false), Err(refused)),
         }
         assert!(!udp.has_error(id));
         assert_eq!(udp.take_error(id), Ok(None));
-        assert!(udp.send(id, None, b"", 1500).is_ok());
+        assert!(udp.say(id, None, b"", 1500).is_ok());
         assert!(udp.has_datagram(id), "no error loses what waits");
     }
 }
@@ -487,20 +513,20 @@ fn an_icmp_error_about_anything_else_is_nobodys() {
 fn a_closed_socket_is_a_bad_handle_to_every_call() {
     let mut udp = udp();
     let id = bound(&mut udp, "0.0.0.0:53");
-    udp.input(PEER, HERE, &datagram(5000, 53, b"hi")).unwrap();
+    udp.hear(PEER, HERE, &datagram(5000, 53, b"hi")).unwrap();
     udp.close(id);
     udp.close(id);
     let bad = SocketError::BadHandle;
     assert_eq!(udp.bind(id, addr("0.0.0.0:54")), Err(bad));
     assert_eq!(udp.connect(id, HERE.into(), peer("10.7.0.1:53")), Err(bad));
-    assert_eq!(udp.send(id, Some(peer("10.7.0.1:53")), b"", 1500), Err(bad));
+    assert_eq!(udp.say(id, Some(peer("10.7.0.1:53")), b"", 1500), Err(bad));
     assert_eq!(receive(&mut udp, id), Err(bad));
     assert_eq!(udp.local_addr(id), Err(bad));
     assert_eq!(udp.peer_addr(id), Err(bad));
     assert_eq!(udp.set_options(id, UdpOptions::default()), Err(bad));
     assert_eq!(udp.take_error(id), Err(bad));
     assert!(!udp.has_datagram(id) && !udp.has_error(id));
-    assert_eq!(udp.input(PEER, HERE, &datagram(5000, 53, b"hi")), Err(NoUdpSocket));
+    assert_eq!(udp.hear(PEER, HERE, &datagram(5000, 53, b"hi")), Err(NoUdpSocket));
     // Its place is free, and the new socket inherits nothing.
     let heir = bound(&mut udp, "0.0.0.0:53");
     assert_ne!(heir, id);

@@ -7,7 +7,7 @@ use etherparse::UdpHeaderSlice;
 use super::ParseError;
 use super::checksum::Sum;
 use super::ipv4::PROTOCOL_UDP;
-use crate::packet::Head;
+use crate::packet::{Checksum, Head, Payload};
 
 /// A UDP header, in host byte order.
 ///
@@ -71,7 +71,8 @@ impl UdpHeader {
             })
     }
 
-    /// Appends the header with its checksum; the field `checksum` is ignored.
+    /// Appends the header with its checksum, a partial one if the device completes it; the field
+    /// `checksum` is ignored.
     ///
     /// A checksum of 0 is sent as 0xffff, which counts the same, because 0 means none (RFC 768).
     /// `None`, and nothing appended, if header and `payload` exceed 65,535 octets or `head` has
@@ -80,18 +81,28 @@ impl UdpHeader {
         self,
         source: Ipv4Addr,
         destination: Ipv4Addr,
-        payload: &[u8],
+        payload: &Payload,
+        checksum: Checksum,
         head: &mut Head,
     ) -> Option<()> {
-        let len = Self::LEN + payload.len();
+        let len = Self::LEN + payload.iter().map(bytes::Bytes::len).sum::<usize>();
         let [l0, l1] = u16::try_from(len).ok()?.to_be_bytes();
         let [s0, s1] = self.source_port.to_be_bytes();
         let [d0, d1] = self.destination_port.to_be_bytes();
-        let checksum = Sum::pseudo_header(source, destination, PROTOCOL_UDP, len)
-            .add(&[s0, s1, d0, d1, l0, l1])
-            .add(payload)
-            .finish();
-        let [c0, c1] = if checksum == 0 { u16::MAX } else { checksum }.to_be_bytes();
+        let pseudo_header = Sum::pseudo_header(source, destination, PROTOCOL_UDP, len);
+        let checksum = match checksum {
+            Checksum::Partial => pseudo_header.partial(),
+            Checksum::Complete | Checksum::Verified => {
+                let fields = [s0, s1, d0, d1, l0, l1];
+                let text = payload.iter().map(|piece| &piece[..]);
+                let pieces = std::iter::once(&fields[..]).chain(text);
+                match pseudo_header.add_pieces(pieces).finish() {
+                    0 => u16::MAX,
+                    checksum => checksum,
+                }
+            }
+        };
+        let [c0, c1] = checksum.to_be_bytes();
         head.try_extend_from_slice(&[s0, s1, d0, d1, l0, l1, c0, c1]).ok()
     }
 }

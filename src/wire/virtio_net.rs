@@ -40,9 +40,17 @@ const PROTOCOL_AT: usize = 9;
 /// Octets that stand before each packet.
 pub(crate) const LEN: usize = 10;
 
-/// What the header of an arriving packet says.
-pub(crate) fn parse(octets: [u8; LEN]) -> Result<Offload, ParseError> {
-    let [flags, gso_type, _, _, s0, s1, _, _, _, _] = octets;
+/// What the header says that stands before `packet`, an arriving packet.
+///
+/// `hdr_len` is a hint, which the kernel gives as what lies in its first piece of memory, and is
+/// not looked at. Where the checksum belongs follows from the packet; a place outside of it is an
+/// error all the same, since then the packet is not what was meant.
+pub(crate) fn parse(header: [u8; LEN], packet: &[u8]) -> Result<Offload, ParseError> {
+    let [flags, gso_type, _, _, s0, s1, c0, c1, o0, o1] = header;
+    let word = |octets| usize::from(u16::from_ne_bytes(octets));
+    if flags & NEEDS_CHECKSUM != 0 && word([c0, c1]) + word([o0, o1]) + 2 > packet.len() {
+        return Err(ParseError::BadLength);
+    }
     let checksum = if flags & NEEDS_CHECKSUM != 0 {
         Checksum::Partial
     } else if flags & DATA_VALID != 0 {
@@ -50,16 +58,18 @@ pub(crate) fn parse(octets: [u8; LEN]) -> Result<Offload, ParseError> {
     } else {
         Checksum::Complete
     };
-    let segment = match gso_type & !GSO_ECN {
-        GSO_NONE => None,
-        GSO_TCPV4 | GSO_UDP => {
-            let size = NonZeroU16::new(u16::from_ne_bytes([s0, s1]));
-            Some(size.ok_or(ParseError::BadLength)?)
-        }
+    let protocol = match gso_type & !GSO_ECN {
+        GSO_NONE => return Ok(Offload { checksum, segment: None }),
+        GSO_TCPV4 => PROTOCOL_TCP,
+        GSO_UDP => PROTOCOL_UDP,
         // Nothing else was asked for, or could be understood.
         _ => return Err(ParseError::Version),
     };
-    Ok(Offload { checksum, segment })
+    if packet.get(PROTOCOL_AT) != Some(&protocol) {
+        return Err(ParseError::Version);
+    }
+    let size = NonZeroU16::new(u16::from_ne_bytes([s0, s1])).ok_or(ParseError::BadLength)?;
+    Ok(Offload { checksum, segment: Some(size) })
 }
 
 /// The header of a packet that begins with `head`, headers of IPv4 and its transport and nothing
@@ -103,9 +113,11 @@ mod tests {
 
     #[test]
     fn a_header_says_what_was_left_to_us() {
+        let (tcp, udp) = (head(PROTOCOL_TCP, 40), head(PROTOCOL_UDP, 28));
         let header = |flags, gso_type, size: u16| {
             let [s0, s1] = size.to_ne_bytes();
-            parse([flags, gso_type, 9, 9, s0, s1, 9, 9, 9, 9])
+            let packet = if gso_type == GSO_UDP { &udp } else { &tcp };
+            parse([flags, gso_type, 9, 9, s0, s1, 9, 0, 9, 0], packet)
         };
         assert_eq!(header(0, 0, 7), Ok(offload(Checksum::Complete, 0)));
         assert_eq!(header(DATA_VALID, 0, 0), Ok(offload(Checksum::Verified, 0)));
@@ -115,6 +127,32 @@ mod tests {
         assert_eq!(header(NEEDS_CHECKSUM, 5, 1200), Ok(offload(Checksum::Partial, 1200)));
         assert_eq!(header(NEEDS_CHECKSUM, 1, 0), Err(ParseError::BadLength));
         assert_eq!(header(NEEDS_CHECKSUM, 4, 1440), Err(ParseError::Version), "TCP over IPv6");
+    }
+
+    #[test]
+    fn a_header_that_does_not_fit_its_packet_is_an_error() {
+        let udp = head(PROTOCOL_UDP, 28);
+        let header = |flags, gso_type, hdr_len: u16, size: u16, start: u16, offset: u16| {
+            let [[h0, h1], [s0, s1], [c0, c1], [o0, o1]] =
+                [hdr_len, size, start, offset].map(u16::to_ne_bytes);
+            parse([flags, gso_type, h0, h1, s0, s1, c0, c1, o0, o1], &udp)
+        };
+        let good = Ok(offload(Checksum::Partial, 1200));
+        for hdr_len in [0, 28, u16::MAX] {
+            assert_eq!(header(NEEDS_CHECKSUM, GSO_UDP, hdr_len, 1200, 20, 6), good, "{hdr_len}");
+        }
+        for (start, offset) in [(21, 6), (20, 7), (u16::MAX, u16::MAX), (0, u16::MAX)] {
+            let outcome = header(NEEDS_CHECKSUM, GSO_UDP, 28, 1200, start, offset);
+            assert_eq!(outcome, Err(ParseError::BadLength), "{start} {offset}");
+            // Without a checksum to complete nobody looks there.
+            assert!(header(0, GSO_NONE, 28, 0, start, offset).is_ok());
+        }
+        assert_eq!(header(NEEDS_CHECKSUM, GSO_UDP, 28, 0, 20, 6), Err(ParseError::BadLength));
+        assert_eq!(header(NEEDS_CHECKSUM, GSO_TCPV4, 28, 9, 20, 6), Err(ParseError::Version));
+        for len in 0..=PROTOCOL_AT {
+            let outcome = parse([0, GSO_UDP, 0, 0, 9, 9, 0, 0, 0, 0], &udp[..len]);
+            assert_eq!(outcome, Err(ParseError::Version), "{len}");
+        }
     }
 
     #[test]

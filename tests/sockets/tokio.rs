@@ -453,6 +453,17 @@ async fn datagrams_and_pings_are_exchanged() {
     let error = limited(near.send_to(&[0; 1473], (FAR, 7000))).await.unwrap_err();
     assert_eq!(error.raw_os_error(), Some(libc::EMSGSIZE));
 
+    limited(far.recv(&mut buffer)).await.unwrap();
+    limited(near.send_segments(b"12345", 3)).await.unwrap();
+    limited(near.send_segments_to(b"678", 3, (FAR, 7000))).await.unwrap();
+    near.try_send_segments_to(b"9", 3, at(FAR, 7000)).unwrap();
+    for expected in [&b"123"[..], b"45", b"678", b"9"] {
+        let len = limited(far.recv(&mut buffer)).await.unwrap();
+        assert_eq!(&buffer[..len], expected);
+    }
+    let error = limited(near.send_segments(b"1", 0)).await.unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
+
     let echo = EchoSocket::open(&tasks.near).unwrap();
     limited(echo.send_to(FAR.into(), 7, b"12345678")).await.unwrap();
     let reply = limited(echo.recv()).await.unwrap();

@@ -42,6 +42,31 @@ fn datagrams_keep_their_edges_and_tell_their_sender() {
 }
 
 #[test]
+fn datagrams_sent_by_one_call_arrive_one_by_one() {
+    limited(|| {
+        let pair = super::pair();
+        let (near, far) = sockets(&pair);
+        let octets = pattern(2500);
+        assert_eq!(near.send_segments_to(&octets, 1000, (FAR, 7000)).unwrap(), 2500);
+        assert!(near.send_segments(&octets, 1000).is_err(), "to whom?");
+        near.connect((FAR, 7000)).unwrap();
+        assert_eq!(near.send_segments(&octets, 1000).unwrap(), 2500);
+        let mut buffer = [0; 2000];
+        for part in octets.chunks(1000).chain(octets.chunks(1000)) {
+            let (len, peer) = far.recv_from(&mut buffer).unwrap();
+            assert_eq!(buffer[..len], *part);
+            assert_eq!(peer, near.local_addr().unwrap());
+        }
+        for (len, size, number) in
+            [(9, 0, libc::EINVAL), (65, 1, libc::EINVAL), (2946, 1473, libc::EMSGSIZE)]
+        {
+            let result = near.send_segments(&pattern(len), size);
+            assert_eq!(errno(result), Some(number), "{len} by {size}");
+        }
+    });
+}
+
+#[test]
 fn what_does_not_fit_into_the_buffer_is_lost() {
     limited(|| {
         let pair = super::pair();

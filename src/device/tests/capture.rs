@@ -1,11 +1,15 @@
 //! What a capture writes, read back with the same crate; and what it does when it cannot write.
 
+use std::num::NonZeroU16;
 use std::sync::{Arc, Mutex};
 
 use pcap_file::pcapng::{Block, PcapNgReader};
 
 use super::*;
 use crate::device::Link;
+use crate::packet::{Checksum, Offload};
+use crate::wire::ipv4::Ipv4Header;
+use crate::wire::udp::UdpHeader;
 
 /// A file in memory, of a limited size.
 #[derive(Clone, Default)]
@@ -125,4 +129,41 @@ fn a_full_disk_ends_the_capture_and_not_the_traffic() {
     let mut arrived = VecDeque::new();
     assert_eq!(far.receive_burst(Instant::ZERO, &mut arrived, 9).unwrap(), 3);
     assert_eq!(memory.octets.lock().unwrap().len(), written, "no torn block");
+}
+
+/// Three datagrams of 100, 100 and 50 octets in one packet, which leaves their checksums to do.
+fn three_datagrams() -> Outgoing {
+    let mut packet = Outgoing::default();
+    packet.head.extend([
+        0x45, 0, 1, 22, 0, 9, 0, 0, 64, 17, 0x65, 0xbe, 10, 7, 0, 2, 10, 7, 0, 1, // IP
+        0, 53, 0, 54, 1, 2, 0, 0, // UDP
+    ]);
+    packet.payload.push(vec![7; 250].into());
+    packet.offload = Offload { checksum: Checksum::Partial, segment: NonZeroU16::new(100) };
+    packet
+}
+
+#[test]
+fn a_packet_of_many_crosses_whole_and_stands_in_the_file_as_the_packets_that_it_is() {
+    let (near, mut far) = Link::pair_virtual(1500);
+    let memory = Memory::default();
+    let mut device = Capture::new(near, memory.clone(), "tun0", epoch()).unwrap();
+    device.transmit_burst(Instant::ZERO, &mut VecDeque::from([three_datagrams()])).unwrap();
+    far.transmit_burst(Instant::ZERO, &mut VecDeque::from([three_datagrams()])).unwrap();
+    for end in [&mut device as &mut dyn Device, &mut far] {
+        let mut frames = VecDeque::new();
+        assert_eq!(end.receive_burst(Instant::ZERO, &mut frames, 9).unwrap(), 1);
+        assert_eq!(frames[0], three_datagrams().to_frame());
+    }
+    device.flush().unwrap();
+    let packets = read_back(&memory.octets.lock().unwrap());
+    let found: Vec<_> = packets.iter().map(|(_, way, octets)| (*way, octets.len())).collect();
+    let lengths = [128, 128, 78];
+    let both = [OUTBOUND, INBOUND].map(|way| lengths.map(|len| (way, len)));
+    assert_eq!(found, both.concat());
+    for (_, _, octets) in packets {
+        let view = Ipv4Header::parse(&octets).expect("its checksum is whole");
+        let (source, destination) = (view.header.source, view.header.destination);
+        assert!(UdpHeader::checksum_is_valid(source, destination, &octets[view.header_len..]));
+    }
 }

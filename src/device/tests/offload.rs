@@ -114,10 +114,10 @@ fn a_super_datagram_becomes_datagrams_with_lengths_and_ids_of_their_own() {
     let payload = vec![3; 2500];
     let mut head = ip(PROTOCOL_UDP, 8 + 2500, u16::MAX, false);
     let header = UdpHeader { source_port: 9, destination_port: 10, checksum: 0 };
-    header.emit(SOURCE, DESTINATION, &payload, &mut head).unwrap();
+    let payload = std::iter::once(Bytes::from(payload)).collect();
     let offload = Offload { checksum: Checksum::Partial, segment: NonZeroU16::new(1200) };
-    let packets =
-        carried(Outgoing { head, payload: [payload.into()].into_iter().collect(), offload });
+    header.emit(SOURCE, DESTINATION, &payload, offload.checksum, &mut head).unwrap();
+    let packets = carried(Outgoing { head, payload, offload });
     let found: Vec<_> = packets
         .iter()
         .map(|packet| {

@@ -32,6 +32,7 @@ fn seeded_host(seed: u64, set: impl FnOnce(&mut InterfaceConfig)) -> Ipv4 {
         any_destination: false,
         checksum_offload: false,
         super_segment: 0,
+        super_datagrams: false,
     };
     set(&mut config);
     Ipv4::new(&config, 552, &mut Rng::new(&Seed::from_number(seed)))

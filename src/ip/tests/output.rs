@@ -11,7 +11,7 @@ const PACKET: Packet = Packet {
     tos: 0xb8,
     ttl: 33,
     dont_fragment: true,
-    is_split: false,
+    parts: 1,
 };
 
 fn emitted(ip: &mut Ipv4, packet: &Packet, payload_len: usize) -> Result<Head, SendError> {

@@ -90,6 +90,37 @@ impl UdpSocket {
         self.send_datagram(octets, Some(addr))
     }
 
+    /// Sends as many datagrams as it takes to send `octets`, each with `segment_size` of them and
+    /// the last with what is left, to the first of the addresses: UDP_SEGMENT of Linux. Where the
+    /// device splits them they cost little more than one.
+    ///
+    /// # Errors
+    ///
+    /// EINVAL for a size of 0 and for more than 64 datagrams; EMSGSIZE if one of them does not fit
+    /// into one packet, or all of them are more than 65,507 octets; else as
+    /// [`UdpSocket::send_to`]. Nothing has been sent then.
+    pub fn send_segments_to(
+        &self,
+        octets: &[u8],
+        segment_size: usize,
+        addr: impl ToSocketAddrs,
+    ) -> io::Result<usize> {
+        let addr = addr.to_socket_addrs()?.next().ok_or_else(no_addresses)?;
+        self.send_datagrams(octets, segment_size, Some(addr))
+    }
+
+    fn send_datagrams(
+        &self,
+        octets: &[u8],
+        size: usize,
+        to: Option<SocketAddr>,
+    ) -> io::Result<usize> {
+        let id = self.core.id();
+        self.core.block(Direction::Write, |shard, now| {
+            shard.running()?.send_segments_to(now, id, octets, size, to)
+        })
+    }
+
     fn send_datagram(&self, octets: &[u8], to: Option<SocketAddr>) -> io::Result<usize> {
         let id = self.core.id();
         self.core
@@ -112,6 +143,15 @@ impl UdpSocket {
     /// As [`UdpSocket::send_to`], and if there is no peer.
     pub fn send(&self, octets: &[u8]) -> io::Result<usize> {
         self.send_datagram(octets, None)
+    }
+
+    /// As [`UdpSocket::send_segments_to`], to the peer.
+    ///
+    /// # Errors
+    ///
+    /// As [`UdpSocket::send_segments_to`], and if there is no peer.
+    pub fn send_segments(&self, octets: &[u8], segment_size: usize) -> io::Result<usize> {
+        self.send_datagrams(octets, segment_size, None)
     }
 
     /// Waits for a datagram of the peer's.

@@ -110,6 +110,39 @@ impl UdpSocket {
         self.send_datagram(octets, Some(addr)).await
     }
 
+    /// Sends as many datagrams as it takes to send `octets`, each with `segment_size` of them and
+    /// the last with what is left, to the first of the addresses: UDP_SEGMENT of Linux. Where the
+    /// device splits them they cost little more than one.
+    ///
+    /// # Errors
+    ///
+    /// EINVAL for a size of 0 and for more than 64 datagrams; EMSGSIZE if one of them does not fit
+    /// into one packet, or all of them are more than 65,507 octets; else as
+    /// [`UdpSocket::send_to`]. Nothing has been sent then.
+    pub async fn send_segments_to(
+        &self,
+        octets: &[u8],
+        segment_size: usize,
+        addr: impl ToSocketAddrs,
+    ) -> io::Result<usize> {
+        let addr = lookup_host(addr).await?.next().ok_or_else(no_addresses)?;
+        self.send_datagrams(octets, segment_size, Some(addr)).await
+    }
+
+    async fn send_datagrams(
+        &self,
+        octets: &[u8],
+        size: usize,
+        to: Option<SocketAddr>,
+    ) -> io::Result<usize> {
+        let id = self.core.id();
+        self.core
+            .operation(Direction::Write, |shard, now| {
+                shard.running()?.send_segments_to(now, id, octets, size, to)
+            })
+            .await
+    }
+
     async fn send_datagram(&self, octets: &[u8], to: Option<SocketAddr>) -> io::Result<usize> {
         let id = self.core.id();
         self.core
@@ -140,6 +173,23 @@ impl UdpSocket {
         self.core.call(|shard, now| shard.running()?.send_to(now, id, octets, Some(to)))
     }
 
+    /// As [`UdpSocket::send_segments_to`], if there is room for the datagrams.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if there is none; else as [`UdpSocket::send_segments_to`].
+    pub fn try_send_segments_to(
+        &self,
+        octets: &[u8],
+        segment_size: usize,
+        to: SocketAddr,
+    ) -> io::Result<usize> {
+        let id = self.core.id();
+        self.core.call(|shard, now| {
+            shard.running()?.send_segments_to(now, id, octets, segment_size, Some(to))
+        })
+    }
+
     /// Sets the peer: [`UdpSocket::send`] sends to it, and datagrams of others are not received.
     ///
     /// # Errors
@@ -163,6 +213,15 @@ impl UdpSocket {
     /// As [`UdpSocket::send_to`], and if there is no peer.
     pub async fn send(&self, octets: &[u8]) -> io::Result<usize> {
         self.send_datagram(octets, None).await
+    }
+
+    /// As [`UdpSocket::send_segments_to`], to the peer.
+    ///
+    /// # Errors
+    ///
+    /// As [`UdpSocket::send_segments_to`], and if there is no peer.
+    pub async fn send_segments(&self, octets: &[u8], segment_size: usize) -> io::Result<usize> {
+        self.send_datagrams(octets, segment_size, None).await
     }
 
     /// Waits for a datagram of the peer's.

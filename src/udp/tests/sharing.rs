@@ -24,14 +24,14 @@ fn a_place_is_shared_if_all_ask_for_it_and_each_peer_keeps_its_socket() {
     let b = sharing(&mut udp, true, "0.0.0.0:53").unwrap();
     let mut counts = [0, 0];
     for port in 1000..1100 {
-        let first = udp.input(PEER, HERE, &datagram(port, 53, b"1")).unwrap();
-        assert_eq!(udp.input(PEER, HERE, &datagram(port, 53, b"2")), Ok(first));
+        let first = udp.hear(PEER, HERE, &datagram(port, 53, b"1")).unwrap();
+        assert_eq!(udp.hear(PEER, HERE, &datagram(port, 53, b"2")), Ok(first));
         counts[usize::from(first == b)] += 1;
     }
     assert!(counts.iter().all(|&count| count > 20), "{counts:?}");
     udp.close(a);
     for port in 1000..1100 {
-        assert_eq!(udp.input(PEER, HERE, &datagram(port, 53, b"3")), Ok(b));
+        assert_eq!(udp.hear(PEER, HERE, &datagram(port, 53, b"3")), Ok(b));
     }
 }
 
@@ -42,7 +42,7 @@ fn of_those_that_share_a_place_the_one_that_is_connected_to_the_sender_gets_its_
     let connected = sharing(&mut udp, true, "10.7.0.2:53").unwrap();
     udp.connect(connected, HERE.into(), peer("10.7.0.1:5000")).unwrap();
     for (port, id) in [(5000, connected), (5001, open), (5002, open)] {
-        assert_eq!(udp.input(PEER, HERE, &datagram(port, 53, b"x")), Ok(id), "{port}");
+        assert_eq!(udp.hear(PEER, HERE, &datagram(port, 53, b"x")), Ok(id), "{port}");
     }
 }
 
@@ -60,7 +60,7 @@ fn a_connected_socket_hides_none_that_is_open_to_everybody() {
         let cases = [(PEER, HERE, 5000), (PEER, HERE, 5001), (stranger, HERE, 5000)];
         let cases = cases.into_iter().chain([(PEER, elsewhere, 5000)]);
         for ((source, destination, port), id) in cases.zip(expected) {
-            let outcome = udp.input(source, destination, &datagram(port, 53, b"x"));
+            let outcome = udp.hear(source, destination, &datagram(port, 53, b"x"));
             assert_eq!(outcome, Ok(id), "{source}:{port} to {destination}");
         }
     };
@@ -81,7 +81,7 @@ fn a_connected_socket_hides_none_that_is_open_to_everybody() {
     udp.close(connected);
     gets(&mut udp, [all, all, all, all]);
     udp.close(all);
-    assert_eq!(udp.input(PEER, HERE, &datagram(5000, 53, b"x")), Err(NoUdpSocket));
+    assert_eq!(udp.hear(PEER, HERE, &datagram(5000, 53, b"x")), Err(NoUdpSocket));
     sharing(&mut udp, false, "0.0.0.0:53").expect("nothing is left of the place");
 }
 
@@ -113,9 +113,9 @@ fn each_of_many_connected_members_is_found_and_a_newcomer_finds_the_open_one() {
         })
         .collect();
     for (port, id) in ports.clone().zip(connected) {
-        assert_eq!(udp.input(PEER, HERE, &datagram(port, 53, b"x")), Ok(id));
+        assert_eq!(udp.hear(PEER, HERE, &datagram(port, 53, b"x")), Ok(id));
         udp.close(id);
-        assert_eq!(udp.input(PEER, HERE, &datagram(port, 53, b"x")), Ok(open));
+        assert_eq!(udp.hear(PEER, HERE, &datagram(port, 53, b"x")), Ok(open));
         let _ = receive(&mut udp, open);
     }
 }

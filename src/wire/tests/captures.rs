@@ -1,5 +1,7 @@
 //! What Linux sent, field by field, and what it sends written as we write it.
 
+use bytes::Bytes;
+
 use super::{CLIENT, DATAGRAM, ECHO, LAST_FRAGMENT, PORT_UNREACHABLE, SERVER, SYN};
 use crate::packet::{Checksum, Head};
 use crate::wire::display::describe;
@@ -84,7 +86,8 @@ fn a_datagram_of_linux_reads_and_is_written_as_linux_wrote_it() {
     assert!(UdpHeader::checksum_is_valid(CLIENT, SERVER, datagram));
     let ours = emitted(payload, |head| {
         ip.emit(datagram.len(), head).unwrap();
-        udp.emit(CLIENT, SERVER, payload, head).unwrap();
+        let text = std::iter::once(Bytes::copy_from_slice(payload)).collect();
+        udp.emit(CLIENT, SERVER, &text, Checksum::Complete, head).unwrap();
     });
     assert_eq!(ours, DATAGRAM);
 }

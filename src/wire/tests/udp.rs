@@ -1,15 +1,21 @@
 //! UDP headers: lengths, and the two meanings of a checksum of 0.
 
 use super::{CLIENT, DATAGRAM, EDGES_16, SERVER};
-use crate::packet::Head;
+use crate::packet::{Checksum, Head, Payload};
 use crate::wire::ParseError;
+use crate::wire::checksum::Sum;
+use crate::wire::ipv4::PROTOCOL_UDP;
 use crate::wire::udp::UdpHeader;
+
+fn text(payload: &[u8]) -> Payload {
+    std::iter::once(bytes::Bytes::copy_from_slice(payload)).collect()
+}
 
 /// The datagram with `payload`, as it goes behind an IP header.
 fn datagram(source_port: u16, payload: &[u8]) -> Vec<u8> {
     let header = UdpHeader { source_port, destination_port: 53, checksum: 0xdead };
     let mut head = Head::new();
-    header.emit(CLIENT, SERVER, payload, &mut head).unwrap();
+    header.emit(CLIENT, SERVER, &text(payload), Checksum::Complete, &mut head).unwrap();
     [&head, payload].concat()
 }
 
@@ -116,8 +122,34 @@ fn a_datagram_that_its_length_field_cannot_hold_is_not_emitted() {
     let header = UdpHeader { source_port: 1, destination_port: 2, checksum: 0 };
     let mut head = Head::new();
     let payload = vec![0; 65_528];
-    assert_eq!(header.emit(CLIENT, SERVER, &payload, &mut head), None);
+    let emit = |payload: &[u8], head: &mut Head| {
+        header.emit(CLIENT, SERVER, &text(payload), Checksum::Complete, head)
+    };
+    assert_eq!(emit(&payload, &mut head), None);
     assert!(head.is_empty());
-    let outcome = header.emit(CLIENT, SERVER, &payload[..65_527], &mut head);
+    let outcome = emit(&payload[..65_527], &mut head);
     assert_eq!((outcome, &head[4..6]), (Some(()), &[0xff, 0xff][..]));
+}
+
+#[test]
+fn a_payload_in_pieces_has_the_checksum_of_the_whole() {
+    let header = UdpHeader { source_port: 7, destination_port: 53, checksum: 0 };
+    let payload: Vec<u8> = (0..=255).collect();
+    let whole = datagram(7, &payload);
+    for at in [0, 1, 2, 127, 255, 256] {
+        let pieces = [&payload[..at], &payload[at..]].map(bytes::Bytes::copy_from_slice);
+        let mut head = Head::new();
+        let pieces = pieces.into_iter().collect();
+        header.emit(CLIENT, SERVER, &pieces, Checksum::Complete, &mut head).unwrap();
+        assert_eq!(head[..], whole[..8], "{at}");
+    }
+}
+
+#[test]
+fn a_partial_checksum_is_that_of_the_pseudo_header() {
+    let header = UdpHeader { source_port: 7, destination_port: 53, checksum: 0 };
+    let mut head = Head::new();
+    header.emit(CLIENT, SERVER, &text(&[1; 100]), Checksum::Partial, &mut head).unwrap();
+    let sum = Sum::pseudo_header(CLIENT, SERVER, PROTOCOL_UDP, 108).partial();
+    assert_eq!(head[6..8], sum.to_be_bytes());
 }
