@@ -130,6 +130,8 @@ device_busy 30
 device_of_others_stays 30
 offload 90
 no_offload 90
+datagrams_together 60
+datagrams_one_by_one 60
 given_descriptor_offloads 60
 fuzz_100000 180
 example_blocking 30
