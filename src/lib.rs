@@ -39,7 +39,7 @@ mod wire;
 pub use self::config::{ConfigError, InterfaceConfig, Limits, StackConfig};
 pub use self::device::{
     Burst, Capabilities, Capture, Chance, Device, Impair, Impairment, InvalidImpairment, Link,
-    Misfit, Statistics, Tun, TunConfig, TunError, drop_privileges,
+    Misfit, Spread, Statistics, Tun, TunConfig, TunError, drop_privileges,
 };
 pub use self::error::SocketError;
 pub use self::observe::{

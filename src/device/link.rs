@@ -9,11 +9,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::{Capabilities, Device, sys};
 use crate::packet::{Frame, Outgoing};
 use crate::time::Instant;
+use crate::wire::Steering;
 
 /// Packets that may wait to be received, unless [`Link::with_queue`] says otherwise.
 const QUEUE: usize = 1024;
 
-/// One end of a cable in memory.
+/// One end of a cable in memory, or one of several queues that an end has.
 ///
 /// It loses nothing and takes no time; what arrives at a full queue, is longer than the MTU, or
 /// has nobody at the other end is dropped, as on a cable. Wrap an end in
@@ -23,12 +24,44 @@ pub struct Link {
     mtu: u32,
     /// Whether what this end transmits crosses the cable unsplit.
     is_splitting: bool,
-    incoming: Arc<Wire>,
-    /// One for each queue of the other end.
-    outgoing: Arc<[Arc<Wire>]>,
+    own: Arc<End>,
+    /// Which of its queues this is.
+    queue: usize,
+    other: Arc<End>,
 }
 
-/// One direction of the cable.
+/// How what arrives at an end of several queues spreads over them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Spread {
+    /// By addresses and ports, so that the packets of a flow take one queue, in order; which one is
+    /// a matter of chance.
+    #[default]
+    Flows,
+    /// One packet after the other, so that no flow keeps its order: the worst that can be, for
+    /// tests.
+    Packets,
+    /// As is asked for by [`Device::steer`]; until then by flows.
+    Steered,
+}
+
+/// What arrives at one end.
+#[derive(Debug)]
+struct End {
+    queues: Box<[Wire]>,
+    spreading: Mutex<Spreading>,
+}
+
+/// How packets spread from now on.
+#[derive(Clone, Copy, Debug, Default)]
+struct Spreading {
+    spread: Spread,
+    steering: Option<Steering>,
+    /// Packets that have come so far.
+    packets: usize,
+}
+
+/// What arrives by one queue.
 #[derive(Debug)]
 struct Wire {
     state: Mutex<WireState>,
@@ -47,30 +80,16 @@ struct WireState {
 }
 
 impl Link {
-    /// As [`Link::pair`], of ends that have several queues each, `near` and `far`, as a TUN with
-    /// IFF_MULTI_QUEUE has them. An end chooses the other's queue by the addresses and ports in a
-    /// packet, so that those of a flow come in order; whose the flow is it does not know.
+    /// As [`Link::pair`], of ends that have several queues each, `near` and `far`, as a TUN has
+    /// them that was opened with [several](crate::Tun::open_queues).
     ///
     /// # Panics
     /// If the process may open no more file descriptors.
     pub fn queues(mtu: u32, near: usize, far: usize) -> (Vec<Self>, Vec<Self>) {
-        let wake = || {
+        Self::ends_of(mtu, [near, far], || {
             let fd = sys::event_counter().expect("a file descriptor a queue is to be had");
             Some(File::from(fd))
-        };
-        let [near, far] = [near, far].map(|count| {
-            (0..count).map(|_| Arc::new(Wire::new(wake()))).collect::<Arc<[Arc<Wire>]>>()
-        });
-        let ends = |own: &Arc<[Arc<Wire>]>, others: &Arc<[Arc<Wire>]>| {
-            let queues = own.iter().map(|incoming| Self {
-                mtu,
-                is_splitting: false,
-                incoming: incoming.clone(),
-                outgoing: others.clone(),
-            });
-            queues.collect()
-        };
-        (ends(&near, &far), ends(&far, &near))
+        })
     }
 
     /// Both ends of a cable for packets of at most `mtu` octets, with an eventfd an end, so that
@@ -91,24 +110,45 @@ impl Link {
         Self::pair_of(mtu, || None)
     }
 
-    fn pair_of(mtu: u32, mut wake: impl FnMut() -> Option<File>) -> (Self, Self) {
-        let [there, back] = [(); 2].map(|()| Arc::new(Wire::new(wake())));
-        let is_splitting = false;
-        let near = Self {
-            mtu,
-            is_splitting,
-            incoming: Arc::clone(&back),
-            outgoing: [Arc::clone(&there)].into(),
-        };
-        let far = Self { mtu, is_splitting, incoming: there, outgoing: [back].into() };
-        (near, far)
+    fn pair_of(mtu: u32, wake: impl FnMut() -> Option<File>) -> (Self, Self) {
+        let (mut near, mut far) = Self::ends_of(mtu, [1, 1], wake);
+        (near.remove(0), far.remove(0))
     }
 
-    /// Sets how many packets may wait for this end to receive them; at a full queue the last to
-    /// come is dropped. 1,024.
+    fn ends_of(
+        mtu: u32,
+        queues: [usize; 2],
+        mut wake: impl FnMut() -> Option<File>,
+    ) -> (Vec<Self>, Vec<Self>) {
+        let [near, far] = queues.map(|count| {
+            let queues = (0..count).map(|_| Wire::new(wake())).collect();
+            Arc::new(End { queues, spreading: Mutex::default() })
+        });
+        let links = |own: &Arc<End>, other: &Arc<End>| {
+            let link = |queue| Self {
+                mtu,
+                is_splitting: false,
+                own: own.clone(),
+                queue,
+                other: other.clone(),
+            };
+            (0..own.queues.len()).map(link).collect()
+        };
+        (links(&near, &far), links(&far, &near))
+    }
+
+    /// Sets how what arrives at this end spreads over all of its queues. By flows.
+    #[must_use]
+    pub fn with_spread(self, spread: Spread) -> Self {
+        lock(&self.own.spreading).spread = spread;
+        self
+    }
+
+    /// Sets how many packets may wait here to be received; at a full queue the last to come is
+    /// dropped. 1,024.
     #[must_use]
     pub fn with_queue(self, packets: usize) -> Self {
-        self.incoming.lock().capacity = packets;
+        self.wire().lock().capacity = packets;
         self
     }
 
@@ -120,16 +160,16 @@ impl Link {
         self
     }
 
-    /// How many of the packets that this end transmitted were dropped: the other end's queue was
-    /// full, or there was no other end, or the packet was longer than the MTU.
+    /// How many of the packets that this end transmitted, by any queue, were dropped: the other
+    /// end's queue was full, or there was no other end, or the packet was longer than the MTU.
     pub fn dropped(&self) -> u64 {
-        self.outgoing.iter().map(|wire| wire.lock().dropped).sum()
+        self.other.queues.iter().map(|wire| wire.lock().dropped).sum()
     }
 
     /// Takes the cable away, as if a TUN's interface were deleted: from now on every burst at
     /// either end is ENODEV, both ends' descriptors are readable, and what was on its way is lost.
     pub fn unplug(&self) {
-        for wire in std::iter::once(&self.incoming).chain(&*self.outgoing) {
+        for wire in self.own.queues.iter().chain(&self.other.queues) {
             let mut state = wire.lock();
             if !state.is_unplugged {
                 state.is_unplugged = true;
@@ -138,12 +178,17 @@ impl Link {
             }
         }
     }
+
+    /// What arrives here.
+    fn wire(&self) -> &Wire {
+        &self.own.queues[self.queue]
+    }
 }
 
 /// The other end goes on alone: what it transmits is lost, as with an unplugged cable.
 impl Drop for Link {
     fn drop(&mut self) {
-        let mut state = self.incoming.lock();
+        let mut state = self.wire().lock();
         state.has_receiver = false;
         state.waiting.clear();
     }
@@ -154,9 +199,8 @@ impl Wire {
         Self { state: Mutex::new(WireState::new()), wake }
     }
 
-    /// A panic while the lock was held can have lost packets, but nothing that matters more.
     fn lock(&self) -> MutexGuard<'_, WireState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Makes the descriptor readable.
@@ -199,6 +243,11 @@ impl WireState {
     }
 }
 
+/// A panic while the lock was held can have lost packets, but nothing that matters more.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Octets of the largest packet that `packet` stands for.
 fn largest_part(packet: &Outgoing) -> usize {
     let whole = packet.len();
@@ -208,11 +257,33 @@ fn largest_part(packet: &Outgoing) -> usize {
         .map_or(whole, |part| whole.min(packet.head.len() + usize::from(part.get())))
 }
 
-/// Which of several queues the packets of a flow take.
-fn queue_of(packet: &Outgoing, queues: usize) -> usize {
-    // Both addresses and, behind a header without options, both ports.
-    let flow = packet.head.get(12..24).unwrap_or_default();
-    flow.iter().fold(0, |sum: usize, &octet| sum.wrapping_mul(31) + usize::from(octet)) % queues
+impl End {
+    /// How the next `count` packets spread.
+    fn spread(&self, count: usize) -> Spreading {
+        if self.queues.len() == 1 {
+            return Spreading::default();
+        }
+        let mut spreading = lock(&self.spreading);
+        let now = *spreading;
+        spreading.packets = now.packets.wrapping_add(count);
+        now
+    }
+}
+
+impl Spreading {
+    /// Which of several queues the packet takes that is so many behind the next.
+    fn queue_of(&self, packet: &Outgoing, behind: usize, queues: usize) -> usize {
+        match (self.spread, &self.steering) {
+            (Spread::Packets, _) => self.packets.wrapping_add(behind) % queues,
+            (Spread::Steered, Some(steering)) => steering.owner(&packet.head) % queues,
+            (Spread::Flows | Spread::Steered, _) => {
+                // Both addresses and, behind a header without options, both ports.
+                let flow = packet.head.get(12..24).unwrap_or_default();
+                let mix = |sum: usize, octet: &u8| sum.wrapping_mul(31) + usize::from(*octet);
+                flow.iter().fold(0, mix) % queues
+            }
+        }
+    }
 }
 
 impl Device for Link {
@@ -230,12 +301,12 @@ impl Device for Link {
         into: &mut VecDeque<Frame>,
         max: usize,
     ) -> io::Result<usize> {
-        let mut state = self.incoming.lock();
+        let mut state = self.wire().lock();
         state.check_plugged()?;
         let count = state.waiting.len().min(max);
         into.extend(state.waiting.drain(..count));
         if count > 0 && state.waiting.is_empty() {
-            self.incoming.calm();
+            self.wire().calm();
         }
         Ok(count)
     }
@@ -245,11 +316,12 @@ impl Device for Link {
         _now: Instant,
         packets: &mut VecDeque<Outgoing>,
     ) -> io::Result<()> {
-        for (queue, wire) in self.outgoing.iter().enumerate() {
+        let (spreading, queues) = (self.other.spread(packets.len()), self.other.queues.len());
+        for (queue, wire) in self.other.queues.iter().enumerate() {
             let mut state = wire.lock();
             let had_none = state.waiting.is_empty();
-            for packet in packets.iter() {
-                if self.outgoing.len() > 1 && queue_of(packet, self.outgoing.len()) != queue {
+            for (behind, packet) in packets.iter().enumerate() {
+                if queues > 1 && spreading.queue_of(packet, behind, queues) != queue {
                     continue;
                 }
                 let len = largest_part(packet);
@@ -263,17 +335,24 @@ impl Device for Link {
             }
         }
         packets.clear();
-        self.outgoing.iter().try_for_each(|wire| wire.lock().check_plugged())
+        self.other.queues.iter().try_for_each(|wire| wire.lock().check_plugged())
     }
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {
-        self.incoming.wake.as_ref().map(AsFd::as_fd)
+        self.wire().wake.as_ref().map(AsFd::as_fd)
+    }
+
+    fn steer(&mut self, steering: &Steering) -> bool {
+        let mut spreading = lock(&self.own.spreading);
+        spreading.steering = Some(*steering);
+        spreading.spread == Spread::Steered
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rng::Seed;
 
     fn send(link: &mut Link, packets: &[&[u8]]) -> io::Result<()> {
         let mut queue: VecDeque<Outgoing> = packets
@@ -298,10 +377,10 @@ mod tests {
 
     /// What poll(2) would say: an eventfd gives its count only if that is not zero.
     fn is_readable(link: &Link) -> bool {
-        let mut wake = link.incoming.wake.as_ref().unwrap();
+        let mut wake = link.wire().wake.as_ref().unwrap();
         let is_readable = wake.read(&mut [0; 8]).is_ok();
         if is_readable {
-            link.incoming.wake_up();
+            link.wire().wake_up();
         }
         is_readable
     }
@@ -362,7 +441,49 @@ mod tests {
         }
         assert_eq!(flows, 6);
         far[0].unplug();
-        assert!(near.iter().all(is_readable), "each queue's event loop must notice");
+        assert!(near.iter().chain(&far).all(is_readable), "each queue's event loop must notice");
+    }
+
+    /// What each queue has got of so many packets that one flow sent in two bursts.
+    fn spread_of(near: &mut [Link], far: &mut Link, bursts: [usize; 2]) -> Vec<usize> {
+        for count in bursts {
+            let mut packet = Outgoing::default();
+            packet.head.extend([0; 30]);
+            let mut packets = VecDeque::from(vec![packet; count]);
+            far.transmit_burst(Instant::ZERO, &mut packets).unwrap();
+        }
+        near.iter_mut().map(|queue| receive(queue, 99).len()).collect()
+    }
+
+    #[test]
+    fn an_end_may_spread_packets_one_by_one_whatever_it_is_asked_for() {
+        let (near, mut far) = Link::queues(1500, 3, 1);
+        let mut near: Vec<_> =
+            near.into_iter().map(|queue| queue.with_spread(Spread::Packets)).collect();
+        let steering = Steering::new(3.try_into().unwrap(), &Seed::from_number(1));
+        assert!(!near[1].steer(&steering));
+        assert_eq!(spread_of(&mut near, &mut far[0], [4, 5]), [3, 3, 3]);
+        assert_eq!(spread_of(&mut near, &mut far[0], [1, 1]), [1, 1, 0]);
+    }
+
+    #[test]
+    fn an_end_may_be_steered() {
+        let (near, mut far) = Link::queues(1500, 3, 1);
+        let mut near: Vec<_> =
+            near.into_iter().map(|queue| queue.with_spread(Spread::Steered)).collect();
+        let steering = Steering::new(3.try_into().unwrap(), &Seed::from_number(1));
+        assert!(near[1].steer(&steering), "one asks for all");
+        let mut syn = [0; 40];
+        (syn[0], syn[9]) = (0x45, 6); // IPv4 and TCP.
+        for port in 0..50 {
+            let mut packet = Outgoing::default();
+            packet.head.extend(syn);
+            packet.head[20] = port;
+            let owner = steering.owner(&packet.head);
+            far[0].transmit_burst(Instant::ZERO, &mut VecDeque::from([packet])).unwrap();
+            let got: Vec<_> = near.iter_mut().map(|queue| receive(queue, 9).len()).collect();
+            assert_eq!((got[owner], got.iter().sum::<usize>()), (1, 1));
+        }
     }
 
     #[test]

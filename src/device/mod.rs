@@ -29,7 +29,7 @@ pub(crate) use self::offload::{carry_out, carry_out_arrived};
 pub use self::capture::Capture;
 pub use self::impair::{Impair, Statistics};
 pub use self::impairment::{Burst, Chance, Impairment, InvalidImpairment};
-pub use self::link::Link;
+pub use self::link::{Link, Spread};
 pub use self::privileges::drop_privileges;
 pub use self::setup::TunConfig;
 pub use self::tun::Tun;

@@ -20,3 +20,4 @@ mod one_shard;
 mod two_shards;
 
 mod shards;
+mod strays;

@@ -12,7 +12,7 @@ use super::support::{
     End, FAR, LIMIT, NEAR, Pair, at, config, errno, eventually, limited, read_exactly,
 };
 
-fn counted(net: &Net, name: &str) -> u64 {
+pub(crate) fn counted(net: &Net, name: &str) -> u64 {
     let counters = net.counters();
     counters.list().iter().find(|counter| counter.name == name).unwrap().value
 }
