@@ -13,9 +13,9 @@
 #   --list             the contenders' names
 #
 # Contenders, unless some are named: limit-gso limit-1500 kernel-veth smoltcp-1500 gvisor-gso
-# lwip-1500 ours ours-no-offload. What cannot be built here is named in the output. bench/README.md
-# says what each figure is. Needs root, /dev/net/tun, iproute2. Everything happens in two network
-# namespaces that it makes and removes.
+# lwip-1500 ours ours-no-offload ours-plain ours-hyper. What cannot be built here is named in the
+# output. bench/README.md says what each figure is. Needs root, /dev/net/tun, iproute2. Everything
+# happens in two network namespaces that it makes and removes.
 #
 # environment: what bench/run.sh reads, such as CC, TXQ, PIN, OUT; WHARF_SERVE, the server's words
 # after `wharf serve`, instead of --small-services
@@ -24,7 +24,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 contenders="limit-gso limit-1500 kernel-veth smoltcp-1500 gvisor-gso lwip-1500
-ours ours-no-offload"
+ours ours-no-offload ours-plain ours-hyper"
 named=() is_noisy="" described=${0##*/}
 export REPS=${REPS:-3} SECS=${SECS:-3} WARM=${WARM:-0.7} IDLE=${IDLE:-}
 

@@ -7,6 +7,8 @@ use crate::series::{header, row, Column, Runs, COLUMNS};
 const SHOWN: &[&str] = &[
     "ours",
     "ours-no-offload",
+    "ours-plain",
+    "ours-hyper",
     "kernel-veth",
     "limit-gso",
     "limit-1500",
@@ -24,6 +26,9 @@ const RATIOS: &[(&str, &str)] = &[
     ("ours", "gvisor-gso"),
     ("ours-no-offload", "limit-1500"),
     ("ours-no-offload", "smoltcp-1500"),
+    ("ours-plain", "kernel-veth"),
+    ("ours-plain", "smoltcp-1500"),
+    ("ours-hyper", "kernel-veth"),
 ];
 
 pub(crate) fn run(files: &[String]) {

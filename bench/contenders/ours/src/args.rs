@@ -1,0 +1,48 @@
+//! What bench/README.md says every contender is told, and which HTTP server to be.
+
+use std::net::Ipv4Addr;
+
+pub(crate) struct Args {
+    pub(crate) tun: String,
+    pub(crate) addr: Ipv4Addr,
+    pub(crate) prefix: u8,
+    pub(crate) mtu: u32,
+    pub(crate) http: Http,
+    /// Microseconds.
+    pub(crate) busy_poll: u64,
+}
+
+pub(crate) enum Http {
+    /// No library.
+    Plain,
+    Hyper,
+}
+
+impl Args {
+    pub(crate) fn read() -> Self {
+        let mut args = Self {
+            tun: "tb0".into(),
+            addr: Ipv4Addr::new(198, 18, 0, 2),
+            prefix: 24,
+            mtu: 1500,
+            http: Http::Plain,
+            busy_poll: 0,
+        };
+        let words: Vec<String> = std::env::args().skip(1).collect();
+        for word in words.chunks(2) {
+            let [key, value] = word else { panic!("{word:?} has no value") };
+            match key.as_str() {
+                "--tun" => args.tun.clone_from(value),
+                "--addr" => args.addr = value.parse().expect("--addr IP"),
+                "--prefix" => args.prefix = value.parse().expect("--prefix N"),
+                "--mtu" => args.mtu = value.parse().expect("--mtu N"),
+                "--busy-poll" => args.busy_poll = value.parse().expect("--busy-poll MICROSECONDS"),
+                "--http" if value == "plain" => args.http = Http::Plain,
+                "--http" if value == "hyper" => args.http = Http::Hyper,
+                "--peer" => {} // The device has it.
+                _ => panic!("unknown argument {key} {value}"),
+            }
+        }
+        args
+    }
+}

@@ -1,0 +1,51 @@
+//! HTTP/1.1 with no library: the head of a request ends with an empty line, and each is answered
+//! alike.
+
+use std::io;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use wharf::tokio::TcpStream;
+
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nHello, World!";
+const LAST_ANSWER: &[u8] =
+    b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 13\r\n\r\nHello, World!";
+
+/// Longest head of a request; a longer one ends the connection.
+const HEAD_MAX: usize = 4096;
+
+/// Answers requests, pipelined ones too, until one says that it is the last.
+pub(crate) async fn serve(mut stream: TcpStream) -> io::Result<()> {
+    let mut buffer = [0; HEAD_MAX];
+    let mut filled = 0;
+    loop {
+        let len = stream.read(&mut buffer[filled..]).await?;
+        if len == 0 {
+            return Ok(());
+        }
+        filled += len;
+        let mut begin = 0;
+        while let Some(len) = head_len(&buffer[begin..filled]) {
+            let head = &buffer[begin..begin + len];
+            if is_last(head) {
+                return stream.write_all(LAST_ANSWER).await;
+            }
+            stream.write_all(ANSWER).await?;
+            begin += len;
+        }
+        buffer.copy_within(begin..filled, 0);
+        filled -= begin;
+    }
+}
+
+/// Octets of the head that `octets` begins with, if it is complete.
+fn head_len(octets: &[u8]) -> Option<usize> {
+    const END: &[u8] = b"\r\n\r\n";
+    let place = octets.windows(END.len()).position(|four| four == END)?;
+    Some(place + END.len())
+}
+
+/// Whether the client asks for the end of the connection.
+fn is_last(head: &[u8]) -> bool {
+    head.split(|&octet| octet == b'\n')
+        .any(|line| line.trim_ascii().eq_ignore_ascii_case(b"connection: close"))
+}
