@@ -179,8 +179,8 @@ pub(crate) struct SuperPool {
 /// Octets of a chunk of a [`SuperPool`]: four super-segments, or hundreds of small packets.
 const SUPER_CHUNK: usize = 256 << 10;
 
-/// Octets that the largest packet has.
-const PACKET_MAX: usize = 65_535;
+/// Octets that the largest packet has, and room for what a device puts before it.
+const PACKET_MAX: usize = 65_535 + 64;
 
 /// Full chunks that are kept to be used again.
 const FULL_MAX: usize = 4;

@@ -226,31 +226,19 @@ pub(super) fn attach_steering(fd: BorrowedFd<'_>, program: &OwnedFd) -> io::Resu
     Ok(())
 }
 
-/// Reads one packet: its first octets into `header`, the rest behind what is in `spare`, as far as
-/// there is room. A packet that does not fill the header is an error.
-pub(super) fn read_behind(
-    fd: BorrowedFd<'_>,
-    header: &mut [u8],
-    spare: &mut BytesMut,
-) -> io::Result<()> {
+/// Reads one packet to behind what is in `spare`, as far as there is room.
+pub(super) fn read_behind(fd: BorrowedFd<'_>, spare: &mut BytesMut) -> io::Result<()> {
     let room = spare.spare_capacity_mut();
-    let pieces = [
-        libc::iovec { iov_base: header.as_mut_ptr().cast(), iov_len: header.len() },
-        libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: room.len() },
-    ];
-    // SAFETY: both pieces point to memory that we hold mutably and that is as long as they say;
-    // the kernel writes into them and reads nothing, so that the second need not be initialized.
-    let read = unsafe { libc::readv(fd.as_raw_fd(), pieces.as_ptr(), 2) };
+    // SAFETY: `room` is memory that we hold mutably and that is as long as it says; the kernel
+    // writes into it and reads nothing, so that it need not be initialized.
+    let read = unsafe { libc::read(fd.as_raw_fd(), room.as_mut_ptr().cast(), room.len()) };
     let Ok(read) = usize::try_from(read) else { return Err(io::Error::last_os_error()) };
     if read == 0 {
         // No packet is empty: this is how a socket says that its peer has gone.
         return Err(io::Error::from_raw_os_error(libc::ENODEV));
     }
-    let Some(behind) = read.checked_sub(header.len()) else {
-        return Err(io::Error::from_raw_os_error(libc::EINVAL));
-    };
-    let len = spare.len() + behind;
-    // SAFETY: the kernel has written `behind` octets into the spare capacity, from its start on.
+    let len = spare.len() + read;
+    // SAFETY: the kernel has written `read` octets into the spare capacity, from its start on.
     unsafe { spare.set_len(len) };
     Ok(())
 }

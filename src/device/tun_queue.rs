@@ -7,12 +7,17 @@ use std::fs::File;
 use std::io::{self, IoSlice, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 
+use arrayvec::ArrayVec;
+use bytes::Buf as _;
 use smallvec::SmallVec;
 
 use super::agreement::{self, Kernel, Offloads};
 use super::sys::{self, Queues};
 use crate::packet::{Frame, Outgoing, SuperPool};
 use crate::wire::virtio_net;
+
+/// Octets, header included, of a packet that is written in one piece.
+const SHORT_MAX: usize = 512;
 
 /// A queue with a `virtio_net_hdr` before each packet.
 #[derive(Debug)]
@@ -60,9 +65,12 @@ impl TunQueue {
 
     /// The next packet that waits; EAGAIN if none does.
     pub(super) fn read(&mut self) -> io::Result<Frame> {
-        let mut header = [0; virtio_net::LEN];
         let file = self.file.as_fd();
-        let octets = self.pool.fill(|spare| sys::read_behind(file, &mut header, spare))?;
+        let mut octets = self.pool.fill(|spare| sys::read_behind(file, spare))?;
+        let Some((&header, _)) = octets.split_first_chunk() else {
+            return Err(io::Error::from_raw_os_error(libc::EINVAL));
+        };
+        octets.advance(virtio_net::LEN);
         let Ok(offload) = virtio_net::parse(header, &octets) else {
             // It was not asked for, or cannot be; as no packet at all it is dropped where all are.
             return Ok(Frame::new(bytes::Bytes::new()));
@@ -74,6 +82,9 @@ impl TunQueue {
     pub(super) fn write(&self, packet: &Outgoing) -> io::Result<()> {
         let header = virtio_net::emit(packet.offload, &packet.head)
             .ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
+        if let Some(whole) = in_one_piece(&header, packet) {
+            return (&self.file).write(&whole).map(drop);
+        }
         let mut slices: SmallVec<[IoSlice<'_>; 12]> = SmallVec::new();
         slices.push(IoSlice::new(&header));
         slices.extend(packet.slices().map(IoSlice::new));
@@ -93,6 +104,23 @@ impl Kernel for TunQueue {
     fn carry(&self, packet: &Outgoing) -> io::Result<()> {
         self.write(packet)
     }
+}
+
+/// A short packet with its header in one piece: to copy it costs less than what the kernel takes to
+/// look at several pieces.
+fn in_one_piece(
+    header: &[u8; virtio_net::LEN],
+    packet: &Outgoing,
+) -> Option<ArrayVec<u8, SHORT_MAX>> {
+    if packet.len() > SHORT_MAX - virtio_net::LEN {
+        return None;
+    }
+    let mut whole = ArrayVec::new();
+    whole.try_extend_from_slice(header).ok()?;
+    for piece in packet.slices() {
+        whole.try_extend_from_slice(piece).ok()?;
+    }
+    Some(whole)
 }
 
 #[cfg(test)]
