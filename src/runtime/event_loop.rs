@@ -45,7 +45,7 @@ fn run(shared: &Shared, device: &OwnedFd, bell: &Arc<Bell>) -> io::Result<()> {
     let kick = Waker::from(bell.clone());
     let mut may_receive = true;
     loop {
-        let until = match shared.turn(may_receive, &kick, None) {
+        let until = match shared.turn(may_receive, &kick, 0) {
             Turn::Over => return Ok(()),
             Turn::Again | Turn::Busy => {
                 may_receive = true;

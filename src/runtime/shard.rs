@@ -6,7 +6,6 @@
 use std::collections::VecDeque;
 use std::io;
 use std::task::Waker;
-use std::thread::{self, ThreadId};
 
 use smallvec::SmallVec;
 
@@ -16,6 +15,7 @@ use crate::observe::{Counters, DropReason, Event, LogObserver, Observer as _, Tc
 use crate::packet::{Frame, Outgoing};
 use crate::runtime::busy_poll::BusyPoll;
 use crate::runtime::mailbox::Mail;
+use crate::runtime::shared::here;
 use crate::runtime::siblings::Siblings;
 use crate::runtime::waiters::Waiters;
 use crate::stack::Stack;
@@ -88,8 +88,9 @@ enum Awaited {
 struct Seat {
     /// Ends the driver's sleep.
     kick: Option<Waker>,
-    /// Where the driver last ran, if it is a task that shares its thread with others.
-    thread: Option<ThreadId>,
+    /// Where the driver last ran, by [`here`], if it is a task that shares its thread with others;
+    /// else 0.
+    thread: usize,
     sleep: Sleep,
 }
 
@@ -125,6 +126,11 @@ pub(crate) struct Deferred {
 }
 
 impl Deferred {
+    /// Whether there is nothing to do.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.wake.is_empty() && self.discard.is_empty() && self.device.is_none()
+    }
+
     /// Does it. The device goes first, so that whoever is woken by the end finds it gone.
     pub(crate) fn run(self) {
         drop(self.device);
@@ -221,7 +227,7 @@ impl Shard {
 
     /// Sends what an application's call left to send, a few packets at most, and kicks the
     /// driver if its sleep has become too long.
-    pub(crate) fn settle(&mut self, now: Instant) {
+    pub(crate) fn settle(&mut self, now: impl FnOnce() -> Instant) {
         if self.is_over() {
             self.collect_wakes();
             return;
@@ -231,7 +237,7 @@ impl Shard {
         let is_left = if self.seat.is_here() {
             true
         } else {
-            self.transmit(now, CALL_BURST).unwrap_or_else(|error| {
+            self.transmit(now(), CALL_BURST).unwrap_or_else(|error| {
                 self.failure = Some(error);
                 true
             })
@@ -252,9 +258,9 @@ impl Shard {
         self.deferred.wake.extend(self.seat.kick.clone());
     }
 
-    /// `kick` is how the driver wants to be woken; `thread` is where it runs, if it shares that
-    /// thread with tasks that make calls.
-    pub(crate) fn take_seat(&mut self, kick: &Waker, thread: Option<ThreadId>) {
+    /// `kick` is how the driver wants to be woken; `thread` is where it runs, by [`here`], if it
+    /// shares that thread with tasks that make calls, and else 0.
+    pub(crate) fn take_seat(&mut self, kick: &Waker, thread: usize) {
         self.seat.thread = thread;
         if !(self.seat.kick.as_ref()).is_some_and(|old| old.will_wake(kick)) {
             let old = self.seat.kick.replace(kick.clone());
@@ -530,7 +536,7 @@ impl Shard {
 impl Seat {
     /// Whether the driver shares the caller's thread.
     fn is_here(&self) -> bool {
-        self.thread.is_some_and(|driver| driver == thread::current().id())
+        self.thread == here()
     }
 }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll, Waker};
-use std::thread::{self, JoinHandle, ThreadId};
+use std::thread::{self, JoinHandle};
 
 use crate::runtime::clock::Clock;
 use crate::runtime::shard::{Shard, Turn};
@@ -33,7 +33,7 @@ pub(crate) struct Shared {
 }
 
 /// A number that the calling thread shares with no other that runs: where a variable of its own is.
-fn here() -> usize {
+pub(super) fn here() -> usize {
     thread_local! {
         static HERE: u8 = const { 0 };
     }
@@ -91,10 +91,15 @@ impl Shared {
 
     /// Does what sends nothing.
     pub(crate) fn ask<T>(&self, act: impl FnOnce(&mut Shard, Instant) -> T) -> T {
+        self.run(self.enter(), act)
+    }
+
+    /// The shard, for a call.
+    fn enter(&self) -> MutexGuard<'_, Shard> {
         if self.driver_waits.load(Ordering::Relaxed) {
             thread::yield_now();
         }
-        let shard = match self.shard.try_lock() {
+        match self.shard.try_lock() {
             Ok(shard) => shard,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => {
@@ -103,21 +108,30 @@ impl Shared {
                 self.calls_waiting.fetch_sub(1, Ordering::Relaxed);
                 shard
             }
-        };
-        self.run(shard, act)
+        }
     }
 
     /// Does what may have something to send, and sends it.
     pub(crate) fn call<T>(&self, act: impl FnOnce(&mut Shard, Instant) -> T) -> T {
         self.ask(|shard, now| {
             let result = act(shard, now);
-            shard.settle(now);
+            shard.settle(|| now);
             result
         })
     }
 
+    /// As [`call`](Self::call), for what has no use for the time, as reading and writing a stream:
+    /// the clock is asked only if something is sent at once.
+    pub(crate) fn call_timeless<T>(&self, act: impl FnOnce(&mut Shard) -> T) -> T {
+        let mut shard = self.enter();
+        let result = act(&mut shard);
+        shard.settle(|| self.clock.now());
+        leave(shard);
+        result
+    }
+
     /// A turn of the driver, which sits at `kick` and on `thread` ([`Shard::take_seat`]).
-    pub(crate) fn turn(&self, may_receive: bool, kick: &Waker, thread: Option<ThreadId>) -> Turn {
+    pub(crate) fn turn(&self, may_receive: bool, kick: &Waker, thread: usize) -> Turn {
         self.driver_waits.store(true, Ordering::Relaxed);
         let turn = self.locked(|shard, now| {
             self.driver_waits.store(false, Ordering::Relaxed);
@@ -219,9 +233,7 @@ impl Shared {
     ) -> T {
         let now = self.clock.now();
         let result = act(&mut shard, now);
-        let deferred = std::mem::take(&mut shard.deferred);
-        drop(shard);
-        deferred.run();
+        leave(shard);
         result
     }
 
@@ -248,6 +260,16 @@ impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared").finish_non_exhaustive()
     }
+}
+
+/// Unlocks, and then does what must not be done under the lock.
+fn leave(mut shard: MutexGuard<'_, Shard>) {
+    if shard.deferred.is_empty() {
+        return; // As after most calls.
+    }
+    let deferred = std::mem::take(&mut shard.deferred);
+    drop(shard);
+    deferred.run();
 }
 
 /// A panic elsewhere does not take this thread with it: what it broke, if anything, it broke in

@@ -13,7 +13,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::runtime::shard::Turn;
-use crate::runtime::shared::Shared;
+use crate::runtime::shared::{Shared, here};
 use crate::runtime::sys;
 use crate::time::{Duration, Instant};
 
@@ -76,7 +76,7 @@ impl Driver {
         let Some(sources) = self.sources.as_mut() else {
             return Poll::Ready(Ok(()));
         };
-        let thread = Some(thread::current().id());
+        let thread = here();
         for _ in 0..TURNS_MAX {
             sources.is_readable |= sources.poll_broken(cx)?;
             // Taken before the reading: what tokio hears of meanwhile is then not forgotten.

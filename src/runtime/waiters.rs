@@ -164,17 +164,19 @@ impl Waiters {
         let Some(waiting) = self.get_mut(socket) else {
             return;
         };
-        if Interest::READ.is_met(readiness) {
+        if waiting.reader.is_some() && Interest::READ.is_met(readiness) {
             into.extend(waiting.reader.take());
         }
-        if Interest::WRITE.is_met(readiness) {
+        if waiting.writer.is_some() && Interest::WRITE.is_met(readiness) {
             into.extend(waiting.writer.take());
         }
-        for it in std::mem::take(&mut waiting.keyed) {
-            if it.interest.is_met(readiness) {
-                into.extend(Some(it.waker));
-            } else {
-                waiting.keyed.push(it);
+        if !waiting.keyed.is_empty() {
+            for it in std::mem::take(&mut waiting.keyed) {
+                if it.interest.is_met(readiness) {
+                    into.extend(Some(it.waker));
+                } else {
+                    waiting.keyed.push(it);
+                }
             }
         }
         self.forget_empty(socket);

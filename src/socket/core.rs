@@ -209,12 +209,11 @@ impl SocketCore {
     pub(crate) fn read_vectored(
         &self,
         stack: &mut Stack,
-        now: Instant,
         buffers: &mut [IoSliceMut<'_>],
     ) -> Result<usize, SocketError> {
         let mut total = 0;
         for buffer in buffers.iter_mut().filter(|buffer| !buffer.is_empty()) {
-            match stack.read(now, self.id, buffer) {
+            match stack.read_stream(self.id, buffer) {
                 Ok(len) => {
                     total += len;
                     if len < buffer.len() || !stack.may_read_on(self.id) {
@@ -231,12 +230,11 @@ impl SocketCore {
     pub(crate) fn write_vectored(
         &self,
         stack: &mut Stack,
-        now: Instant,
         buffers: &[IoSlice<'_>],
     ) -> Result<usize, SocketError> {
         let mut total = 0;
         for buffer in buffers.iter().filter(|buffer| !buffer.is_empty()) {
-            match stack.write(now, self.id, buffer) {
+            match stack.write_stream(self.id, buffer) {
                 Ok(len) => {
                     total += len;
                     if len < buffer.len() {
@@ -253,13 +251,22 @@ impl SocketCore {
     }
 }
 
-/// Tries a call once. When the stack has ended there is nothing to wait for any more.
+/// Tries a call once.
 pub(crate) fn attempt<T>(
     shard: &mut Shard,
     now: Instant,
     act: impl FnOnce(&mut Shard, Instant) -> Result<T, SocketError>,
 ) -> Result<T, SocketError> {
-    match act(shard, now) {
+    let result = act(shard, now);
+    unless_over(shard, result)
+}
+
+/// What a call has come to: when the stack has ended there is nothing to wait for any more.
+pub(crate) fn unless_over<T>(
+    shard: &Shard,
+    result: Result<T, SocketError>,
+) -> Result<T, SocketError> {
+    match result {
         Err(SocketError::WouldBlock) if shard.is_over() => Err(SocketError::NetworkDown),
         result => result,
     }

@@ -27,6 +27,7 @@ mod sharing;
 mod socket;
 mod status;
 mod train;
+mod transfers;
 mod urgent;
 mod warm;
 
@@ -192,7 +193,7 @@ impl Stack {
         observer: &mut dyn Observer,
     ) -> Result<(), DropReason> {
         match verdict {
-            Verdict::Deliver(datagram) => self.deliver(now, &datagram, observer),
+            Verdict::Deliver(mut datagram) => self.deliver(now, &mut datagram, observer),
             Verdict::EchoReply(echo) => self.receive_echo(&echo),
             Verdict::Error(error) => self.receive_error(&error, observer, now),
             Verdict::Answer(answer) => self.outbox.push(now, answer),
@@ -204,7 +205,7 @@ impl Stack {
     fn deliver(
         &mut self,
         now: Instant,
-        datagram: &Datagram,
+        datagram: &mut Datagram,
         observer: &mut dyn Observer,
     ) -> Result<(), DropReason> {
         match datagram.protocol {
@@ -241,9 +242,9 @@ impl Stack {
         let mut left = loopback::PACKETS_MAX;
         loop {
             let next = if self.loopback.is_full() { None } else { self.next_packet(now, observer) };
-            match next {
-                Some(packet) if self.is_to_itself(&packet) => self.loopback.push(&packet),
-                Some(packet) => return Some(packet),
+            match &next {
+                Some(packet) if self.is_to_itself(packet) => self.loopback.push(packet),
+                Some(_) => return next, // As it is: a packet is large enough for a move to count.
                 None if self.loop_back(now, &mut left, observer) => {}
                 None => return None,
             }
@@ -260,9 +261,10 @@ impl Stack {
             self.shed(now, observer); // Only now: each has sent what it owes.
             packet = self.departures.pop();
         }
-        let packet = packet?;
-        observer.on_event(now, &Event::PacketSent { len: packet.len() });
-        Some(packet)
+        if let Some(packet) = &packet {
+            observer.on_event(now, &Event::PacketSent { len: packet.len() });
+        }
+        packet
     }
 
     /// The next packet of a flow, round robin.
@@ -296,10 +298,12 @@ impl Stack {
             };
             let (flow, ttl, tos) = (entry.tuple, entry.ttl, entry.tos);
             let (reason, len) = (plan.reason, plan.text_len());
-            let Some(packet) = self.packet(flow, ttl, tos, plan) else { continue };
-            observer.on_event(now, &Event::SegmentSent { flow, reason, len });
-            self.ready.on_sent(packet.len());
-            return Some(packet);
+            let packet = self.packet(flow, ttl, tos, plan);
+            if let Some(made) = &packet {
+                observer.on_event(now, &Event::SegmentSent { flow, reason, len });
+                self.ready.on_sent(made.len());
+                return packet;
+            }
         }
         None
     }
@@ -325,6 +329,14 @@ impl Stack {
         let offload = Offload { checksum: self.config.interface.checksum(), segment: plan.segment };
         header.emit(&plan.options, source, destination, &plan.payload, offload.checksum, &mut head);
         Some(Outgoing { head, payload: plan.payload, offload })
+        let offload = Offload { checksum: self.config.interface.checksum(), segment: plan.segment };
+        let mut made = Outgoing { head: Head::new(), payload: plan.payload, offload };
+        let (protocol, dont_fragment, is_split) = (PROTOCOL_TCP, true, plan.segment.is_some());
+        let packet = Packet { source, destination, protocol, tos, ttl, dont_fragment, is_split };
+        self.ip.output(&packet, len, &mut made.head).ok()?;
+        let Outgoing { head, payload, .. } = &mut made;
+        header.emit(&plan.options, source, destination, payload, offload.checksum, head);
+        Some(made)
     }
 
     /// When [`on_timeout`](Self::on_timeout) next has something to do; it may be in the past.

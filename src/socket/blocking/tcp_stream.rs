@@ -319,9 +319,8 @@ impl Read for &TcpStream {
     }
 
     fn read_vectored(&mut self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        self.core.block(Direction::Read, |shard, now| {
-            self.core.read_vectored(&mut shard.stack, now, buffers)
-        })
+        self.core
+            .block(Direction::Read, |shard, _| self.core.read_vectored(&mut shard.stack, buffers))
     }
 }
 
@@ -332,9 +331,8 @@ impl Write for &TcpStream {
     }
 
     fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.core.block(Direction::Write, |shard, now| {
-            self.core.write_vectored(&mut shard.stack, now, buffers)
-        })
+        self.core
+            .block(Direction::Write, |shard, _| self.core.write_vectored(&mut shard.stack, buffers))
     }
 
     /// Nothing to do: what is written is on its way.

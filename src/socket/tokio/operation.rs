@@ -14,7 +14,7 @@ use tokio::task::coop::poll_proceed;
 use crate::error::SocketError;
 use crate::runtime::{Direction, Interest, Key, Shard};
 use crate::socket::SocketCore;
-use crate::socket::core::attempt;
+use crate::socket::core::{attempt, unless_over};
 use crate::socket::invalid;
 use crate::stack::Readiness;
 use crate::time::Instant;
@@ -91,21 +91,48 @@ impl SocketCore {
         act: impl FnOnce(&mut Shard, Instant) -> Result<T, SocketError>,
     ) -> Poll<io::Result<T>> {
         let budget = ready!(poll_proceed(cx));
-        let result = self.net().shared().call(|shard, now| {
-            let result = attempt(shard, now, act);
-            if matches!(result, Err(SocketError::WouldBlock)) {
-                let displaced = (shard.waiters).set_poll_waker(self.id(), direction, cx.waker());
-                shard.deferred.discard.extend(displaced);
-            }
-            result
-        });
-        match result {
-            Err(SocketError::WouldBlock) => Poll::Pending,
-            result => {
-                budget.made_progress();
-                Poll::Ready(result.map_err(io::Error::from))
-            }
+        let shared = self.net().shared();
+        let result =
+            shared.call(|shard, now| self.attempt_or_wait(shard, direction, cx, |it| act(it, now)));
+        let poll = polled(result);
+        if poll.is_ready() {
+            budget.made_progress();
         }
+        poll
+    }
+
+    /// As [`poll_operation`](Self::poll_operation), for what has no use for the time.
+    pub(crate) fn poll_transfer<T>(
+        &self,
+        direction: Direction,
+        cx: &mut Context<'_>,
+        act: impl FnOnce(&mut Shard) -> Result<T, SocketError>,
+    ) -> Poll<io::Result<T>> {
+        let budget = ready!(poll_proceed(cx));
+        let shared = self.net().shared();
+        let result = shared.call_timeless(|shard| self.attempt_or_wait(shard, direction, cx, act));
+        let poll = polled(result);
+        if poll.is_ready() {
+            budget.made_progress();
+        }
+        poll
+    }
+
+    /// Tries `act` once, and leaves the task's waker if it has to wait.
+    fn attempt_or_wait<T>(
+        &self,
+        shard: &mut Shard,
+        direction: Direction,
+        cx: &Context<'_>,
+        act: impl FnOnce(&mut Shard) -> Result<T, SocketError>,
+    ) -> Result<T, SocketError> {
+        let result = act(shard);
+        let result = unless_over(shard, result);
+        if matches!(result, Err(SocketError::WouldBlock)) {
+            let displaced = (shard.waiters).set_poll_waker(self.id(), direction, cx.waker());
+            shard.deferred.discard.extend(displaced);
+        }
+        result
     }
 
     /// Waits until the socket is ready for any of what `interest` names.
@@ -149,6 +176,14 @@ impl SocketCore {
                 Err(SocketError::WouldBlock)
             }
         })
+    }
+}
+
+/// What a call has come to, for a task.
+fn polled<T>(result: Result<T, SocketError>) -> Poll<io::Result<T>> {
+    match result {
+        Err(SocketError::WouldBlock) => Poll::Pending,
+        result => Poll::Ready(result.map_err(io::Error::from)),
     }
 }
 

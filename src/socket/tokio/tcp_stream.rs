@@ -158,7 +158,7 @@ impl TcpStream {
 
     /// As [`TcpStream::try_read`], into several buffers.
     pub fn try_read_vectored(&self, buffers: &mut [io::IoSliceMut<'_>]) -> io::Result<usize> {
-        self.core.call(|shard, now| self.core.read_vectored(&mut shard.stack, now, buffers))
+        self.core.call(|shard, _| self.core.read_vectored(&mut shard.stack, buffers))
     }
 
     /// Writes as much as there is room for.
@@ -173,7 +173,7 @@ impl TcpStream {
 
     /// As [`TcpStream::try_write`], from several buffers.
     pub fn try_write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.core.call(|shard, now| self.core.write_vectored(&mut shard.stack, now, buffers))
+        self.core.call(|shard, _| self.core.write_vectored(&mut shard.stack, buffers))
     }
 
     /// Waits for something to read, and reads it without taking it.
@@ -267,8 +267,8 @@ impl TcpStream {
     ) -> Poll<io::Result<()>> {
         let id = self.core.id();
         let unfilled = buffer.initialize_unfilled();
-        let len = ready!(self.core.poll_operation(Direction::Read, cx, |shard, now| {
-            shard.stack.read(now, id, unfilled)
+        let len = ready!(self.core.poll_transfer(Direction::Read, cx, |shard| {
+            shard.stack.read_stream(id, unfilled)
         }))?;
         buffer.advance(len);
         Poll::Ready(Ok(()))
@@ -281,8 +281,7 @@ impl TcpStream {
         octets: &[u8],
     ) -> Poll<io::Result<usize>> {
         let id = self.core.id();
-        self.core
-            .poll_operation(Direction::Write, cx, |shard, now| shard.stack.write(now, id, octets))
+        self.core.poll_transfer(Direction::Write, cx, |shard| shard.stack.write_stream(id, octets))
     }
 
     pub(crate) fn poll_write_vectored_shared(
@@ -290,8 +289,8 @@ impl TcpStream {
         cx: &mut Context<'_>,
         buffers: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.core.poll_operation(Direction::Write, cx, |shard, now| {
-            self.core.write_vectored(&mut shard.stack, now, buffers)
+        self.core.poll_transfer(Direction::Write, cx, |shard| {
+            self.core.write_vectored(&mut shard.stack, buffers)
         })
     }
 
