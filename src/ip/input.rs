@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use arrayvec::ArrayVec;
 use bytes::Buf;
 
 use super::{Cast, Datagram, Ipv4, Via};
@@ -36,7 +37,9 @@ impl Ipv4 {
             return Err(DropReason::Fragment);
         }
         let quoted = total_len.min(header_len + QUOTED_PAYLOAD);
-        let quote = octets.iter().take(quoted).copied().collect();
+        let mut quote = ArrayVec::new();
+        let has_room = quote.try_extend_from_slice(&octets[..quoted]);
+        debug_assert!(has_room.is_ok(), "a header has at most 60 octets");
         octets.truncate(total_len); // What lies past it is padding of the link.
         octets.advance(header_len);
         Ok(Datagram {

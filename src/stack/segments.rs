@@ -1,5 +1,7 @@
 //! Segments that arrive: from the datagram to the flow, the listener, or an RST.
 
+use bytes::Buf as _;
+
 use super::demux::FlowId;
 use super::flow::{Flow, FlowEntry, Owner};
 use super::icmp_errors::path_of;
@@ -28,7 +30,7 @@ impl Stack {
     pub(super) fn receive_segment(
         &mut self,
         now: Instant,
-        datagram: &Datagram,
+        datagram: &mut Datagram,
         observer: &mut dyn Observer,
     ) -> Result<(), DropReason> {
         let (tuple, segment) = parse(datagram)?;
@@ -369,8 +371,8 @@ impl Stack {
     }
 }
 
-/// The segment in a datagram, and between whom it goes.
-pub(super) fn parse(datagram: &Datagram) -> Result<(FourTuple, Segment), DropReason> {
+/// The segment in a datagram, whose payload it takes, and between whom it goes.
+pub(super) fn parse(datagram: &mut Datagram) -> Result<(FourTuple, Segment), DropReason> {
     let (source, destination) = (datagram.source, datagram.destination);
     // To a broadcast or a group nobody answers, not even by an RST (RFC 9293 §3.9.2.3, MUST-57).
     if datagram.cast != Cast::Unicast {
@@ -394,7 +396,9 @@ pub(super) fn parse(datagram: &Datagram) -> Result<(FourTuple, Segment), DropRea
         local: Endpoint::new(destination.into(), header.destination_port),
         remote: Endpoint::new(source.into(), header.source_port),
     };
-    let payload = datagram.payload.slice(view.header_len..);
+    let header_len = view.header_len;
+    let mut payload = std::mem::take(&mut datagram.payload);
+    payload.advance(header_len);
     let part = datagram.offload.segment;
     Ok((tuple, Segment::new(&header, options, payload).of_parts(part)))
 }

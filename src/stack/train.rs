@@ -36,8 +36,8 @@ impl Stack {
         for frame in frames.drain(..) {
             observer.on_event(now, &Event::PacketReceived { len: frame.octets().len() });
             let dropped = match self.ip.input(frame, Via::Device) {
-                Verdict::Deliver(datagram) if datagram.protocol == PROTOCOL_TCP => {
-                    segments::parse(&datagram).map(|(tuple, segment)| {
+                Verdict::Deliver(mut datagram) if datagram.protocol == PROTOCOL_TCP => {
+                    segments::parse(&mut datagram).map(|(tuple, segment)| {
                         let (is_ours, tos) = (datagram.is_ours, datagram.tos);
                         let next = Train { tuple, is_ours, tos, segment };
                         self.couple(now, &mut train, next, observer);

@@ -237,6 +237,11 @@ impl Connection {
         outcome
     }
 
+    /// Whether anything in order waits to be read, urgent data out of the stream included.
+    pub(crate) fn has_unread(&self) -> bool {
+        self.receive.readable() > 0
+    }
+
     /// RECEIVE: copies octets out, up to the mark of urgent data; 0 when there are none.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> usize {
         let cut = self.urgent.cut(self.receive.readable());
@@ -537,6 +542,9 @@ impl Connection {
     /// What waits for window, while nothing is in flight whose timer would run; or for the
     /// application, whatever is in flight.
     fn stuck(&self) -> Option<Stuck> {
+        if !self.send.has_new() {
+            return None;
+        }
         match self.send.next_new(self.congestion_room(), false) {
             Err(Blocked::Cork) => Some(Stuck::Corked),
             Err(Blocked::Window) if self.send.outstanding() > 0 => None,

@@ -79,6 +79,10 @@ impl Connection {
         may_grow: bool,
         super_text: u32,
     ) -> Option<SegmentPlan> {
+        if self.is_quiet() {
+            self.end_burst(now, Blocked::Nothing);
+            return None;
+        }
         let options = self.options(now);
         self.send.set_next_options(u8::try_from(options.len()).unwrap_or(0));
         // What is told by SACK and by the urgent pointer is another thing in each segment.
@@ -94,16 +98,27 @@ impl Connection {
                 Some(plan)
             }
             Err(blocked) => {
-                // What is to be sent again waits for nothing else than the congestion window.
-                let out = self.outstanding();
-                let is_full = out.len() > 0 && self.congestion_room() < out.mss;
-                let is_limited =
-                    is_full || blocked == Blocked::Congestion || self.lost_text().is_some();
-                self.recovery.on_burst_end(is_limited, out);
-                self.settle(now);
+                self.end_burst(now, blocked);
                 None
             }
         }
+    }
+
+    /// Whether there is no reason to send at all, which [`choose`](Self::choose) would find out
+    /// too: so ends every burst.
+    fn is_quiet(&self) -> bool {
+        let is_due = self.acks.is_due() || self.persist.is_due() || self.lifetime.is_probe_due();
+        !is_due && !self.send.has_new() && self.recovery.next_lost().is_none()
+    }
+
+    /// No more leaves now, because of `blocked`.
+    fn end_burst(&mut self, now: Instant, blocked: Blocked) {
+        // What is to be sent again waits for nothing else than the congestion window.
+        let out = self.outstanding();
+        let is_full = out.len() > 0 && self.congestion_room() < out.mss;
+        let is_limited = is_full || blocked == Blocked::Congestion || self.lost_text().is_some();
+        self.recovery.on_burst_end(is_limited, out);
+        self.settle(now);
     }
 
     /// The order of reasons: what the peer waits for, what it has not seen, what it should know.

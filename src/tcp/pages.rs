@@ -133,7 +133,9 @@ impl Pages {
             self.spares.give(page);
             self.owned -= 1;
         }
-        self.release_if_unused();
+        if self.is_unused() {
+            self.release();
+        }
     }
 
     /// Whether nothing lies here, in order or early.
@@ -149,7 +151,14 @@ impl Pages {
     /// The application has taken, or shall not have, the first `octets`, which are there.
     pub(crate) fn skip(&mut self, octets: usize) {
         self.read += octets;
+        if self.is_unused() {
+            self.release();
+            return;
+        }
         let passed = self.read / PAGE;
+        if passed == 0 {
+            return;
+        }
         for page in self.slots.drain(..passed).flatten() {
             self.spares.give(page);
             self.owned -= 1;
@@ -158,21 +167,19 @@ impl Pages {
         self.read -= passed * PAGE;
         self.end -= passed * PAGE;
         self.high -= passed * PAGE;
-        self.release_if_unused();
     }
 
     /// A connection that waits for its peer owns no page, and starts its next one at the front.
-    fn release_if_unused(&mut self) {
-        if !self.is_unused() {
-            return;
+    fn release(&mut self) {
+        while let Some(slot) = self.slots.pop_front() {
+            if let Some(page) = slot {
+                self.spares.give(page);
+            }
         }
-        let (mut slots, mut spares) =
-            (std::mem::take(&mut self.slots), std::mem::take(&mut self.spares));
-        slots.drain(..).flatten().for_each(|page| spares.give(page));
-        if slots.capacity() > SLOTS_KEPT {
-            slots = VecDeque::new();
+        if self.slots.capacity() > SLOTS_KEPT {
+            self.slots = VecDeque::new();
         }
-        *self = Self { slots, spares, ..Self::default() };
+        (self.owned, self.read, self.end, self.high) = (0, 0, 0, 0);
     }
 
     fn page(&self, index: usize) -> &Page {

@@ -285,7 +285,8 @@ impl ReceiveSide {
     /// that holds it (RFC 2883 §4); else the range that has changed last first (RFC 2018 §4).
     pub(crate) fn sack_blocks(&self, max: usize) -> ArrayVec<SackBlock, BLOCKS_MAX> {
         let mut blocks = ArrayVec::new();
-        if !self.sack || max == 0 {
+        let has_news = self.duplicate.is_some() || self.assembler.has_gap();
+        if !self.sack || max == 0 || !has_news {
             return blocks;
         }
         let mut holder = None;

@@ -424,6 +424,11 @@ impl SendSide {
         self.wnd.saturating_sub(self.outstanding())
     }
 
+    /// Whether text or our FIN has not been sent yet.
+    pub(crate) fn has_new(&self) -> bool {
+        self.unsent() > 0 || (self.fin.is_some() && !self.is_fin_sent())
+    }
+
     /// The new text, or FIN, that may leave, given `congestion` octets of room in the congestion
     /// window. `is_overdue`: SWS avoidance has held it back long enough (§3.8.6.2.1).
     pub(crate) fn next_new(&self, congestion: u32, is_overdue: bool) -> Result<NewText, Blocked> {

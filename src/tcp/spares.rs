@@ -8,7 +8,7 @@ use super::pages::SparePages;
 const PAGES_MAX: usize = 64;
 
 /// Most chunks that are kept, and most octets of them.
-const CHUNKS_MAX: usize = 32;
+const CHUNKS_MAX: usize = 256;
 const CHUNK_OCTETS_MAX: usize = 512 << 10;
 
 /// What a stack keeps for all its connections, and lends to one of them for the length of a call.

@@ -1,6 +1,7 @@
 //! Addresses with ports, in a packed form that fits both families; and address ranges.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// An address and a port in 18 octets; `SocketAddr` takes 32.
@@ -66,12 +67,32 @@ impl fmt::Debug for Endpoint {
 }
 
 /// What tells one connection from another: both endpoints.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct FourTuple {
     /// Our end.
     pub local: Endpoint,
     /// The peer's end.
     pub remote: Endpoint,
+}
+
+/// In one piece, and of IPv4 the octets that differ alone: each packet that arrives is looked up by
+/// its hash.
+impl Hash for FourTuple {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let (local, remote) = (self.local, self.remote);
+        let ([a0, a1], [b0, b1]) = (local.port.to_be_bytes(), remote.port.to_be_bytes());
+        match (local.addr, remote.addr) {
+            (
+                [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, l0, l1, l2, l3],
+                [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, r0, r1, r2, r3],
+            ) => state.write(&[l0, l1, l2, l3, r0, r1, r2, r3, a0, a1, b0, b1]),
+            (local, remote) => {
+                state.write(&local);
+                state.write(&remote);
+                state.write(&[a0, a1, b0, b1]);
+            }
+        }
+    }
 }
 
 impl fmt::Display for FourTuple {

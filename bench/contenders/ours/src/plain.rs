@@ -40,12 +40,22 @@ pub(crate) async fn serve(mut stream: TcpStream) -> io::Result<()> {
 /// Octets of the head that `octets` begins with, if it is complete.
 fn head_len(octets: &[u8]) -> Option<usize> {
     const END: &[u8] = b"\r\n\r\n";
-    let place = octets.windows(END.len()).position(|four| four == END)?;
-    Some(place + END.len())
+    let mut from = 0;
+    // Whatever ends a head ends a line.
+    while let Some(place) = octets[from..].iter().position(|&octet| octet == b'\r') {
+        from += place;
+        if octets[from..].starts_with(END) {
+            return Some(from + END.len());
+        }
+        from += 1;
+    }
+    None
 }
 
 /// Whether the client asks for the end of the connection.
 fn is_last(head: &[u8]) -> bool {
+    const CLOSE: &[u8] = b"connection: close";
     head.split(|&octet| octet == b'\n')
-        .any(|line| line.trim_ascii().eq_ignore_ascii_case(b"connection: close"))
+        .filter(|line| line.len() == CLOSE.len() + 1)
+        .any(|line| line.trim_ascii_end().eq_ignore_ascii_case(CLOSE))
 }
