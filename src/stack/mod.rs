@@ -322,17 +322,10 @@ impl Stack {
         };
         let text_len = plan.payload.iter().map(bytes::Bytes::len).sum::<usize>();
         let len = TcpHeader::LEN + plan.options.len() + text_len;
-        let mut head = Head::new();
+        let offload = Offload { checksum: self.config.interface.checksum(), segment: plan.segment };
         let (protocol, dont_fragment, parts) = (PROTOCOL_TCP, true, plan.parts());
         let packet = Packet { source, destination, protocol, tos, ttl, dont_fragment, parts };
-        self.ip.output(&packet, len, &mut head).ok()?;
-        let offload = Offload { checksum: self.config.interface.checksum(), segment: plan.segment };
-        header.emit(&plan.options, source, destination, &plan.payload, offload.checksum, &mut head);
-        Some(Outgoing { head, payload: plan.payload, offload })
-        let offload = Offload { checksum: self.config.interface.checksum(), segment: plan.segment };
         let mut made = Outgoing { head: Head::new(), payload: plan.payload, offload };
-        let (protocol, dont_fragment, is_split) = (PROTOCOL_TCP, true, plan.segment.is_some());
-        let packet = Packet { source, destination, protocol, tos, ttl, dont_fragment, is_split };
         self.ip.output(&packet, len, &mut made.head).ok()?;
         let Outgoing { head, payload, .. } = &mut made;
         header.emit(&plan.options, source, destination, payload, offload.checksum, head);

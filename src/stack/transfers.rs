@@ -22,6 +22,17 @@ impl Stack {
         self.read_with(id, buffer, Connection::read, Unread::read)
     }
 
+    /// How many octets a read can give at most; `usize::MAX` where that is not known.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn unread(&self, id: SocketId) -> usize {
+        let flow = match self.socket(id).map(|socket| &socket.kind) {
+            Ok(Kind::Connected(flow)) => self.flows.get(*flow),
+            Ok(_) | Err(_) => None,
+        };
+        let open = flow.and_then(|entry| entry.connection());
+        open.map_or(usize::MAX, |open| open.unread() as usize)
+    }
+
     /// As [`write`](Stack::write), which has no use for the time.
     pub(crate) fn write_stream(
         &mut self,
@@ -49,7 +60,7 @@ impl Stack {
                 let open = entry.connection_mut().ok_or(SocketError::BadHandle)?;
                 let spares = &mut self.memory.spares;
                 // Who reads until there is no more finds that out with each message.
-                let octets = if open.has_unread() {
+                let octets = if open.unread() > 0 {
                     open.with_spares(spares, Need::Nothing, |open| read(open, buffer))
                 } else {
                     0

@@ -237,9 +237,9 @@ impl Connection {
         outcome
     }
 
-    /// Whether anything in order waits to be read, urgent data out of the stream included.
-    pub(crate) fn has_unread(&self) -> bool {
-        self.receive.readable() > 0
+    /// Octets in order that wait to be read, urgent data out of the stream included.
+    pub(crate) fn unread(&self) -> u32 {
+        self.receive.readable()
     }
 
     /// RECEIVE: copies octets out, up to the mark of urgent data; 0 when there are none.

@@ -62,6 +62,21 @@ fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     std::pin::Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
+#[tokio::test]
+async fn a_read_clears_no_more_of_its_buffer_than_there_is_to_read() {
+    let tasks = Tasks::new();
+    let (mut near, mut far) = connect(&tasks.near, &tasks.far).await;
+    limited(near.write_all(b"abc")).await.unwrap();
+    limited(far.readable()).await.unwrap();
+    let mut octets = [std::mem::MaybeUninit::uninit(); 8192];
+    let mut buffer = ReadBuf::uninit(&mut octets);
+    let read = poll_fn(|cx| {
+        tokio::io::AsyncRead::poll_read(std::pin::Pin::new(&mut far), cx, &mut buffer)
+    });
+    limited(read).await.unwrap();
+    assert_eq!((buffer.filled(), buffer.initialized().len()), (&b"abc"[..], 3));
+}
+
 /// Sends two million octets through an echo server and back.
 async fn echo_much(near: &Net, far: &Net) {
     let (near, mut far) = connect(near, far).await;

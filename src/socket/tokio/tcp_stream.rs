@@ -266,9 +266,11 @@ impl TcpStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let id = self.core.id();
-        let unfilled = buffer.initialize_unfilled();
         let len = ready!(self.core.poll_transfer(Direction::Read, cx, |shard| {
-            shard.stack.read_stream(id, unfilled)
+            // No more of the buffer is cleared than what may be read: it can be large, and what is
+            // read mostly is not.
+            let most = buffer.remaining().min(shard.stack.unread(id).max(1));
+            shard.stack.read_stream(id, buffer.initialize_unfilled_to(most))
         }))?;
         buffer.advance(len);
         Poll::Ready(Ok(()))
