@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::fd::BorrowedFd;
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use pcap_file::pcapng::PcapNgWriter;
@@ -46,8 +47,8 @@ const OUTBOUND: u32 = 2;
 /// A failing write does not hold up the traffic: it is logged once, and the capture ends there.
 pub struct Capture<D> {
     device: D,
-    /// `None` once a write has failed.
-    writer: Option<PcapNgWriter<Output>>,
+    /// Shared by the queues of a device. `None` once a write has failed.
+    writer: Arc<Mutex<Option<Writer>>>,
     /// From 1970 to [`Instant::ZERO`].
     epoch: Duration,
     /// Where a packet is put together, since a block takes it in one piece.
@@ -56,6 +57,7 @@ pub struct Capture<D> {
 
 /// What is captured to.
 type Output = BufWriter<Box<dyn Write + Send>>;
+type Writer = PcapNgWriter<Output>;
 
 impl<D> Capture<D> {
     /// Captures what passes `device` to the file at `path`, which is made anew.
@@ -70,6 +72,21 @@ impl<D> Capture<D> {
         Self::new(device, File::create(path)?, name, epoch)
     }
 
+    /// As [`Capture::create`], of all `queues` of a device to one file. Their packets stand there
+    /// burst by burst, so that times may step back where two queues were busy at once.
+    pub fn create_of_queues(
+        queues: Vec<D>,
+        path: impl AsRef<Path>,
+        name: &str,
+        epoch: SystemTime,
+    ) -> io::Result<Vec<Self>> {
+        let writer = begin(Box::new(File::create(path)?), name)?;
+        Ok(queues
+            .into_iter()
+            .map(|queue| Self::with_writer(queue, writer.clone(), epoch))
+            .collect())
+    }
+
     /// As [`Capture::create`], to anything that takes octets. It need not buffer them.
     pub fn new(
         device: D,
@@ -77,62 +94,71 @@ impl<D> Capture<D> {
         name: &str,
         epoch: SystemTime,
     ) -> io::Result<Self> {
-        let output: Box<dyn Write + Send> = Box::new(output);
-        let output = BufWriter::with_capacity(BUFFER, output);
-        let application = format!("wharf {}", env!("CARGO_PKG_VERSION"));
-        let section = SectionHeaderBlock {
-            endianness: Endianness::Little,
-            options: vec![SectionHeaderOption::UserApplication(application.into())],
-            ..SectionHeaderBlock::default()
-        };
-        let interface = InterfaceDescriptionBlock {
-            linktype: DataLink::RAW,
-            snaplen: 0, // Packets are never cut.
-            options: vec![
-                InterfaceDescriptionOption::IfName(name.to_owned().into()),
-                InterfaceDescriptionOption::IfTsResol(NANOSECONDS),
-            ],
-        };
-        let mut writer = PcapNgWriter::with_section_header(output, section).map_err(to_io)?;
-        writer.write_pcapng_block(interface).map_err(to_io)?;
-        Ok(Self {
-            device,
-            writer: Some(writer),
-            epoch: epoch.duration_since(UNIX_EPOCH).unwrap_or_default(),
-            scratch: Vec::new(),
-        })
+        Ok(Self::with_writer(device, begin(Box::new(output), name)?, epoch))
     }
 
-    /// Ends the capture at its first failed write.
-    fn check(&mut self, outcome: io::Result<()>) -> io::Result<()> {
-        if outcome.is_err()
-            && let Some(writer) = self.writer.take()
-        {
-            // Taken apart, since dropping a `BufWriter` would try the write once more.
-            let (_output, _unwritten) = writer.into_inner().into_parts();
-        }
-        outcome
-    }
-
-    /// As [`Capture::check`], where nobody can be told but the log.
-    fn check_or_log(&mut self, outcome: io::Result<()>) {
-        if let Err(error) = self.check(outcome) {
-            log::error!("the capture ends here, as it cannot be written: {error}");
-        }
+    fn with_writer(device: D, writer: Arc<Mutex<Option<Writer>>>, epoch: SystemTime) -> Self {
+        let epoch = epoch.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { device, writer, epoch, scratch: Vec::new() }
     }
 
     fn flush_file(&mut self) -> io::Result<()> {
-        let outcome = match &mut self.writer {
+        let mut writer = lock(&self.writer);
+        let outcome = match &mut *writer {
             Some(writer) => writer.get_mut().flush(),
             None => Ok(()),
         };
-        self.check(outcome)
+        check(&mut writer, outcome)
+    }
+}
+
+/// Begins a file: what stands before the packets.
+fn begin(output: Box<dyn Write + Send>, name: &str) -> io::Result<Arc<Mutex<Option<Writer>>>> {
+    let output = BufWriter::with_capacity(BUFFER, output);
+    let application = format!("wharf {}", env!("CARGO_PKG_VERSION"));
+    let section = SectionHeaderBlock {
+        endianness: Endianness::Little,
+        options: vec![SectionHeaderOption::UserApplication(application.into())],
+        ..SectionHeaderBlock::default()
+    };
+    let interface = InterfaceDescriptionBlock {
+        linktype: DataLink::RAW,
+        snaplen: 0, // Packets are never cut.
+        options: vec![
+            InterfaceDescriptionOption::IfName(name.to_owned().into()),
+            InterfaceDescriptionOption::IfTsResol(NANOSECONDS),
+        ],
+    };
+    let mut writer = PcapNgWriter::with_section_header(output, section).map_err(to_io)?;
+    writer.write_pcapng_block(interface).map_err(to_io)?;
+    Ok(Arc::new(Mutex::new(Some(writer))))
+}
+
+fn lock(writer: &Mutex<Option<Writer>>) -> MutexGuard<'_, Option<Writer>> {
+    writer.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ends the capture at its first failed write.
+fn check(writer: &mut Option<Writer>, outcome: io::Result<()>) -> io::Result<()> {
+    if outcome.is_err()
+        && let Some(writer) = writer.take()
+    {
+        // Taken apart, since dropping a `BufWriter` would try the write once more.
+        let (_output, _unwritten) = writer.into_inner().into_parts();
+    }
+    outcome
+}
+
+/// As [`check`], where nobody can be told but the log.
+fn check_or_log(writer: &mut Option<Writer>, outcome: io::Result<()>) {
+    if let Err(error) = check(writer, outcome) {
+        log::error!("the capture ends here, as it cannot be written: {error}");
     }
 }
 
 /// Writes one packet.
 fn write_packet(
-    writer: &mut PcapNgWriter<Output>,
+    writer: &mut Writer,
     timestamp: Duration,
     direction: u32,
     octets: &[u8],
@@ -168,7 +194,8 @@ impl<D: Device> Device for Capture<D> {
     ) -> io::Result<usize> {
         let before = into.len();
         let count = self.device.receive_burst(now, into, max)?;
-        if let Some(writer) = &mut self.writer {
+        let mut file = lock(&self.writer);
+        if let Some(writer) = &mut *file {
             let timestamp = self.epoch.saturating_add(now - Instant::ZERO);
             let mut outcome = Ok(());
             for frame in into.range(before..) {
@@ -178,13 +205,14 @@ impl<D: Device> Device for Capture<D> {
                     }
                 });
             }
-            self.check_or_log(outcome);
+            check_or_log(&mut file, outcome);
         }
         Ok(count)
     }
 
     fn transmit_burst(&mut self, now: Instant, packets: &mut VecDeque<Outgoing>) -> io::Result<()> {
-        if let Some(writer) = &mut self.writer {
+        let mut file = lock(&self.writer);
+        if let Some(writer) = &mut *file {
             let timestamp = self.epoch.saturating_add(now - Instant::ZERO);
             let scratch = &mut self.scratch;
             let mut outcome = Ok(());
@@ -197,8 +225,9 @@ impl<D: Device> Device for Capture<D> {
                     }
                 });
             }
-            self.check_or_log(outcome);
+            check_or_log(&mut file, outcome);
         }
+        drop(file); // The other queues need not wait for the device.
         self.device.transmit_burst(now, packets)
     }
 
@@ -229,14 +258,15 @@ impl<D: Device> Device for Capture<D> {
 /// Writes the rest out.
 impl<D> Drop for Capture<D> {
     fn drop(&mut self) {
-        let outcome = self.flush_file();
-        self.check_or_log(outcome);
+        if let Err(error) = self.flush_file() {
+            log::error!("the capture ends here, as it cannot be written: {error}");
+        }
     }
 }
 
 impl<D: fmt::Debug> fmt::Debug for Capture<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_writing = self.writer.is_some();
+        let is_writing = lock(&self.writer).is_some();
         f.debug_struct("Capture")
             .field("device", &self.device)
             .field("is_writing", &is_writing)

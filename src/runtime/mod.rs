@@ -27,6 +27,7 @@ use crate::stack::{ConnectionInfo, Stack};
 use crate::time::Duration;
 use crate::wire::Steering;
 
+use self::clock::Clock;
 use self::place::Place;
 pub(crate) use self::shard::Shard;
 pub(crate) use self::shared::Shared;
@@ -233,12 +234,13 @@ impl Net {
             log::debug!(target: "wharf", "the device steers packets to their shards: {is_steered}");
         }
         let board = Board::new(queues.len());
+        let clock = Clock::new();
         let seeds = if is_alone { vec![seed] } else { queues.iter().map(|_| rng.seed()).collect() };
         let configs = std::iter::repeat_n(config, queues.len());
         let shards = queues.into_iter().zip(configs).zip(seeds).enumerate();
         let prepared = shards.map(|(index, ((device, config), seed))| {
             let siblings = Siblings::new(steering, index, board.clone());
-            prepare(device, config, seed, (!is_alone).then(|| Box::new(siblings)))
+            prepare(device, config, seed, clock, (!is_alone).then(|| Box::new(siblings)))
         });
         let prepared = prepared.collect::<io::Result<Vec<_>>>()?;
         let shards = prepared.iter().map(|it| it.shared.clone()).collect();
@@ -259,6 +261,12 @@ impl Net {
     #[must_use]
     pub fn shard(&self, index: usize) -> Self {
         Self { place: self.place.in_shard(index) }
+    }
+
+    /// Which shard gets the datagrams for a port of UDP: a socket bound to it lives there, and is
+    /// served best by that shard's thread.
+    pub fn udp_shard(&self, port: u16) -> usize {
+        self.place.udp_shard(port)
     }
 
     /// Stops listening, waits up to `timeout` for all connections to finish, resets the rest,
@@ -404,6 +412,7 @@ fn prepare(
     device: Box<dyn Device>,
     mut config: StackConfig,
     seed: Seed,
+    clock: Clock,
     siblings: Option<Box<Siblings>>,
 ) -> io::Result<Prepared> {
     let device_fd = device
@@ -416,7 +425,7 @@ fn prepare(
     config.interface.super_segment = capabilities.super_segment;
     config.interface.super_datagrams = capabilities.super_datagrams;
     let stack = Stack::new(config, seed).map_err(|error| invalid(&error.to_string()))?;
-    let shared = Arc::new(Shared::new(Shard::new(stack, device, siblings)));
+    let shared = Arc::new(Shared::new(Shard::new(stack, device, siblings), clock));
     Ok(Prepared { shared, device_fd })
 }
 

@@ -92,7 +92,12 @@ impl Place {
         if port == 0 {
             return self.for_connection();
         }
-        self.in_shard(self.all.steering.owner_of_udp_port(port))
+        self.in_shard(self.udp_shard(port))
+    }
+
+    /// The shard that gets the datagrams for `port`.
+    pub(super) fn udp_shard(&self, port: u16) -> usize {
+        self.all.steering.owner_of_udp_port(port)
     }
 
     /// The shard of sockets that are made here.

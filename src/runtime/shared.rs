@@ -71,9 +71,10 @@ impl Failure {
 }
 
 impl Shared {
-    pub(crate) fn new(shard: Shard) -> Self {
+    /// `clock` is the stack's: all shards have one time.
+    pub(super) fn new(shard: Shard, clock: Clock) -> Self {
         Self {
-            clock: Clock::new(),
+            clock,
             shard: Mutex::new(shard),
             driver_waits: AtomicBool::new(false),
             calls_waiting: AtomicU32::new(0),

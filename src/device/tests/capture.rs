@@ -1,7 +1,6 @@
 //! What a capture writes, read back with the same crate; and what it does when it cannot write.
 
 use std::num::NonZeroU16;
-use std::sync::{Arc, Mutex};
 
 use pcap_file::pcapng::{Block, PcapNgReader};
 
@@ -113,6 +112,24 @@ fn what_passes_stands_in_the_file_with_its_time_and_direction() {
 }
 
 #[test]
+fn the_queues_of_a_device_write_to_one_file() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let (near, _far) = Link::queues(1500, 2, 1);
+    let mut queues = Capture::create_of_queues(near, file.path(), "tun0", epoch()).unwrap();
+    for n in [0, 1, 0] {
+        let octets: &'static [u8] = [&[0x45, 0], &[0x45, 1]][n];
+        queues[n].transmit_burst(Instant::ZERO, &mut packet(octets)).unwrap();
+    }
+    drop(queues.pop());
+    assert_eq!(read_back(&std::fs::read(file.path()).unwrap()).len(), 3, "whoever writes it out");
+    queues[0].transmit_burst(Instant::ZERO, &mut packet(&[0x45, 2])).unwrap();
+    drop(queues);
+    let packets = read_back(&std::fs::read(file.path()).unwrap());
+    let octets: Vec<_> = packets.iter().map(|(.., octets)| octets[1]).collect();
+    assert_eq!(octets, [0, 1, 0, 2]);
+}
+
+#[test]
 fn a_full_disk_ends_the_capture_and_not_the_traffic() {
     let (near, mut far) = Link::pair_virtual(1500);
     let memory = Memory { room: Some(500), ..Memory::default() };
@@ -122,7 +139,7 @@ fn a_full_disk_ends_the_capture_and_not_the_traffic() {
     let written = memory.octets.lock().unwrap().len();
     device.transmit_burst(Instant::ZERO, &mut packet(&[0x45; 900])).unwrap();
     assert!(device.flush().is_err(), "what was asked for failed");
-    assert!(device.writer.is_none());
+    assert!(lock(&device.writer).is_none());
     device.transmit_burst(Instant::ZERO, &mut packet(&[0x45; 10])).unwrap();
     device.flush().unwrap();
     drop(device);

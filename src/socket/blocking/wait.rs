@@ -92,11 +92,11 @@ pub(crate) fn block_on_any<N: Copy, T>(
         return result.map(|done| (name, done));
     }
     let mut waits: Vec<_> = cores.iter().map(|&(name, core)| (name, core, None)).collect();
-    let clock = |core: &SocketCore| core.net().shared().now();
-    let end = limit.zip(cores.first()).map(|(limit, (_, core))| clock(core) + limit);
+    let mut end = None;
     let outcome = 'waiting: loop {
         for (name, core, key) in &mut waits {
             let result = core.net().shared().call(|shard, now| {
+                end = end.or_else(|| limit.map(|limit| now + limit));
                 let result = attempt(shard, now, |shard, now| act(core, shard, now));
                 if matches!(result, Err(SocketError::WouldBlock)) {
                     let displaced = WAKER
@@ -110,7 +110,7 @@ pub(crate) fn block_on_any<N: Copy, T>(
                 result => break 'waiting result.map(|done| (*name, done)),
             }
         }
-        match end.zip(cores.first()).map(|(end, (_, core))| end - clock(core)) {
+        match end.zip(cores.first()).map(|(end, (_, core))| end - core.net().shared().now()) {
             None => thread::park(),
             Some(Duration::ZERO) => break Err(SocketError::WouldBlock),
             Some(rest) => thread::park_timeout(rest),
