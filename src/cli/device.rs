@@ -4,12 +4,15 @@ use std::future::Future;
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::thread;
 use std::time::{Duration, SystemTime};
+
+use tokio::runtime::{Handle, Runtime};
 
 use super::Failure;
 use crate::{
-    Capture, Device, Impair, Impairment, Ipv4Cidr, Net, StackConfig, Tun, TunConfig, TunError,
-    drop_privileges,
+    Capture, Device, Driver, Impair, Impairment, Ipv4Cidr, Net, StackConfig, Tun, TunConfig,
+    TunError, drop_privileges,
 };
 
 /// How long a client's connections may take to close once it is done.
@@ -84,29 +87,75 @@ impl DeviceArgs {
 
     /// Opens what needs privilege, gives all privilege up, starts the stack, and runs `work` on
     /// it in a runtime of tokio's. Then connections may take up to `close_timeout` to close.
+    ///
+    /// One thread for the device, the stack and the applications: a request is read, answered and
+    /// sent without a hand-over, which costs several times what it does itself.
     pub(super) fn run<W, F>(&self, close_timeout: Duration, work: W) -> Result<(), Failure>
     where
         W: FnOnce(Net) -> F,
         F: Future<Output = Result<(), Failure>>,
     {
-        let config = self.config()?;
-        let device = self.open()?;
-        drop_privileges().map_err(|error| {
-            Failure::runtime(format_args!("cannot give privileges up: {error}"))
-        })?;
-        // One thread for the device, the stack and the applications: a request is read, answered
-        // and sent without a hand-over, which costs several times what it does itself.
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Failure::runtime(format_args!("cannot start tokio: {error}")))?;
-        let (net, driver) = Net::driver(device, config)
-            .map_err(|error| Failure::runtime(format_args!("cannot start the stack: {error}")))?;
-        runtime.spawn(driver);
+        let (net, drivers) = self.prepare(1)?;
+        let runtime = runtime()?;
+        for driver in drivers {
+            runtime.spawn(driver);
+        }
         let outcome = runtime.block_on(self.work_or_lose(net, close_timeout, work));
         // A task may be waiting for standard input, and would wait for ever.
         runtime.shutdown_background();
         outcome
+    }
+
+    /// As [`DeviceArgs::run`] with a shard for each of `queues`, and such a thread for each shard:
+    /// `work` gets their runtimes. It runs itself on this thread, which carries no packets.
+    pub(super) fn run_shards<W, F>(
+        &self,
+        queues: u16,
+        close_timeout: Duration,
+        work: W,
+    ) -> Result<(), Failure>
+    where
+        W: FnOnce(Net, Vec<Handle>) -> F,
+        F: Future<Output = Result<(), Failure>>,
+    {
+        let (net, drivers) = self.prepare(queues)?;
+        let mut handles = Vec::new();
+        let mut threads = Vec::new();
+        for (index, driver) in drivers.into_iter().enumerate() {
+            let runtime = runtime()?;
+            runtime.spawn(driver);
+            handles.push(runtime.handle().clone());
+            let net = net.clone();
+            let carry = move || {
+                // Why the stack ended is told by the thread that waits for all.
+                let _ = runtime.block_on(net.wait_async());
+                runtime.shutdown_background();
+            };
+            let thread = thread::Builder::new().name(format!("wharf-{index}")).spawn(carry);
+            threads.push(thread.map_err(|error| {
+                Failure::runtime(format_args!("cannot start a thread: {error}"))
+            })?);
+        }
+        let work = |net| work(net, handles);
+        let outcome = runtime()?.block_on(self.work_or_lose(net, close_timeout, work));
+        for thread in threads {
+            // A panic there has ended the stack, and is the outcome.
+            let _ = thread.join();
+        }
+        outcome
+    }
+
+    /// The stack on the device, which runs as soon as its drivers do; all privilege is given up.
+    fn prepare(&self, queues: u16) -> Result<(Net, Vec<Driver>), Failure> {
+        let config = self.config()?;
+        let devices = self.open(queues)?;
+        // A device may steer packets only if somebody privileged asks for it.
+        let prepared = Net::drivers(devices, config)
+            .map_err(|error| Failure::runtime(format_args!("cannot start the stack: {error}")))?;
+        drop_privileges().map_err(|error| {
+            Failure::runtime(format_args!("cannot give privileges up: {error}"))
+        })?;
+        Ok(prepared)
     }
 
     /// Runs `work` until it is done or the device is gone.
@@ -138,9 +187,9 @@ impl DeviceArgs {
         }
     }
 
-    /// The TUN, behind the impairment, behind the capture: a capture shows what the stack meant
-    /// and what it saw.
-    fn open(&self) -> Result<Box<dyn Device>, Failure> {
+    /// The queues of the TUN, behind the impairment, behind the capture: a capture shows what the
+    /// stack meant and what it saw.
+    fn open(&self, queues: u16) -> Result<Vec<Box<dyn Device>>, Failure> {
         let host_address =
             Ipv4Cidr::new(self.host_addr, self.addr.prefix_len()).map_err(Failure::usage)?;
         let mut config = TunConfig::new(&self.tun);
@@ -148,23 +197,41 @@ impl DeviceArgs {
         config.mtu = self.mtu;
         // A bad line loses packets, and not sixty-four kilobytes at once.
         config.offload = !self.no_offload && self.impair.is_none();
-        let tun = Tun::open(&config).map_err(|error| tun_failure(&error))?;
+        let tuns = Tun::open_queues(&config, queues.into()).map_err(|error| tun_failure(&error))?;
         match &self.impair {
-            Some(settings) => self.capture(Impair::new(tun, *settings)),
-            None => self.capture(tun),
+            Some(settings) => {
+                // Each queue is a line of its own: they do not lose the same packets.
+                let lines = tuns
+                    .into_iter()
+                    .zip(settings.seed..)
+                    .map(|(tun, seed)| Impair::new(tun, Impairment { seed, ..*settings }));
+                self.capture(lines.collect())
+            }
+            None => self.capture(tuns),
         }
     }
 
-    fn capture(&self, device: impl Device + 'static) -> Result<Box<dyn Device>, Failure> {
+    fn capture(&self, queues: Vec<impl Device + 'static>) -> Result<Vec<Box<dyn Device>>, Failure> {
         let Some(path) = &self.pcap else {
-            return Ok(Box::new(device));
+            return Ok(boxed(queues));
         };
-        let capture = Capture::create(device, path, &self.tun, time_of_day()).map_err(|error| {
+        let captures = Capture::create_of_queues(queues, path, &self.tun, time_of_day());
+        captures.map(boxed).map_err(|error| {
             let path = path.display();
             Failure::runtime(format_args!("cannot write the capture {path}: {error}"))
-        })?;
-        Ok(Box::new(capture))
+        })
     }
+}
+
+fn boxed(queues: Vec<impl Device + 'static>) -> Vec<Box<dyn Device>> {
+    queues.into_iter().map(|queue| Box::new(queue) as Box<dyn Device>).collect()
+}
+
+fn runtime() -> Result<Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::runtime(format_args!("cannot start tokio: {error}")))
 }
 
 fn tun_failure(error: &TunError) -> Failure {

@@ -188,6 +188,7 @@ mod tests {
             "wharf serve --mtu 65536",
             "wharf serve --http 65536",
             "wharf serve --http 0",
+            "wharf serve --queues 0",
             "wharf serve --impair loss=300%",
             "wharf serve --congestion vegas",
             "wharf get",
@@ -215,7 +216,6 @@ mod tests {
     #[test]
     fn what_is_not_built_is_refused_and_says_so() {
         for line in [
-            "wharf serve --queues 2",
             "wharf serve --congestion cubic",
             "wharf serve --congestion bbr",
             "wharf serve --control /run/wharf",

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::serve::ListenerExt as _;
+use tokio::runtime::Handle;
 
 use super::Failure;
 use super::device::DeviceArgs;
@@ -28,7 +29,7 @@ pub(super) struct Serve {
     #[command(flatten)]
     pub(super) device: DeviceArgs,
 
-    /// Queues of the device, each with a thread of its own; more than 1 is not built yet
+    /// Queues of the device, each with a thread that serves its own connections
     #[arg(long, default_value = "1", value_name = "N")]
     queues: NonZeroU16,
 
@@ -64,17 +65,20 @@ impl Serve {
     pub(super) fn run(&self) -> Result<(), Failure> {
         self.check()?;
         let busy_poll = Duration::from_micros(self.busy_poll.into());
-        self.device.run(CLOSE_TIMEOUT, |net| {
-            net.set_busy_poll(busy_poll);
-            self.serve(net)
-        })
+        match self.queues.get() {
+            1 => self.device.run(CLOSE_TIMEOUT, |net| {
+                net.set_busy_poll(busy_poll);
+                self.serve(net, vec![Handle::current()])
+            }),
+            queues => self.device.run_shards(queues, CLOSE_TIMEOUT, |net, threads| {
+                net.set_busy_poll(busy_poll);
+                self.serve(net, threads)
+            }),
+        }
     }
 
     /// Refuses what cannot be, before anything is opened.
     pub(super) fn check(&self) -> Result<(), Failure> {
-        if self.queues.get() != 1 {
-            return Err(Failure::not_built("`--queues` other than 1"));
-        }
         match self.congestion {
             Congestion::Reno => {}
             Congestion::Cubic => return Err(Failure::not_built("`--congestion cubic`")),
@@ -86,18 +90,30 @@ impl Serve {
         self.device.config().map(drop)
     }
 
-    async fn serve(&self, net: Net) -> Result<(), Failure> {
+    /// Serves the connections of each shard on the thread of its own.
+    async fn serve(&self, net: Net, threads: Vec<Handle>) -> Result<(), Failure> {
         let mut signals = Signals::new()?;
         let stop = Stop::new();
         // All that can fail comes before anything is served.
         let addr = self.device.addr.addr();
-        let http = small_services::listen(&net, (addr, self.http.get()).into()).await?;
-        let small =
-            if self.small_services { Some(SmallServices::bind(&net, addr).await?) } else { None };
+        let mut http = Vec::new();
+        let mut small = Vec::new();
+        for index in 0..threads.len() {
+            let shard = net.shard(index);
+            http.push(small_services::listen(&shard, (addr, self.http.get()).into()).await?);
+            if self.small_services {
+                small.push(SmallServices::bind(&shard, index, addr).await?);
+            }
+        }
         self.say_ready()?;
-        start_http(http, &net, &stop);
-        if let Some(small) = small {
-            small.start(&stop);
+        let site = Site::new(Arc::new(net), stop.clone());
+        let mut small = small.into_iter();
+        for (thread, listener) in threads.iter().zip(http) {
+            let _there = thread.enter();
+            start_http(listener, site.clone(), &stop);
+            if let Some(small) = small.next() {
+                small.start(&stop);
+            }
         }
 
         signals.next().await;
@@ -126,14 +142,13 @@ impl Serve {
     }
 }
 
-fn start_http(listener: TcpListener, net: &Net, stop: &Stop) {
+fn start_http(listener: TcpListener, site: Site, stop: &Stop) {
     // A response leaves at once, whatever of the one before it is still on its way.
     let listener = listener.tap_io(|stream| {
         if let Err(error) = stream.set_nodelay(true) {
             log::debug!("a connection ended before it was served: {error}");
         }
     });
-    let site = Site::new(Arc::new(net.clone()), stop.clone());
     let stop = stop.clone();
     tokio::spawn(async move { serve_http(listener, router(site), &stop).await });
 }

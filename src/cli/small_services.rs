@@ -23,21 +23,24 @@ pub(super) struct SmallServices {
     chargen: Sockets,
 }
 
-/// Both sockets of one service.
+/// Both sockets of one service; that for datagrams only where they arrive.
 #[derive(Debug)]
 struct Sockets {
     streams: TcpListener,
-    datagrams: UdpSocket,
+    datagrams: Option<UdpSocket>,
 }
 
 impl Sockets {
-    async fn bind(net: &Net, addr: Ipv4Addr, port: u16) -> Result<Self, Failure> {
+    async fn bind(shard: &Net, index: usize, addr: Ipv4Addr, port: u16) -> Result<Self, Failure> {
         let addr = SocketAddr::from((addr, port));
-        let streams = listen(net, addr).await?;
-        let datagrams = UdpSocket::bind(net, addr)
+        let streams = listen(shard, addr).await?;
+        if shard.udp_shard(port) != index {
+            return Ok(Self { streams, datagrams: None });
+        }
+        let datagrams = UdpSocket::bind(shard, addr)
             .await
             .map_err(|error| Failure::runtime(format_args!("cannot bind UDP {addr}: {error}")))?;
-        Ok(Self { streams, datagrams })
+        Ok(Self { streams, datagrams: Some(datagrams) })
     }
 }
 
@@ -49,12 +52,12 @@ pub(super) async fn listen(net: &Net, addr: SocketAddr) -> Result<TcpListener, F
 }
 
 impl SmallServices {
-    /// Binds all six sockets.
-    pub(super) async fn bind(net: &Net, addr: Ipv4Addr) -> Result<Self, Failure> {
+    /// Binds all sockets of the shard `index`.
+    pub(super) async fn bind(shard: &Net, index: usize, addr: Ipv4Addr) -> Result<Self, Failure> {
         Ok(Self {
-            echo: Sockets::bind(net, addr, ECHO).await?,
-            discard: Sockets::bind(net, addr, DISCARD).await?,
-            chargen: Sockets::bind(net, addr, CHARGEN).await?,
+            echo: Sockets::bind(shard, index, addr, ECHO).await?,
+            discard: Sockets::bind(shard, index, addr, DISCARD).await?,
+            chargen: Sockets::bind(shard, index, addr, CHARGEN).await?,
         })
     }
 
@@ -68,9 +71,9 @@ impl SmallServices {
             discard::serve_stream(stream).await.map(drop)
         });
         serve_streams(chargen.streams, stop, "chargen", chargen::serve_stream);
-        serve_datagrams(stop, "echo", echo::serve_datagrams(echo.datagrams));
-        serve_datagrams(stop, "discard", discard::serve_datagrams(discard.datagrams));
-        serve_datagrams(stop, "chargen", chargen::serve_datagrams(chargen.datagrams));
+        serve_datagrams(stop, "echo", echo.datagrams.map(echo::serve_datagrams));
+        serve_datagrams(stop, "discard", discard.datagrams.map(discard::serve_datagrams));
+        serve_datagrams(stop, "chargen", chargen.datagrams.map(chargen::serve_datagrams));
     }
 }
 
@@ -97,8 +100,9 @@ where
 fn serve_datagrams(
     stop: &Stop,
     name: &'static str,
-    service: impl Future<Output = io::Result<()>> + Send + 'static,
+    service: Option<impl Future<Output = io::Result<()>> + Send + 'static>,
 ) {
+    let Some(service) = service else { return };
     let mut stopping = stop.guard();
     tokio::spawn(async move {
         tokio::select! {
