@@ -12,6 +12,7 @@
 # environment:
 #   WHARF          a built binary, instead of building one
 #   WHARF_PROFILE  the cargo profile to build; default: sim, whose broken invariants panic
+#   QUEUES         so many for `wharf serve`, with a thread each; default: 1
 #   SEED           of the bad links and of the fuzzed packets; default: 1
 #   PYTHON         a python3 that has `websockets`; default: found by scripts/python
 set -uo pipefail
@@ -39,7 +40,7 @@ need() { command -v "$1" >/dev/null || skip "$1 is missing"; }
 serve_up() {
     local wanted="ready $url/"
     : >"$work/ready"
-    "$WHARF" serve "$@" >"$work/ready" 2>"$work/log" &
+    "$WHARF" serve --queues "${QUEUES:-1}" "$@" >"$work/ready" 2>"$work/log" &
     server=$!
     for ((tick = 0; tick < 200; tick++)); do
         [[ -s $work/ready ]] && break

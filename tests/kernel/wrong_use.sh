@@ -25,6 +25,8 @@ check_wrong_use() {
     refused 2 serve --addr 224.0.0.1/24
     refused 2 serve --mtu 10
     refused 2 serve --http 99999
+    refused 2 serve --queues 0
+    refused 2 serve --queues 257
     refused 2 serve --impair loss=300%
     refused 2 serve --impair nonsense=1
     refused 2 serve --impair loss
@@ -36,7 +38,6 @@ check_wrong_use() {
     no_device tun0
 }
 check_not_built_yet() {
-    refused 2 serve --queues 4
     refused 2 serve --congestion bbr
     refused 2 serve --control "$work/control"
     refused 2 ss
