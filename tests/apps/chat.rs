@@ -7,8 +7,8 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use wharf::app::chat::{MESSAGE_OCTETS_MAX, MESSAGES_MAX};
 
-use crate::websockets::{closed_with, next, open};
-use crate::world::{World, within};
+use super::websockets::{closed_with, next, open};
+use super::world::{World, within};
 
 const CLIENTS: usize = 50;
 const MESSAGES: usize = 20;

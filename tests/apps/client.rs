@@ -4,7 +4,7 @@ use http_body_util::BodyExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use wharf::app::http_client::{ClientError, ask, get, save};
 
-use crate::world::{World, within};
+use super::world::{World, within};
 
 #[tokio::test]
 async fn get_saves_what_the_server_sends() {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::world::{World, within};
+use super::world::{World, within};
 
 #[tokio::test]
 async fn an_unknown_path_is_not_found() {

@@ -8,7 +8,7 @@ use hyper_util::rt::TokioIo;
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::world::{World, within};
+use super::world::{World, within};
 
 #[tokio::test]
 async fn hello_is_13_octets_of_plain_text() {

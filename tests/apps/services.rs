@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use wharf::app::server::accept_each;
 use wharf::app::{chargen, discard, echo};
 
-use crate::world::{World, within};
+use super::world::{World, within};
 
 /// A world with the three services on TCP.
 async fn with_services() -> World {

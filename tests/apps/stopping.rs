@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::Instant;
 
-use crate::websockets::open;
-use crate::world::{World, within};
+use super::websockets::open;
+use super::world::{World, within};
 
 const GRACE: Duration = Duration::from_millis(800);
 
@@ -24,7 +24,7 @@ async fn idle_connections_and_websockets_hold_nothing_up() {
     for path in ["/ws/echo", "/ws/chat"] {
         let mut client = open(&world, path).await;
         sockets
-            .push(tokio::spawn(async move { crate::websockets::closed_with(&mut client).await }));
+            .push(tokio::spawn(async move { super::websockets::closed_with(&mut client).await }));
     }
     let closing = tokio::spawn(async move {
         let _ = kept_alive.read_to_end(&mut answer).await;

@@ -7,8 +7,8 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::websockets::{next, open};
-use crate::world::{World, within};
+use super::websockets::{next, open};
+use super::world::{World, within};
 
 /// HTTP by both of our ends, a large answer, and WebSockets of both paths.
 #[tokio::test]

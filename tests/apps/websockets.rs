@@ -9,7 +9,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Message};
 
 use wharf::tokio::TcpStream;
 
-use crate::world::{World, within};
+use super::world::{World, within};
 
 pub(crate) type Client = WebSocketStream<TcpStream>;
 

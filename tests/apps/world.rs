@@ -98,14 +98,19 @@ impl Device for Tapped {
 impl World {
     /// A world whose server serves nothing yet.
     pub(crate) fn new() -> Self {
-        let (ours, theirs) = Link::pair(1500);
+        let (ours, theirs) = Link::queues(1500, super::SHARDS, 1);
         let tap = Tap::default();
-        let [ours, theirs] = [ours, theirs].map(|end| Tapped { end, tap: tap.clone() });
+        let [ours, theirs] = [ours, theirs].map(|queues| {
+            let tapped = queues.into_iter().map(|end| Tapped { end, tap: tap.clone() });
+            tapped.collect::<Vec<_>>()
+        });
         let config = |addr| StackConfig::new(format!("{addr}/24").parse().unwrap());
         // One driver of each kind; the server's is that of `wharf serve`.
-        let (server, driver) = Net::driver(ours, config(SERVER)).unwrap();
-        tokio::spawn(driver);
-        let client = Net::start(theirs, config(CLIENT)).unwrap();
+        let (server, drivers) = Net::drivers(ours, config(SERVER)).unwrap();
+        for driver in drivers {
+            tokio::spawn(driver);
+        }
+        let client = Net::start_queues(theirs, config(CLIENT)).unwrap();
         Self { stop: Stop::new(), server, client, tap }
     }
 
