@@ -33,7 +33,7 @@ OURS_MTU=${OURS_MTU:-1500}
 ALL="limit-raw limit-1500 limit-64k limit-gso kernel-veth nginx-veth
  smoltcp-1500 smoltcp-64k smoltcp-lean-1500 smoltcp-lean-64k
  gvisor-1500 gvisor-64k gvisor-gso ipstack-1500 netstack-smoltcp-1500
- lwip-1500 lwip-32k ours ours-no-offload ours-plain ours-hyper"
+ lwip-1500 lwip-32k ours ours-no-offload ours-queues-2 ours-plain ours-hyper"
 
 BIN=$TARGET/release
 ADDR=198.18.0.2 PEER=198.18.0.1 PREFIX=24
@@ -176,15 +176,22 @@ http {
 CONF
 }
 
-# `ours-NAME` is `ours` with the option `--NAME`, unless it is a contender of its own.
+# `ours-NAME` is `ours` with the option `--NAME`, unless it is a contender of its own;
+# `ours-queues-N` with `--queues N`.
 start_ours() { # contender
-    setup_tun "$OURS_MTU" "${OURS_TUN_FLAGS:-}"
+    local flags=${OURS_TUN_FLAGS:-}
+    [[ $1 != ours-queues-* ]] || flags=multi_queue
+    setup_tun "$OURS_MTU" "$flags"
     # The command may use these instead of arguments.
     export BENCH_TUN=$TUN BENCH_ADDR=$ADDR BENCH_PREFIX=$PREFIX BENCH_PEER=$PEER BENCH_MTU=$OURS_MTU
     local args=(--tun "$TUN" --addr "$ADDR/$PREFIX" --host-addr "$PEER" --mtu "$OURS_MTU")
     # shellcheck disable=SC2206 # Several arguments.
     [[ -z ${OURS_ARGS+x} ]] || args=($OURS_ARGS)
-    [[ $1 == ours ]] || args+=("--${1#ours-}")
+    case $1 in
+        ours) ;;
+        ours-queues-*) args+=(--queues "${1#ours-queues-}") ;;
+        *) args+=("--${1#ours-}") ;;
+    esac
     # shellcheck disable=SC2086 # Several arguments.
     start "$CNS" $OURS_CMD "${args[@]}"
 }
