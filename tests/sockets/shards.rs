@@ -48,16 +48,19 @@ fn a_listener_of_one_shard_accepts_what_that_shard_carries() {
         assert_eq!(errno(TcpListener::bind(&pair.far, (FAR, 80))), Some(libc::EADDRINUSE));
         let near: Vec<_> =
             (0..30).map(|_| TcpStream::connect(&pair.near, (FAR, 80)).unwrap()).collect();
-        let mut peers = BTreeSet::new();
-        for listener in &listeners {
-            listener.set_nonblocking(true).unwrap();
-            let before = peers.len();
-            while let Ok((_, peer)) = listener.accept() {
-                peers.insert(peer);
+        let mut peers = [BTreeSet::new(), BTreeSet::new()];
+        eventually("all are accepted", || {
+            for (listener, peers) in listeners.iter().zip(&mut peers) {
+                listener.set_nonblocking(true).unwrap();
+                while let Ok((_, peer)) = listener.accept() {
+                    peers.insert(peer);
+                }
             }
-            assert!(peers.len() > before, "some of thirty");
-        }
-        assert_eq!(peers, near.iter().map(|near| near.local_addr().unwrap()).collect());
+            peers.iter().map(BTreeSet::len).sum::<usize>() == near.len()
+        });
+        assert!(peers.iter().all(|peers| !peers.is_empty()), "some of thirty each");
+        let all: BTreeSet<_> = peers.into_iter().flatten().collect();
+        assert_eq!(all, near.iter().map(|near| near.local_addr().unwrap()).collect());
         // What one listener leaves to the other's shard nobody else takes.
         let [listener, other] = listeners;
         drop(other);
