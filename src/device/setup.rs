@@ -14,6 +14,9 @@ use crate::wire::Ipv4Cidr;
 /// Octets of the longest name: `IFNAMSIZ` less the NUL that ends it.
 const NAME_MAX: usize = libc::IFNAMSIZ - 1;
 
+/// `IFF_PERSIST` of linux/if_tun.h: the device stays when nobody holds it.
+const PERSIST: c_int = 0x0800;
+
 /// Most queues that one device has: the kernel's `MAX_TAP_QUEUES`.
 pub(super) const QUEUES_MAX: usize = 256;
 
@@ -120,10 +123,18 @@ pub(super) fn check_driver() -> Result<(), TunError> {
 /// Whether an existing interface can take so many queues, as far as that can be known before
 /// trying: the kernel answers a mismatch with EINVAL and no reason.
 pub(super) fn check_existing(name: &str, index: u32, count: usize) -> Result<(), TunError> {
-    match misfit_in_sysfs(name, index, count) {
-        Some(misfit) => Err(unfit(name, misfit)),
-        None => Ok(()),
+    let Some(flags) = flags_in_sysfs(name, index) else {
+        return Ok(());
+    };
+    let misfit = flags.map_or_else(Some, |flags| misfit_before_attaching(flags, count));
+    if let Some(misfit) = misfit {
+        return Err(unfit(name, misfit));
     }
+    if flags.is_ok_and(is_held) {
+        let source = io::Error::from_raw_os_error(libc::EBUSY);
+        return Err(TunError::Busy { name: name.to_owned(), source });
+    }
+    Ok(())
 }
 
 /// The error that says how the device does not fit.
@@ -132,20 +143,26 @@ pub(super) fn unfit(name: &str, misfit: Misfit) -> TunError {
     TunError::Unfit { name, misfit }
 }
 
-/// What sysfs knows against so many queues on the interface.
+/// What sysfs says of the interface, if it knows; an error if that is no TUN.
 ///
 /// A mounted sysfs shows the network namespace of whoever mounted it, which need not be ours; so
 /// its word counts only if it has the same number for the same name.
-fn misfit_in_sysfs(name: &str, index: u32, count: usize) -> Option<Misfit> {
+fn flags_in_sysfs(name: &str, index: u32) -> Option<Result<c_int, Misfit>> {
     let read = |file: &str| fs::read_to_string(format!("/sys/class/net/{name}/{file}"));
     if read("ifindex").ok()?.trim().parse() != Ok(index) {
         return None;
     }
     match read("tun_flags") {
-        Ok(text) => misfit_before_attaching(parse_flags(&text)?, count),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Some(Misfit::NotTun),
+        Ok(text) => parse_flags(&text).map(Ok),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Some(Err(Misfit::NotTun)),
         Err(_) => None,
     }
+}
+
+/// Whether somebody has a device of several queues for himself. The kernel would let us take some
+/// of his packets: a device that does not persist is there only because he holds a queue of it.
+fn is_held(flags: c_int) -> bool {
+    flags & libc::IFF_MULTI_QUEUE != 0 && flags & PERSIST == 0
 }
 
 /// `0x1801` and a line feed, as sysfs writes flags.
@@ -268,6 +285,15 @@ mod tests {
     }
 
     #[test]
+    fn a_device_of_several_queues_that_does_not_persist_is_somebody_elses() {
+        for (flags, is_anothers) in
+            [(0x1101, true), (0x1901, false), (0x1001, false), (0x1801, false)]
+        {
+            assert_eq!(is_held(flags), is_anothers, "{flags:#x}");
+        }
+    }
+
+    #[test]
     fn a_device_has_as_many_queues_as_the_kernel_allows() {
         for (count, is_good) in [(0, false), (1, true), (256, true), (257, false)] {
             assert_eq!(check_count(count).is_ok(), is_good, "{count}");
@@ -316,9 +342,9 @@ mod tests {
         let control = ControlSocket::open().unwrap();
         let index = control.index("lo").unwrap().unwrap();
         // Where sysfs shows another namespace it knows nothing, and the kernel's EINVAL decides.
-        let misfit = misfit_in_sysfs("lo", index, 1);
-        assert!(matches!(misfit, Some(Misfit::NotTun) | None), "{misfit:?}");
-        assert_eq!(misfit_in_sysfs("lo", index + 1, 1), None);
+        let flags = flags_in_sysfs("lo", index);
+        assert!(matches!(flags, Some(Err(Misfit::NotTun)) | None), "{flags:?}");
+        assert_eq!(flags_in_sysfs("lo", index + 1), None);
         assert_eq!(control.index("no-such-device").unwrap(), None);
     }
 }

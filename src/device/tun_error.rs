@@ -60,7 +60,7 @@ pub enum TunError {
         /// What the kernel said.
         source: io::Error,
     },
-    /// Another program holds the device's only queue.
+    /// Another program holds the device's only queue, or made the device for queues of its own.
     Busy {
         /// The device that was asked for.
         name: String,
