@@ -6,10 +6,10 @@ use std::thread;
 use std::time::Duration;
 
 use wharf::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
-use wharf::{DropReason, Link, Net};
+use wharf::{DropReason, Link, Net, Spread};
 
 use super::support::{
-    End, FAR, LIMIT, NEAR, Pair, at, config, errno, eventually, limited, read_exactly,
+    End, FAR, LIMIT, NEAR, Pair, at, config, errno, eventually, limited, pattern, read_exactly,
 };
 
 pub(crate) fn counted(net: &Net, name: &str) -> u64 {
@@ -36,6 +36,55 @@ fn flows_go_to_all_shards_and_what_comes_over_the_wrong_queue_is_forwarded() {
             assert!(counted(net, "strays_forwarded_total") > 0);
             let dropped = DropReason::ALL.iter().map(|&reason| net.counters().dropped(reason));
             assert_eq!(dropped.sum::<u64>(), 0);
+        }
+    });
+}
+
+/// Two stacks of two shards each, on a cable that spreads packets so.
+fn spread(spread: Spread) -> (Net, Net) {
+    let (near, far) = Link::queues(1500, 2, 2);
+    let start = |queues: Vec<Link>, addr| {
+        let queues = queues.into_iter().map(|queue| queue.with_spread(spread)).collect();
+        Net::start_queues(queues, config(addr)).unwrap()
+    };
+    (start(near, NEAR), start(far, FAR))
+}
+
+/// Some connections, each of which carries `octets` both ways.
+fn exchange(near: &Net, far: &Net, octets: &[u8]) {
+    let listener = TcpListener::bind(far, (FAR, 80)).unwrap();
+    for _ in 0..6 {
+        let near = TcpStream::connect(near, (FAR, 80)).unwrap();
+        let (far, _) = listener.accept().unwrap();
+        thread::scope(|scope| {
+            for (mut writer, reader) in [(&near, &far), (&far, &near)] {
+                scope.spawn(move || writer.write_all(octets).unwrap());
+                scope.spawn(move || assert!(read_exactly(reader, octets.len()) == octets));
+            }
+        });
+    }
+}
+
+#[test]
+fn where_the_device_steers_no_packet_strays() {
+    limited(|| {
+        let (near, far) = spread(Spread::Steered);
+        exchange(&near, &far, &pattern(100_000));
+        for net in [&near, &far] {
+            assert_eq!(counted(net, "strays_forwarded_total"), 0);
+        }
+    });
+}
+
+#[test]
+fn octets_arrive_whole_when_every_other_packet_comes_over_the_wrong_queue() {
+    limited(|| {
+        let (near, far) = spread(Spread::Packets);
+        exchange(&near, &far, &pattern(300_000));
+        for net in [&near, &far] {
+            let packets = counted(net, "packets_received_total");
+            let strays = counted(net, "strays_forwarded_total");
+            assert!((packets / 4..packets * 3 / 4).contains(&strays), "{strays} of {packets}");
         }
     });
 }
