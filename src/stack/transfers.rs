@@ -59,8 +59,8 @@ impl Stack {
                 let entry = self.flows.get_mut(flow).ok_or(SocketError::BadHandle)?;
                 let open = entry.connection_mut().ok_or(SocketError::BadHandle)?;
                 let spares = &mut self.memory.spares;
-                // Who reads until there is no more finds that out with each message. A read that finds
-                // nothing still is a look at what urgent data was announced.
+                // Who reads until there is no more finds that out with each message. A read that
+                // finds nothing still is a look at what urgent data was announced.
                 let octets = if open.unread() > 0 || open.is_priority() {
                     open.with_spares(spares, Need::Nothing, |open| read(open, buffer))
                 } else {
