@@ -1,8 +1,12 @@
-//! Octets to values and back: the Internet checksum, and the headers of a segment with timestamps.
+//! Octets to values and back: the Internet checksum, the headers of a segment with timestamps, and
+//! whose it is.
+
+use std::num::NonZeroU16;
 
 use divan::counter::BytesCount;
 use divan::{AllocProfiler, Bencher};
 use wharf::sim::probe;
+use wharf::{Seed, Steering};
 
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
@@ -22,6 +26,14 @@ fn checksum(bencher: Bencher<'_, '_>, len: usize) {
 fn parse(bencher: Bencher<'_, '_>, len: usize) {
     let packet = probe::packet(len);
     bencher.bench(|| assert!(probe::parse(divan::black_box(&packet))));
+}
+
+/// Saying which of several shards a segment belongs to.
+#[divan::bench]
+fn owner(bencher: Bencher<'_, '_>) {
+    let steering = Steering::new(const { NonZeroU16::new(4).unwrap() }, &Seed::from_number(1));
+    let packet = probe::packet(1448);
+    bencher.bench(|| divan::black_box(&steering).owner(divan::black_box(&packet)));
 }
 
 /// Writing them, with the checksum over what the application wrote, or with a partial one for the

@@ -155,7 +155,7 @@ impl Tun {
     /// that leave. So several threads may carry for one device.
     ///
     /// The kernel decides by which queue a packet arrives. Unless it is told, it keeps to the queue
-    /// by which it last got a packet of the same flow.
+    /// by which it last got a packet of the same flow: of 4,096 flows, for three seconds each.
     ///
     /// A device that we make here for several queues goes with the last of them. One that exists
     /// must have been made for several (`multi_queue`), and nobody else should hold a queue of it,

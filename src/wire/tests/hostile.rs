@@ -1,15 +1,18 @@
 //! Whatever octets come, each parser gives an error or a value that holds together.
 
+use std::net::Ipv4Addr;
+use std::num::NonZeroU16;
+
 use super::{CAPTURED, CLIENT, SERVER, below, random_octets};
 use crate::rng::{Rng, Seed};
-use crate::wire::ParseError;
 use crate::wire::display::describe;
 use crate::wire::icmpv4::Icmpv4Message;
-use crate::wire::ipv4::{Ipv4Header, Ipv4View};
+use crate::wire::ipv4::{Ipv4Header, Ipv4View, PROTOCOL_TCP, PROTOCOL_UDP};
 use crate::wire::ipv4_options;
 use crate::wire::tcp::TcpHeader;
 use crate::wire::tcp_options::{OPTIONS_MAX, TcpOptions};
 use crate::wire::udp::UdpHeader;
+use crate::wire::{Endpoint, FourTuple, ParseError, Steering};
 
 /// How many mutated inputs each parser gets.
 const MUTATIONS: usize = 100_000;
@@ -18,8 +21,16 @@ const MUTATIONS: usize = 100_000;
 type Take = fn(&[u8]) -> bool;
 
 /// Every parser.
-const PARSERS: [Take; 7] =
-    [take_ipv4, take_ipv4_options, take_tcp, take_tcp_options, take_udp, take_icmpv4, take_display];
+const PARSERS: [Take; 8] = [
+    take_ipv4,
+    take_ipv4_options,
+    take_tcp,
+    take_tcp_options,
+    take_udp,
+    take_icmpv4,
+    take_display,
+    take_steering,
+];
 
 fn take_ipv4(octets: &[u8]) -> bool {
     let parsed = Ipv4Header::parse(octets);
@@ -95,6 +106,34 @@ fn take_display(octets: &[u8]) -> bool {
     let is_malformed = line.contains("malformed (");
     assert!(is_malformed || line.starts_with("IP "), "{line}");
     !is_malformed
+}
+
+/// What reads as a segment or a datagram is its flow's or its port's: no shard gets what another
+/// would have known.
+fn take_steering(octets: &[u8]) -> bool {
+    let steering = Steering::new(const { NonZeroU16::new(64).unwrap() }, &Seed::from_number(1));
+    let owner = steering.owner(octets);
+    assert!(owner < 64);
+    // Whatever its checksum and its length say.
+    let Ok(view) = Ipv4Header::parse_quoted(octets) else { return false };
+    let (header, payload) = (view.header, &octets[view.header_len..]);
+    if header.is_fragment() {
+        return false;
+    }
+    let end = |addr: Ipv4Addr, port| Endpoint::new(addr.into(), port);
+    let expected = match header.protocol {
+        PROTOCOL_TCP => TcpHeader::parse(payload).ok().map(|tcp| {
+            let local = end(header.destination, tcp.header.destination_port);
+            let remote = end(header.source, tcp.header.source_port);
+            steering.owner_of_flow(&FourTuple { local, remote })
+        }),
+        PROTOCOL_UDP => UdpHeader::parse(payload)
+            .ok()
+            .map(|(udp, _)| steering.owner_of_udp_port(udp.destination_port)),
+        _ => None,
+    };
+    assert!(expected.is_none_or(|expected| owner == expected), "{octets:02x?}");
+    expected.is_some()
 }
 
 /// A packet, what lies behind its IP header, and what would be options of TCP.
@@ -202,6 +241,11 @@ fn mutated_tcp_segments_are_errors_or_values() {
 #[test]
 fn mutated_tcp_options_are_errors_or_values() {
     assert_mutations_are_errors_or_values(4, take_tcp_options);
+}
+
+#[test]
+fn mutated_packets_belong_to_the_owner_of_what_they_read_as() {
+    assert_mutations_are_errors_or_values(8, take_steering);
 }
 
 #[test]
