@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use smallvec::SmallVec;
 use tun_tap::{Iface, Mode};
 
 use super::agreement::Offloads;
@@ -13,7 +14,7 @@ use super::sys::{self, ControlSocket, Queues};
 use super::tun_error::TunError;
 use super::tun_queue::TunQueue;
 use super::{Capabilities, Device, steering};
-use crate::packet::{Frame, FramePool, Outgoing};
+use crate::packet::{Frame, Outgoing, SuperPool};
 use crate::time::Instant;
 use crate::wire::Steering;
 
@@ -44,71 +45,33 @@ enum Queue {
 /// A queue of packets and nothing else.
 #[derive(Debug)]
 struct PlainQueue {
-    port: Port,
-    pool: FramePool,
-    /// Where a packet is put together, since the queue takes it in one piece.
-    scratch: Vec<u8>,
-}
-
-/// The descriptor of a plain queue.
-#[derive(Debug)]
-enum Port {
-    /// The only queue of a device, which we attached.
-    Attached(Iface),
-    /// A descriptor that somebody handed to us, or one of several queues.
-    Given(File),
-}
-
-impl Port {
-    fn read(&self, octets: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Attached(interface) => interface.recv(octets),
-            Self::Given(file) => (&*file).read(octets),
-        }
-    }
-
-    fn write(&self, octets: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Attached(interface) => interface.send(octets),
-            Self::Given(file) => (&*file).write(octets),
-        }
-    }
-
-    fn fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Attached(interface) => sys::descriptor_of(interface),
-            Self::Given(file) => file.as_fd(),
-        }
-    }
+    file: File,
+    pool: SuperPool,
+    /// The only queue of a device, which we attached and which `file` is a duplicate of.
+    _interface: Option<Iface>,
 }
 
 impl PlainQueue {
-    fn new(port: Port, mtu: u32) -> Self {
-        let mut queue = Self { port, pool: FramePool::new(0), scratch: Vec::new() };
-        queue.carry(mtu);
-        queue
+    /// A descriptor that somebody handed to us, or one of several queues.
+    fn new(file: File) -> Self {
+        Self { file, pool: SuperPool::default(), _interface: None }
     }
 
-    /// Packets have at most `mtu` octets.
-    fn carry(&mut self, mtu: u32) {
-        let frame_max = usize::try_from(mtu).expect("an MTU is at most 65,535");
-        self.pool = FramePool::new(frame_max);
-        self.scratch.reserve(frame_max);
+    /// The only queue of a device.
+    fn attached(interface: Iface) -> io::Result<Self> {
+        let descriptor = sys::descriptor_of(&interface).try_clone_to_owned()?;
+        Ok(Self { _interface: Some(interface), ..Self::new(File::from(descriptor)) })
     }
 
     fn read(&mut self) -> io::Result<Frame> {
-        let port = &self.port;
-        self.pool.fill(|octets| match port.read(octets) {
-            // No packet is empty: this is how a socket says that its peer has gone.
-            Ok(0) => Err(io::Error::from_raw_os_error(libc::ENODEV)),
-            outcome => outcome,
-        })
+        let file = self.file.as_fd();
+        self.pool.fill(|spare| sys::read_behind(file, &mut [], spare)).map(Frame::new)
     }
 
-    fn write(&mut self, packet: &Outgoing) -> io::Result<()> {
-        self.scratch.clear();
-        packet.copy_to(&mut self.scratch);
-        self.port.write(&self.scratch).map(drop)
+    fn write(&self, packet: &Outgoing) -> io::Result<()> {
+        // In pieces: the queue takes what one call brings as one packet.
+        let slices: SmallVec<[IoSlice<'_>; 12]> = packet.slices().map(IoSlice::new).collect();
+        (&self.file).write_vectored(&slices).map(drop)
     }
 }
 
@@ -131,7 +94,7 @@ impl Queue {
 
     fn fd(&self) -> BorrowedFd<'_> {
         match self {
-            Self::Plain(plain) => plain.port.fd(),
+            Self::Plain(plain) => plain.file.as_fd(),
             Self::Offloading(queue) => queue.fd(),
         }
     }
@@ -185,7 +148,7 @@ impl Tun {
         } else {
             setup::adopt(&control, name)?
         };
-        agree(name, &mut queues, mtu)?;
+        agree(name, &mut queues)?;
         let open = |queue| Self { name: Some(name.to_owned()), was_made, ..Self::new(queue, mtu) };
         Ok(queues.into_iter().map(open).collect())
     }
@@ -214,7 +177,7 @@ impl Tun {
             // Its giver may have promised the kernel to fill checksums in. What is no TUN refuses,
             // and has nothing to switch off.
             let _ = sys::set_offloads(file.as_fd(), Offloads::None);
-            Queue::Plain(PlainQueue::new(Port::Given(file), mtu))
+            Queue::Plain(PlainQueue::new(file))
         };
         Ok(Self::new(queue, mtu))
     }
@@ -273,22 +236,22 @@ fn attach(config: &TunConfig, queues: Queues) -> io::Result<Queue> {
     if config.offload {
         return Ok(Queue::Offloading(TunQueue::attach(name, queues)?));
     }
-    let port = match queues {
+    let queue = match queues {
         Queues::One => {
             let interface = Iface::without_packet_info(name, Mode::Tun)?;
             sys::set_non_blocking(sys::descriptor_of(&interface))?;
-            Port::Attached(interface)
+            PlainQueue::attached(interface)?
         }
         Queues::Several => {
             let flags = libc::IFF_TUN | libc::IFF_NO_PI | queues.flag();
-            Port::Given(sys::attach_tun(name, flags)?)
+            PlainQueue::new(sys::attach_tun(name, flags)?)
         }
     };
-    Ok(Queue::Plain(PlainQueue::new(port, config.mtu)))
+    Ok(Queue::Plain(queue))
 }
 
 /// Agrees with the kernel on what crosses the queues of a device, which are all alike.
-fn agree(name: &str, queues: &mut [Queue], mtu: u32) -> Result<(), TunError> {
+fn agree(name: &str, queues: &mut [Queue]) -> Result<(), TunError> {
     let mut first: Option<&TunQueue> = None;
     for queue in queues {
         match queue {
@@ -302,9 +265,8 @@ fn agree(name: &str, queues: &mut [Queue], mtu: u32) -> Result<(), TunError> {
             }
             Queue::Plain(plain) => {
                 // Whoever had the device before may have left it with offloads on.
-                sys::set_offloads(plain.port.fd(), Offloads::None)
+                sys::set_offloads(plain.file.as_fd(), Offloads::None)
                     .map_err(setup::failed(name, "switch the offloads off"))?;
-                plain.carry(mtu);
             }
         }
     }
