@@ -65,7 +65,7 @@ impl PlainQueue {
 
     fn read(&mut self) -> io::Result<Frame> {
         let file = self.file.as_fd();
-        self.pool.fill(|spare| sys::read_behind(file, &mut [], spare)).map(Frame::new)
+        self.pool.fill(|spare| sys::read_behind(file, spare)).map(Frame::new)
     }
 
     fn write(&self, packet: &Outgoing) -> io::Result<()> {

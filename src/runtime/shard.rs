@@ -29,6 +29,10 @@ const BURST: usize = 64;
 /// processor has it at hand.
 const BURST_OCTETS: usize = 256 << 10;
 
+/// Most turns in a row that take in all they may and send nothing: so each of several bulk senders
+/// is acknowledged as seldom as one alone. An acknowledgment costs the kernel's whole way in.
+const SILENT_TURNS: usize = 3;
+
 /// Packets that are read at once.
 const SIP: usize = 4;
 
@@ -156,6 +160,8 @@ pub(crate) struct Shard {
     leaving: VecDeque<Outgoing>,
     phase: Phase,
     seat: Seat,
+    /// Turns since one has last sent what there was to send.
+    silent_turns: usize,
     /// Why the device is gone; acted on by the next turn.
     failure: Option<io::Error>,
 }
@@ -182,6 +188,7 @@ impl Shard {
             leaving: VecDeque::new(),
             phase: Phase::Running,
             seat: Seat::default(),
+            silent_turns: 0,
             failure: None,
         }
     }
@@ -410,7 +417,13 @@ impl Shard {
         if is_device_due {
             device.transmit_burst(now, &mut self.leaving)?;
         }
-        self.transmit(now, usize::MAX)?;
+        let is_full = is_more && octets >= BURST_OCTETS;
+        if is_full && may_be_silent(self.silent_turns, self.stack.senders()) {
+            self.silent_turns += 1;
+        } else {
+            self.silent_turns = 0;
+            self.transmit(now, usize::MAX)?;
+        }
         Ok((packets, is_more))
     }
 
@@ -540,9 +553,25 @@ impl Seat {
     }
 }
 
+/// Whether a turn that is full, behind `silent` others that have sent nothing, may send nothing
+/// too, though `senders` connections may have something to send: mostly acknowledgments. A turn for
+/// each brings each what a lone one would get in one, and its window holds more than that.
+fn may_be_silent(silent: usize, senders: usize) -> bool {
+    silent < SILENT_TURNS && silent + 1 < senders
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn turns_are_silent_only_while_several_senders_share_them() {
+        // How many full turns are silent in a row.
+        for (senders, expected) in [(0, 0), (1, 0), (2, 1), (3, 2), (4, 3), (8, 3), (1000, 3)] {
+            let turns = (0..10).take_while(|&silent| may_be_silent(silent, senders)).count();
+            assert_eq!(turns, expected, "{senders} senders");
+        }
+    }
 
     #[test]
     fn a_sleeper_is_kicked_only_for_what_is_due_before_it_wakes() {

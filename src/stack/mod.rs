@@ -332,6 +332,11 @@ impl Stack {
         Some(made)
     }
 
+    /// How many connections may have something to send.
+    pub(crate) fn senders(&self) -> usize {
+        self.ready.len()
+    }
+
     /// When [`on_timeout`](Self::on_timeout) next has something to do; it may be in the past.
     /// Call it after `transmit` has returned nothing.
     pub fn next_timeout(&mut self) -> Option<Instant> {

@@ -21,6 +21,11 @@ impl Ready {
         self.queue.join(flow, is_ready);
     }
 
+    /// How many there are; some may have ended since they joined.
+    pub(super) fn len(&self) -> usize {
+        self.queue.len() + usize::from(self.turn.is_some())
+    }
+
     /// Whose turn it is.
     pub(super) fn current(&mut self) -> Option<FlowId> {
         if self.turn.is_none() {
