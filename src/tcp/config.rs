@@ -32,6 +32,9 @@ pub struct TcpConfig {
     /// Whether timestamps are offered and accepted (RFC 7323 §3): the round trip of what is sent
     /// again, and protection against sequence numbers that wrap. 12 octets a segment. On.
     pub timestamps: bool,
+    /// Whether a segment that comes as foretold goes a shorter way (header prediction, RFC 7323
+    /// §5.6). What becomes of it is the same; off, for comparison, all go the long way. On.
+    pub header_prediction: bool,
     /// Initial congestion window, segments. 10 (RFC 6928).
     pub initial_window: u32,
     /// How long a connection that closed first stays in TIME-WAIT: 2 MSL. 60 s, as Linux;
@@ -113,6 +116,7 @@ impl Default for TcpConfig {
             window_scale: true,
             sack: true,
             timestamps: true,
+            header_prediction: true,
             initial_window: 10,
             time_wait: Duration::from_mins(1),
             give_up_after: Duration::from_mins(15),

@@ -67,6 +67,8 @@ pub(crate) struct Connection {
     pub(super) options: Arc<SocketOptions>,
     /// Whether a socket can still read what arrives.
     pub(super) reader: Reader,
+    /// Whether a segment that comes as foretold goes the short way.
+    pub(super) predicts: bool,
     /// How long TIME-WAIT lasts, nanoseconds.
     pub(super) time_wait: u64,
 }
@@ -188,6 +190,7 @@ impl Connection {
             statistics: Statistics::default(),
             options: Arc::clone(options),
             reader: Reader::Socket,
+            predicts: config.header_prediction,
             time_wait: nanos(config.time_wait),
         }
     }

@@ -22,6 +22,11 @@ impl Connection {
         may_hold: bool,
     ) -> Result<Outcome, DropReason> {
         self.statistics.on_arrived(now, segment.parts(), segment.text_len());
+        if self.predicts
+            && let Some(outcome) = self.receive_predicted(now, segment)
+        {
+            return Ok(outcome);
+        }
         // Second, before first: an RST is judged by its own place in the window, even a shut
         // one (MUST-66), and is never answered when it lies outside.
         if segment.rst {
@@ -74,7 +79,7 @@ impl Connection {
     }
 
     /// Whether the timestamp of a segment is older than what has been seen.
-    fn is_stale(&self, now: Instant, segment: &Segment) -> bool {
+    pub(super) fn is_stale(&self, now: Instant, segment: &Segment) -> bool {
         let both = self.timestamps.zip(segment.options.timestamps);
         both.is_some_and(|(own, theirs)| own.is_stale(now, theirs.value))
     }

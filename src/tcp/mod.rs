@@ -18,6 +18,7 @@
 //!
 //! ```text
 //! A SEGMENT ARRIVES (input.rs)                      A SEGMENT LEAVES (output.rs)
+//!  0 fast_path          is all as foretold?
 //!  1 receive.admit      in the window?               choose   the first reason there is
 //!  2 RST, 4 SYN         RFC 5961                     permit   windows, Nagle, SWS
 //!  5 send.acknowledge   Acked                        stamp    ACK and window
@@ -42,6 +43,7 @@ mod config;
 mod congestion;
 mod connect;
 mod connection;
+mod fast_path;
 mod info;
 mod input;
 mod isn;

@@ -90,6 +90,11 @@ impl PathLimit {
         self.search.as_ref().map_or(limit, |search| search.low().min(limit))
     }
 
+    /// Whether it is being found out what the path carries.
+    pub(crate) fn is_searching(&self) -> bool {
+        self.search.is_some()
+    }
+
     /// What the ends take and what ICMP has left of it.
     fn limit(&self) -> u32 {
         self.ends.min(self.path).into()

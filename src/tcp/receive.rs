@@ -209,6 +209,24 @@ impl ReceiveSide {
             && !self.assembler.has_gap()
     }
 
+    /// What [`take`](Self::take) does with text that [is next](Self::is_next).
+    pub(crate) fn take_next(&mut self, segment: &Segment) -> Taken {
+        let octets = segment.text_len();
+        let buffer = self.buffer.get_or_insert_default();
+        if !segment.is_train() && segment.payload.len() >= SHARE_MIN {
+            buffer.append(segment.payload.clone());
+        } else {
+            let mut offset = 0;
+            for piece in segment.pieces() {
+                buffer.write_at(offset, piece);
+                offset += u32::try_from(piece.len()).unwrap_or(0);
+            }
+            buffer.commit(octets);
+        }
+        self.nxt += octets;
+        Taken { octets, ..Taken::default() }
+    }
+
     /// Lays down the text of a train that [is next](Self::is_next).
     fn place_train(&mut self, segment: &Segment) -> Placed {
         if self.assembler.add(0, segment.text_len()).is_err() {

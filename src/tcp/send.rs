@@ -348,6 +348,12 @@ impl SendSide {
             return Acked { is_duplicate, sacked, ..Acked::default() };
         }
         let fin = self.fin.is_some_and(|fin| ack.after(fin));
+        let octets = self.advance(ack, fin);
+        Acked { octets, fin, is_duplicate: false, sacked: self.sacked(blocks) }
+    }
+
+    /// SND.UNA moves to `ack`, past our FIN or not; says how many octets of text that covers.
+    pub(crate) fn advance(&mut self, ack: SeqNumber, fin: bool) -> u32 {
         let covered = SeqRange { start: self.una, end: ack }.len();
         let octets = covered - u32::from(fin);
         if let Some(buffer) = &mut self.buffer {
@@ -355,7 +361,7 @@ impl SendSide {
         }
         self.acked = self.acked.saturating_add(covered);
         self.una = ack;
-        Acked { octets, fin, is_duplicate: false, sacked: self.sacked(blocks) }
+        octets
     }
 
     /// Octets right of SND.UNA that SACK blocks report. Blocks that cannot be count nothing, and

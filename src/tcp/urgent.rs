@@ -118,6 +118,11 @@ impl Urgent {
         self.up.is_some()
     }
 
+    /// Whether there is none in either direction.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.up.is_none() && self.mark.is_none()
+    }
+
     /// The pointer of a segment that starts at `seq` and leaves now: to the octet after the urgent
     /// data (MUST-62). What lies further off than 16 bits reach is told by the largest pointer, but
     /// as in Linux only if that lies past all that was sent: else it would make a mark where none

@@ -9,6 +9,7 @@ mod herd;
 mod many_flows;
 mod offload;
 mod paths;
+mod prediction;
 mod restart;
 mod syn_flood;
 mod transfer;

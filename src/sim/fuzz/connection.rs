@@ -21,17 +21,25 @@ const LONG: Duration = Duration::from_hours(7 * 24);
 
 /// `octets` as a program: segments with plausible numbers, socket calls and pauses, all on one
 /// connection. Whatever happens, our packets are well-formed, they carry what was written, the
-/// parts agree, and in the end nothing is left.
+/// parts agree, and in the end nothing is left. Two stacks go through it side by side, one with
+/// header prediction and one without: both send the same, and know the same of the connection.
 ///
 /// # Panics
 /// If any of that does not hold.
 pub fn connection(octets: &[u8]) {
-    let mut duel = Duel::new();
+    let mut duels = [true, false].map(Duel::new);
     let mut program = octets.iter().copied();
     while let Some(instruction) = program.next() {
-        duel.step(instruction, &mut program);
+        let mut same_program = program.clone();
+        duels[0].step(instruction, &mut program);
+        duels[1].step(instruction, &mut same_program);
+        let [with, without] = &mut duels;
+        assert!(with.sent == without.sent, "header prediction changed what leaves");
+        assert_eq!(with.known(), without.known(), "header prediction changed what is known");
     }
-    duel.end();
+    for duel in duels {
+        duel.end();
+    }
 }
 
 /// One stack, and a peer that does as it is told.
@@ -51,13 +59,16 @@ struct Duel {
     /// Where in its stream the urgent octets end.
     urgent_ends: Vec<u32>,
     last: Vec<u8>,
+    /// What the stack has sent in this step.
+    sent: Vec<Vec<u8>>,
     /// The stack's last TSval, once both have timestamps.
     stack_clock: Option<u32>,
 }
 
 impl Duel {
-    fn new() -> Self {
-        let config = StackConfig::new(STACK_ADDR.parse().expect("a literal network"));
+    fn new(predicts: bool) -> Self {
+        let mut config = StackConfig::new(STACK_ADDR.parse().expect("a literal network"));
+        config.tcp.header_prediction = predicts;
         let addr = config.interface.addresses[0].addr();
         let mut stack = Stack::new(config, Seed::from_number(1)).expect("the defaults are valid");
         let local = SocketAddrV4::new(addr, 80);
@@ -79,11 +90,13 @@ impl Duel {
             written: 0,
             urgent_ends: Vec::new(),
             last: Vec::new(),
+            sent: Vec::new(),
             stack_clock: None,
         }
     }
 
     fn step(&mut self, instruction: u8, program: &mut impl Iterator<Item = u8>) {
+        self.sent.clear();
         let mut next = || program.next().unwrap_or(0);
         match instruction % 16 {
             // In sequence and well-meant: so that programs get far.
@@ -323,9 +336,15 @@ impl Duel {
             if let Some(segment) = packet.segment().filter(|_| is_ours) {
                 self.on_segment(segment);
             }
+            self.sent.push(octets.clone());
             self.last = octets;
         }
         self.stack.check();
+    }
+
+    /// What the stack knows of its connections.
+    fn known(&self) -> String {
+        format!("{:?}", self.stack.connections())
     }
 
     fn on_segment(&mut self, segment: &TcpSegment) {

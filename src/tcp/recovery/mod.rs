@@ -255,6 +255,23 @@ impl Recovery {
         verdict
     }
 
+    /// What [`on_ack`](Self::on_ack) does with an acknowledgment of something new while
+    /// [all is calm](Self::is_calm): the round trip, where it could be measured. `echoed` is asked
+    /// for how long ago the segment left whose timestamp it brings back.
+    pub(crate) fn on_calm_ack(
+        &mut self,
+        now: Instant,
+        after: Outstanding,
+        echoed: impl FnOnce() -> Option<Duration>,
+    ) -> Option<Duration> {
+        let flight = self.flight.as_mut()?;
+        let echoed = if flight.timed.is_none() { echoed() } else { None };
+        let rtt = flight.measure(now, after.una, echoed);
+        flight.lost = SeqRange::at(SeqNumber::max_of(flight.lost.end, after.una), 0);
+        flight.rto.on_acked(now, after.len() > 0);
+        rtt
+    }
+
     /// When the retransmission timer runs out.
     pub(crate) fn deadline(&self, rto: Duration) -> Option<Instant> {
         self.flight.as_ref()?.rto.deadline(rto)
