@@ -36,9 +36,9 @@ const ANY_MAX: f64 = 3.0;
 /// Octets of text in a segment: little, so that the search for its connection shows.
 const TEXT: usize = 64;
 
-/// Segments of a round, and rounds.
-const SEGMENTS: usize = 4096;
-const ROUNDS: usize = 40;
+/// Segments of a round, which are made before it and lie in the caches; and rounds.
+const SEGMENTS: usize = 1024;
+const ROUNDS: usize = 200;
 
 /// A connection as its peer sees it.
 struct Peer {
@@ -181,27 +181,26 @@ impl Bed {
     /// Nanoseconds a segment in one round of turns with `burst` segments each, no two of them of
     /// one connection; of active connections, or of any.
     fn round(&mut self, segments: usize, burst: usize, is_any: bool) -> f64 {
-        let mut turns = Vec::new();
-        for _ in 0..segments / burst {
-            let mut indices = Vec::new();
-            while indices.len() < burst {
-                let index = self.pick(is_any);
-                if !indices.contains(&index) {
-                    indices.push(index);
-                }
+        let mut indices = Vec::with_capacity(segments);
+        while indices.len() < segments {
+            let index = self.pick(is_any);
+            let turn = indices.len() / burst * burst;
+            if !indices[turn..].contains(&index) {
+                indices.push(index);
             }
-            let frames: VecDeque<_> = indices.iter().map(|&index| self.prepare(index)).collect();
-            let sockets: Vec<_> = indices.iter().map(|&index| self.peers[index].socket).collect();
-            turns.push((frames, sockets));
         }
-        let count: usize = turns.iter().map(|(frames, _)| frames.len()).sum();
+        let mut frames: Vec<_> = indices.iter().map(|&index| self.prepare(index)).collect();
+        let sockets: Vec<_> = indices.iter().map(|&index| self.peers[index].socket).collect();
+        let mut arriving = VecDeque::with_capacity(burst);
+        let mut frames = frames.drain(..);
         #[expect(clippy::disallowed_methods, reason = "a bench reads the clock")]
         let start = std::time::Instant::now();
-        for (frames, sockets) in &mut turns {
-            self.turn(frames, sockets);
+        for sockets in sockets.chunks(burst) {
+            arriving.extend(frames.by_ref().take(burst));
+            self.turn(&mut arriving, sockets);
         }
-        let count = f64::from(u32::try_from(count).expect("a small number"));
-        start.elapsed().as_secs_f64() * 1e9 / count
+        let segments = f64::from(u32::try_from(segments).expect("a small number"));
+        start.elapsed().as_secs_f64() * 1e9 / segments
     }
 
     fn pick(&mut self, is_any: bool) -> usize {

@@ -44,6 +44,12 @@ impl<T> PagedTable<T> {
         self.chunks[number / CHUNK][number % CHUNK].find(hash, is_it)
     }
 
+    /// The number of entries beside the one with this hash: whoever asks has been to its page.
+    pub(crate) fn beside(&self, hash: u64) -> usize {
+        let number = page_of(hash, self.pages);
+        self.chunks[number / CHUNK][number % CHUNK].len()
+    }
+
     /// Adds an entry. `hash_of` is the hash of any.
     pub(crate) fn insert(&mut self, hash: u64, entry: T, hash_of: impl Fn(&T) -> u64) {
         self.page(page_of(hash, self.pages)).insert_unique(hash, entry, &hash_of);

@@ -15,6 +15,7 @@ mod flow;
 mod icmp_errors;
 mod listeners;
 mod lists;
+mod look_ahead;
 mod loopback;
 mod memory;
 mod opening;

@@ -32,6 +32,7 @@ impl Stack {
         frames: &mut VecDeque<Frame>,
         observer: &mut dyn Observer,
     ) {
+        self.look_ahead(frames);
         let mut train = None;
         for frame in frames.drain(..) {
             observer.on_event(now, &Event::PacketReceived { len: frame.octets().len() });

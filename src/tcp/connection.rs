@@ -458,6 +458,25 @@ impl Connection {
         self.recovery.cool();
     }
 
+    /// Something of each part, so that whoever asks has been to all of the connection.
+    pub(crate) fn look_at(&self) -> u64 {
+        let positions = self.send.una().0 ^ self.receive.nxt().0 ^ self.acks.largest();
+        let path = self.path.mtu() ^ self.congestion.window() ^ self.statistics.segments_sent;
+        let heard = self.lifetime.heard_at().as_nanos() ^ self.time_wait;
+        let owned = u64::from(self.is_warm()) ^ u64::from(self.rtt.srtt().is_some());
+        u64::from(positions ^ path)
+            ^ heard
+            ^ owned
+            ^ u64::from(self.persist.deadline(Duration::ZERO).is_some())
+    }
+
+    /// Something of what the connection keeps elsewhere.
+    pub(crate) fn look_beside(&self) -> u64 {
+        u64::from(self.readable() ^ self.unacknowledged())
+            ^ u64::from(self.recovery.is_calm())
+            ^ u64::from(self.statistics.data_received_at().is_some())
+    }
+
     /// Whether no socket holds it any more.
     fn is_orphan(&self) -> bool {
         self.reader == Reader::Gone
