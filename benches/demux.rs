@@ -212,6 +212,8 @@ impl Bed {
     }
 
     fn cost(&mut self, segments: usize) -> Cost {
+        // The beds take turns: what was active here is in no cache any more.
+        self.round(4 * ACTIVE, 1, false);
         Cost {
             single: self.round(segments, 1, false),
             burst: self.round(segments, BURST, false),
