@@ -1,5 +1,6 @@
 //! The chat of the live page: what one says, all hear.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -42,7 +43,7 @@ impl Chat {
 /// `GET /ws/chat`: each text message goes to everybody in the room, its sender included, and to
 /// all in one order. Joining happens before the handshake is answered, so that a client which
 /// sees the answer misses nothing that is said afterwards.
-pub(super) async fn join(State(site): State<Site>, upgrade: Upgrade) -> Response {
+pub(super) async fn join(State(site): State<Arc<Site>>, upgrade: Upgrade) -> Response {
     let room = site.chat.messages.clone();
     let heard = room.subscribe();
     websocket::accept(&site, upgrade, MESSAGE_OCTETS_MAX, |socket, stopping| {

@@ -1,19 +1,24 @@
 //! The HTTP server: what `wharf serve` answers.
 
+use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, Request};
+use axum::extract::Path;
+use axum::http::Request;
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use axum::routing::future::RouteFuture;
 use axum::routing::{get, post};
 use http_body_util::{BodyExt as _, Limited};
-use hyper::body::Body as _;
+use hyper::body::{Body as _, Incoming};
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
+use tower_service::Service;
 
 use super::bytes::Pattern;
 use super::chat::Chat;
@@ -32,8 +37,7 @@ pub const BODY_OCTETS_MAX: usize = 64 << 10;
 const OCTETS: [(header::HeaderName, &str); 1] =
     [(header::CONTENT_TYPE, "application/octet-stream")];
 
-/// What the routes share; clones are the same site.
-#[derive(Clone)]
+/// What the routes share.
 pub struct Site {
     /// What the live page shows of the stack.
     pub(super) status: Arc<dyn Status>,
@@ -62,18 +66,42 @@ impl std::fmt::Debug for Site {
     }
 }
 
-/// All routes.
-pub fn router(site: Site) -> Router {
-    let streaming = Router::new().route("/sink", post(sink)).route("/echo", post(echo));
-    dashboard::routes()
+/// All routes, twice: a request without a body, as most are, has nothing to be limited, and goes
+/// the way without the layer that does so, at half the cost.
+#[derive(Clone, Debug)]
+pub struct Routes {
+    bodiless: Router,
+    limited: Router,
+}
+
+impl Service<Request<Incoming>> for Routes {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = RouteFuture<Infallible>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(())) // As a router is.
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> RouteFuture<Infallible> {
+        let has_body = !request.body().is_end_stream();
+        if has_body { self.limited.call(request) } else { self.bodiless.call(request) }
+    }
+}
+
+/// All routes of `site`.
+pub fn router(site: Site) -> Routes {
+    let site = Arc::new(site);
+    let pages = dashboard::routes()
         .route("/hello", get(hello))
         .route("/bytes/{len}", get(bytes))
         .route("/ws/echo", get(websocket::echo))
         .route("/ws/chat", get(super::chat::join))
-        .fallback(|| async { (StatusCode::NOT_FOUND, "There is no such page.\n") })
-        .layer(middleware::from_fn(limit_body))
-        .merge(streaming)
-        .with_state(site)
+        .fallback(|| async { (StatusCode::NOT_FOUND, "There is no such page.\n") });
+    let streaming = Router::new().route("/sink", post(sink)).route("/echo", post(echo));
+    let limited = pages.clone().layer(middleware::from_fn(limit_body));
+    let with_site = |pages: Router<_>| pages.merge(streaming.clone()).with_state(Arc::clone(&site));
+    Routes { bodiless: with_site(pages), limited: with_site(limited) }
 }
 
 async fn hello() -> &'static str {
@@ -91,7 +119,7 @@ async fn bytes(Path(len): Path<String>) -> Response {
 }
 
 /// Reads all and keeps nothing but the count and the hash.
-async fn sink(request: Request) -> Response {
+async fn sink(request: Request<Body>) -> Response {
     let mut body = request.into_body();
     let mut hash = Sha256::new();
     let mut octets = 0;
@@ -118,7 +146,7 @@ async fn sink(request: Request) -> Response {
 
 /// The request's body is the response's: each frame goes back as it comes, and a client that
 /// does not read its answer is not read from either.
-async fn echo(request: Request) -> Response {
+async fn echo(request: Request<Body>) -> Response {
     (OCTETS, request.into_body()).into_response()
 }
 
@@ -130,10 +158,7 @@ pub(super) fn json(value: &serde_json::Value) -> Response {
 
 /// Reads the body of a request whose handler has no use for one, so that the connection stays in
 /// step, and refuses what is too long or takes longer than a header may.
-async fn limit_body(request: Request, next: Next) -> Response {
-    if request.body().is_end_stream() {
-        return next.run(request).await;
-    }
+async fn limit_body(request: Request<Body>, next: Next) -> Response {
     let announced = request.body().size_hint().lower();
     if announced > BODY_OCTETS_MAX as u64 {
         return too_long();

@@ -1,14 +1,18 @@
 //! Accepts connections, serves each in a task of its own, and stops with grace.
 
+use std::convert::Infallible;
 use std::pin::pin;
 use std::time::Duration;
 
-use axum::Router;
+use axum::response::Response;
 use axum::serve::Listener;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tower_service::Service;
 
 use super::lingering::Lingering;
 use super::stop::{Guard, Stop};
@@ -22,13 +26,17 @@ pub const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// the 8,000 octets that RFC 9110 §4.1 wants for a URI alone.
 pub const HEADER_OCTETS_MAX: usize = 32 << 10;
 
-/// Serves `router` over HTTP/1.1 on what `listener` accepts, until `stop` begins. Returns then at
+/// Serves `site`, a router or several, over HTTP/1.1 on what `listener` accepts, until `stop` begins. Returns then at
 /// once: `stop` waits for the connections that are still open.
-pub async fn serve_http<L: Listener>(listener: L, router: Router, stop: &Stop) {
-    accept_each(listener, stop, move |stream, guard| {
-        serve_connection(stream, router.clone(), guard)
-    })
-    .await;
+pub async fn serve_http<L, R>(listener: L, site: R, stop: &Stop)
+where
+    L: Listener,
+    R: Service<Request<Incoming>, Response = Response, Error = Infallible>,
+    R: Clone + Send + Sync + 'static,
+    R::Future: Send,
+{
+    accept_each(listener, stop, move |stream, guard| serve_connection(stream, site.clone(), guard))
+        .await;
 }
 
 /// Runs `serve` in a task for each connection that `listener` accepts, until `stop` begins. Each
@@ -50,11 +58,14 @@ where
 }
 
 /// One connection, from its first request to its last.
-async fn serve_connection<S>(stream: S, router: Router, mut guard: Guard)
+async fn serve_connection<S, R>(stream: S, site: R, mut guard: Guard)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    R: Service<Request<Incoming>, Response = Response, Error = Infallible>,
+    R: Clone + Send + 'static,
+    R::Future: Send,
 {
-    let service = TowerToHyperService::new(router);
+    let service = TowerToHyperService::new(site);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
@@ -62,9 +73,9 @@ where
         .serve_connection(TokioIo::new(Lingering::new(stream)), service)
         .with_upgrades();
     let mut connection = pin!(connection);
-    let outcome = tokio::select! {
-        outcome = connection.as_mut() => outcome,
-        () = guard.begun() => {
+    let outcome = match guard.unless_begun(connection.as_mut()).await {
+        Some(outcome) => outcome,
+        None => {
             // The request in progress is answered; an idle connection closes now.
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -79,6 +90,7 @@ where
 mod tests {
     use std::io;
 
+    use axum::Router;
     use axum::routing::get;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
     use tokio::sync::mpsc;

@@ -1,5 +1,8 @@
 //! How a server stops: it asks its tasks to finish, waits for them, then ends what is left.
 
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -75,10 +78,38 @@ impl Guard {
 
     /// Runs `work` to its end, or until the time to finish is over: then `None`.
     pub async fn run<F: Future>(mut self, work: F) -> Option<F::Output> {
-        tokio::select! {
-            output = work => Some(output),
-            () = self.reached(Phase::Over) => None,
-        }
+        self.unless(Phase::Over, pin!(work)).await
+    }
+
+    /// Runs `work` to its end, or until the stop has begun: then `None`, and it may go on.
+    pub(super) async fn unless_begun<F: Future>(&mut self, work: Pin<&mut F>) -> Option<F::Output> {
+        self.unless(Phase::Finishing, work).await
+    }
+
+    /// Runs `work` to its end, or until `phase`.
+    ///
+    /// Work may be woken for each of a million requests, and a stop comes once; so whether it has
+    /// come is asked only when there is news, or nobody would be told of it.
+    async fn unless<F: Future>(
+        &mut self,
+        phase: Phase,
+        mut work: Pin<&mut F>,
+    ) -> Option<F::Output> {
+        let news = self.phase.clone();
+        let mut reached = pin!(self.reached(phase));
+        let mut told: Option<Waker> = None;
+        poll_fn(|cx| {
+            if let Poll::Ready(output) = work.as_mut().poll(cx) {
+                return Poll::Ready(Some(output));
+            }
+            let is_told = told.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+            if is_told && matches!(news.has_changed(), Ok(false)) {
+                return Poll::Pending;
+            }
+            told = Some(cx.waker().clone());
+            reached.as_mut().poll(cx).map(|()| None)
+        })
+        .await
     }
 
     /// A switch that is gone was never pressed, and can no longer be.

@@ -1,5 +1,6 @@
 //! WebSockets (RFC 6455): the upgrade, the echo, and both ways of closing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -23,7 +24,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
 
 /// `GET /ws/echo`: each text and binary message goes back as it came.
-pub(super) async fn echo(State(site): State<Site>, upgrade: Upgrade) -> Response {
+pub(super) async fn echo(State(site): State<Arc<Site>>, upgrade: Upgrade) -> Response {
     accept(&site, upgrade, MESSAGE_OCTETS_MAX, echo_messages)
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
@@ -43,7 +44,7 @@ impl Status for Net {
 }
 
 /// `/`, `/metrics` and `/api`.
-pub(super) fn routes() -> Router<Site> {
+pub(super) fn routes() -> Router<Arc<Site>> {
     Router::new()
         .route("/", get(page))
         .route("/metrics", get(metrics))
@@ -57,7 +58,7 @@ async fn page() -> Response {
 }
 
 /// Prometheus text, version 0.0.4.
-async fn metrics(State(site): State<Site>) -> Response {
+async fn metrics(State(site): State<Arc<Site>>) -> Response {
     let mut text = site.status.counters().to_prometheus();
     text.push_str("# HELP wharf_tcp_connections TCP connections, by state.\n");
     text.push_str("# TYPE wharf_tcp_connections gauge\n");
@@ -79,7 +80,7 @@ async fn metrics(State(site): State<Site>) -> Response {
     (headers, text).into_response()
 }
 
-async fn stats(State(site): State<Site>) -> Response {
+async fn stats(State(site): State<Arc<Site>>) -> Response {
     let counters = site.status.counters();
     let states = by_state(&site.status.connections());
     let named = |Counter { name, value, .. }: Counter| (name.to_owned(), Value::from(value));
@@ -97,7 +98,7 @@ async fn stats(State(site): State<Site>) -> Response {
     }))
 }
 
-async fn connections(State(site): State<Site>) -> Response {
+async fn connections(State(site): State<Arc<Site>>) -> Response {
     let all = site.status.connections();
     let shown: Vec<_> = all.iter().take(CONNECTIONS_SHOWN_MAX).map(describe).collect();
     respond(&json!({ "total": all.len(), "connections": shown }))
