@@ -47,7 +47,7 @@ fn run(shared: &Shared, device: &OwnedFd, bell: &Arc<Bell>) -> io::Result<()> {
     loop {
         let until = match shared.turn(may_receive, &kick, 0) {
             Turn::Over => return Ok(()),
-            Turn::Again | Turn::Busy => {
+            Turn::Again | Turn::Busy | Turn::Yield { .. } => {
                 may_receive = true;
                 continue;
             }

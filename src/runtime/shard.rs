@@ -57,6 +57,9 @@ pub(crate) enum Turn {
     Again,
     /// None wait, but the next may come soon: the same.
     Busy,
+    /// Tasks of the driver's own thread have been woken, and may have something to say before
+    /// anything is sent: have another turn once they have run. `is_drained`: nothing more waits.
+    Yield { is_drained: bool },
     /// Wait for the device or a kick, at most until the moment given.
     Sleep(Option<Instant>),
     /// The same, but the device may have more than it gave: look first.
@@ -162,6 +165,8 @@ pub(crate) struct Shard {
     seat: Seat,
     /// Turns since one has last sent what there was to send.
     silent_turns: usize,
+    /// The next turn begins with what this one would have sent.
+    is_sending_put_off: bool,
     /// Why the device is gone; acted on by the next turn.
     failure: Option<io::Error>,
 }
@@ -189,6 +194,7 @@ impl Shard {
             phase: Phase::Running,
             seat: Seat::default(),
             silent_turns: 0,
+            is_sending_put_off: false,
             failure: None,
         }
     }
@@ -212,6 +218,13 @@ impl Shard {
                 return Turn::Over;
             }
         };
+        if self.is_sending_put_off {
+            let is_drained = !may_receive || self.is_drained();
+            if packets > 0 {
+                self.busy_poll.on_packets(now);
+            }
+            return Turn::Yield { is_drained: is_drained && !is_more };
+        }
         if self.has_finished(now) {
             self.finish(now, SocketError::Aborted);
             return Turn::Over;
@@ -228,8 +241,13 @@ impl Shard {
         }
         let deadline = self.deadline();
         self.seat.sleep = deadline.map_or(Sleep::Forever, Sleep::Until);
-        let is_sure = !may_receive || self.device.as_ref().is_some_and(Device::is_drained);
+        let is_sure = !may_receive || self.is_drained();
         if is_sure { Turn::Sleep(deadline) } else { Turn::Look(deadline) }
+    }
+
+    /// Whether nothing more waits in the device, as far as that is known.
+    fn is_drained(&self) -> bool {
+        self.device.as_ref().is_some_and(Device::is_drained)
     }
 
     /// Sends what an application's call left to send, a few packets at most, and kicks the
@@ -382,6 +400,9 @@ impl Shard {
         if let Some(error) = self.failure.take() {
             return Err(error);
         }
+        if std::mem::take(&mut self.is_sending_put_off) {
+            self.transmit(now, usize::MAX)?;
+        }
         let mut packets = self.take_mail(now);
         let Some(device) = self.device.as_mut() else {
             return Ok((packets, false));
@@ -420,8 +441,14 @@ impl Shard {
         let is_full = is_more && octets >= BURST_OCTETS;
         if is_full && may_be_silent(self.silent_turns, self.stack.senders()) {
             self.silent_turns += 1;
-        } else {
-            self.silent_turns = 0;
+            return Ok((packets, is_more));
+        }
+        self.silent_turns = 0;
+        // Tasks that share the driver's thread first say what they have to: an acknowledgment then
+        // leaves with the answer, and not before it in a packet of its own.
+        self.collect_wakes();
+        self.is_sending_put_off = self.seat.is_here() && !self.deferred.wake.is_empty();
+        if !self.is_sending_put_off {
             self.transmit(now, usize::MAX)?;
         }
         Ok((packets, is_more))

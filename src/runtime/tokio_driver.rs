@@ -90,6 +90,13 @@ impl Driver {
                     sources.is_readable = true; // Nobody waits for an edge.
                     break;
                 }
+                Turn::Yield { is_drained } => {
+                    if let (true, Some(mut edge)) = (is_drained, edge) {
+                        edge.clear_ready();
+                    }
+                    sources.is_readable = !is_drained;
+                    break;
+                }
                 Turn::Sleep(until) => (until, true),
                 Turn::Look(until) => (until, false),
             };
