@@ -73,13 +73,13 @@ where
         .serve_connection(TokioIo::new(Lingering::new(stream)), service)
         .with_upgrades();
     let mut connection = pin!(connection);
-    let outcome = match guard.unless_begun(connection.as_mut()).await {
-        Some(outcome) => outcome,
-        None => {
-            // The request in progress is answered; an idle connection closes now.
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
+    let outcome = guard.unless_begun(connection.as_mut()).await;
+    let outcome = if let Some(outcome) = outcome {
+        outcome
+    } else {
+        // The request in progress is answered; an idle connection closes now.
+        connection.as_mut().graceful_shutdown();
+        connection.await
     };
     if let Err(error) = outcome {
         log::debug!("a connection ended early: {error}");

@@ -14,7 +14,7 @@ use super::device::DeviceArgs;
 use super::signals::Signals;
 use super::small_services::{self, SmallServices};
 use crate::Net;
-use crate::app::http::{Site, router};
+use crate::app::http::{Routes, Site, router};
 use crate::app::server::serve_http;
 use crate::app::stop::Stop;
 use crate::tokio::TcpListener;
@@ -106,11 +106,11 @@ impl Serve {
             }
         }
         self.say_ready()?;
-        let site = Site::new(Arc::new(net), stop.clone());
+        let routes = router(Site::new(Arc::new(net), stop.clone()));
         let mut small = small.into_iter();
         for (thread, listener) in threads.iter().zip(http) {
             let _there = thread.enter();
-            start_http(listener, site.clone(), &stop);
+            start_http(listener, routes.clone(), &stop);
             if let Some(small) = small.next() {
                 small.start(&stop);
             }
@@ -142,7 +142,7 @@ impl Serve {
     }
 }
 
-fn start_http(listener: TcpListener, site: Site, stop: &Stop) {
+fn start_http(listener: TcpListener, routes: Routes, stop: &Stop) {
     // A response leaves at once, whatever of the one before it is still on its way.
     let listener = listener.tap_io(|stream| {
         if let Err(error) = stream.set_nodelay(true) {
@@ -150,5 +150,5 @@ fn start_http(listener: TcpListener, site: Site, stop: &Stop) {
         }
     });
     let stop = stop.clone();
-    tokio::spawn(async move { serve_http(listener, router(site), &stop).await });
+    tokio::spawn(async move { serve_http(listener, routes, &stop).await });
 }
