@@ -26,8 +26,8 @@ pub const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// the 8,000 octets that RFC 9110 §4.1 wants for a URI alone.
 pub const HEADER_OCTETS_MAX: usize = 32 << 10;
 
-/// Serves `site`, a router or several, over HTTP/1.1 on what `listener` accepts, until `stop` begins. Returns then at
-/// once: `stop` waits for the connections that are still open.
+/// Serves `site`, a router or several, over HTTP/1.1 on what `listener` accepts, until `stop`
+/// begins. Returns then at once: `stop` waits for the connections that are still open.
 pub async fn serve_http<L, R>(listener: L, site: R, stop: &Stop)
 where
     L: Listener,
