@@ -2,6 +2,7 @@
 
 mod busy_poll;
 mod clock;
+mod deferred;
 mod event_loop;
 mod mailbox;
 mod place;

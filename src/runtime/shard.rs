@@ -7,13 +7,12 @@ use std::collections::VecDeque;
 use std::io;
 use std::task::Waker;
 
-use smallvec::SmallVec;
-
 use crate::device::Device;
 use crate::error::SocketError;
 use crate::observe::{Counters, DropReason, Event, LogObserver, Observer as _, TcpState};
 use crate::packet::{Frame, Outgoing};
 use crate::runtime::busy_poll::BusyPoll;
+use crate::runtime::deferred::Deferred;
 use crate::runtime::mailbox::Mail;
 use crate::runtime::shared::here;
 use crate::runtime::siblings::Siblings;
@@ -117,32 +116,6 @@ impl Sleep {
             (Self::Awake, _) | (_, None) => false,
             (Self::Forever, Some(_)) => true,
             (Self::Until(end), Some(due)) => due < end,
-        }
-    }
-}
-
-/// What may run foreign code, and so waits until the lock is free.
-#[derive(Default)]
-pub(crate) struct Deferred {
-    /// To be woken.
-    pub(crate) wake: SmallVec<[Waker; 4]>,
-    /// To be dropped: a waker may own a task, which may own sockets.
-    pub(crate) discard: SmallVec<[Waker; 2]>,
-    /// To be dropped: taking down an interface can take a while.
-    device: Option<Box<dyn Device>>,
-}
-
-impl Deferred {
-    /// Whether there is nothing to do.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.wake.is_empty() && self.discard.is_empty() && self.device.is_none()
-    }
-
-    /// Does it. The device goes first, so that whoever is woken by the end finds it gone.
-    pub(crate) fn run(self) {
-        drop(self.device);
-        for waker in self.wake {
-            waker.wake();
         }
     }
 }
