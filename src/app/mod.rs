@@ -4,6 +4,7 @@
 //! Everything here is generic over its listener and its streams, so that the same code runs on
 //! `wharf::tokio`'s sockets and on tokio's own: that is the point of sockets that look alike.
 
+mod alarm;
 mod bytes;
 pub mod chargen;
 pub mod chat;

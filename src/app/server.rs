@@ -9,11 +9,12 @@ use axum::serve::Listener;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tower_service::Service;
 
+use super::alarm::LazyTimer;
 use super::lingering::Lingering;
 use super::stop::{Guard, Stop};
 
@@ -67,7 +68,7 @@ where
 {
     let service = TowerToHyperService::new(site);
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(LazyTimer::default())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_header_size(HEADER_OCTETS_MAX)
         .serve_connection(TokioIo::new(Lingering::new(stream)), service)

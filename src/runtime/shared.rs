@@ -123,6 +123,7 @@ impl Shared {
 
     /// As [`call`](Self::call), for what has no use for the time, as reading and writing a stream:
     /// the clock is asked only if something is sent at once.
+    #[cfg(feature = "tokio")]
     pub(crate) fn call_timeless<T>(&self, act: impl FnOnce(&mut Shard) -> T) -> T {
         let mut shard = self.enter();
         let result = act(&mut shard);
