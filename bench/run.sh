@@ -33,7 +33,8 @@ OURS_MTU=${OURS_MTU:-1500}
 ALL="limit-raw limit-1500 limit-64k limit-gso kernel-veth nginx-veth
  smoltcp-1500 smoltcp-64k smoltcp-lean-1500 smoltcp-lean-64k
  gvisor-1500 gvisor-64k gvisor-gso ipstack-1500 netstack-smoltcp-1500
- lwip-1500 lwip-32k ours ours-no-offload ours-queues-2 ours-plain ours-hyper"
+ lwip-1500 lwip-32k ours ours-no-offload ours-queues-2 ours-plain ours-hyper
+ ours-copy"
 
 BIN=$TARGET/release
 ADDR=198.18.0.2 PEER=198.18.0.1 PREFIX=24
@@ -223,9 +224,11 @@ bring_up() {
             start "$CNS" "$BIN/tokio-userspace" "${std[@]}" --stack "${c%-*}"
             ;;
         lwip-*) setup_tun $mtu; start "$CNS" "$BUILD/bench-lwip-$mtu" "${std[@]}" ;;
-        ours-plain | ours-hyper)
+        ours-plain | ours-hyper | ours-copy)
+            local words=(--http "${c#ours-}")
+            [[ $c != ours-copy ]] || words=(--bulk copy)
             setup_tun "$OURS_MTU" "${OURS_TUN_FLAGS:-}"
-            start "$CNS" "$BIN/bench-wharf" "${std[@]}" --mtu "$OURS_MTU" --http "${c#ours-}"
+            start "$CNS" "$BIN/bench-wharf" "${std[@]}" --mtu "$OURS_MTU" "${words[@]}"
             ;;
         ours | ours-*) start_ours "$c" ;;
         *) say "no contender $c"; return 1 ;;
@@ -275,7 +278,7 @@ available() {
         gvisor-*) [[ -x "$BUILD/bench-gvisor" ]] ;;
         lwip-32k) [[ -x "$BUILD/bench-lwip-32768" ]] ;;
         lwip-*) [[ -x "$BUILD/bench-lwip-1500" ]] ;;
-        ours-plain | ours-hyper) return 0 ;;
+        ours-plain | ours-hyper | ours-copy) return 0 ;;
         ours | ours-*) [[ -n "$OURS_CMD" ]] ;;
         *) return 0 ;;
     esac
@@ -298,7 +301,7 @@ package_of() {
         kernel-veth) echo tokio-kernel ;;
         smoltcp-*) echo bench-smoltcp ;;
         ipstack-* | netstack-smoltcp-*) echo tokio-userspace ;;
-        ours-plain | ours-hyper) echo bench-wharf ;;
+        ours-plain | ours-hyper | ours-copy) echo bench-wharf ;;
     esac
 }
 

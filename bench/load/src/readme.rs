@@ -9,6 +9,7 @@ const SHOWN: &[&str] = &[
     "ours-no-offload",
     "ours-plain",
     "ours-hyper",
+    "ours-copy",
     "kernel-veth",
     "limit-gso",
     "limit-1500",
@@ -29,6 +30,7 @@ const RATIOS: &[(&str, &str)] = &[
     ("ours-plain", "kernel-veth"),
     ("ours-plain", "smoltcp-1500"),
     ("ours-hyper", "kernel-veth"),
+    ("ours-copy", "limit-gso"),
 ];
 
 pub(crate) fn run(files: &[String]) {

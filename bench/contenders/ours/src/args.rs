@@ -8,6 +8,7 @@ pub(crate) struct Args {
     pub(crate) prefix: u8,
     pub(crate) mtu: u32,
     pub(crate) http: Http,
+    pub(crate) bulk: Bulk,
     /// Microseconds.
     pub(crate) busy_poll: u64,
 }
@@ -18,6 +19,14 @@ pub(crate) enum Http {
     Hyper,
 }
 
+/// How discard and source move octets.
+pub(crate) enum Bulk {
+    /// By `read_bytes` and `write_all_bytes`.
+    Reference,
+    /// By `AsyncRead` and `AsyncWrite`, which copy.
+    Copy,
+}
+
 impl Args {
     pub(crate) fn read() -> Self {
         let mut args = Self {
@@ -26,6 +35,7 @@ impl Args {
             prefix: 24,
             mtu: 1500,
             http: Http::Plain,
+            bulk: Bulk::Reference,
             busy_poll: 0,
         };
         let words: Vec<String> = std::env::args().skip(1).collect();
@@ -39,6 +49,7 @@ impl Args {
                 "--busy-poll" => args.busy_poll = value.parse().expect("--busy-poll MICROSECONDS"),
                 "--http" if value == "plain" => args.http = Http::Plain,
                 "--http" if value == "hyper" => args.http = Http::Hyper,
+                "--bulk" if value == "copy" => args.bulk = Bulk::Copy,
                 "--peer" => {} // The device has it.
                 _ => panic!("unknown argument {key} {value}"),
             }

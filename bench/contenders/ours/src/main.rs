@@ -10,7 +10,7 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use args::{Args, Http};
+use args::{Args, Bulk, Http};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::service::service_fn;
@@ -49,8 +49,17 @@ fn main() -> Result<(), Failure> {
 /// Starts the services, each in a task.
 async fn serve(net: &Net, args: &Args) -> io::Result<()> {
     tokio::spawn(accept(listen(net, args.addr, 7).await?, |stream| settle(echo(stream))));
-    tokio::spawn(accept(listen(net, args.addr, 9).await?, |stream| settle(discard(stream))));
-    tokio::spawn(accept(listen(net, args.addr, 19).await?, |stream| settle(source(stream))));
+    let (drain, spring) = (listen(net, args.addr, 9).await?, listen(net, args.addr, 19).await?);
+    match args.bulk {
+        Bulk::Reference => {
+            tokio::spawn(accept(drain, |stream| settle(discard(stream))));
+            tokio::spawn(accept(spring, |stream| settle(source(stream))));
+        }
+        Bulk::Copy => {
+            tokio::spawn(accept(drain, |stream| settle(discard_copying(stream))));
+            tokio::spawn(accept(spring, |stream| settle(source_copying(stream))));
+        }
+    }
     let web = listen(net, args.addr, 80).await?;
     match args.http {
         Http::Plain => tokio::spawn(accept(web, |stream| settle(plain::serve(stream)))),
@@ -122,5 +131,18 @@ async fn source(stream: TcpStream) -> io::Result<()> {
     let octets = Bytes::from(vec![0; 256 << 10]);
     loop {
         stream.write_all_bytes(octets.clone()).await?;
+    }
+}
+
+async fn discard_copying(mut stream: TcpStream) -> io::Result<()> {
+    let mut buffer = vec![0; 256 << 10];
+    while stream.read(&mut buffer).await? > 0 {}
+    Ok(())
+}
+
+async fn source_copying(mut stream: TcpStream) -> io::Result<()> {
+    let octets = vec![0; 256 << 10];
+    loop {
+        stream.write_all(&octets).await?;
     }
 }
