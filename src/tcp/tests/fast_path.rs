@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::*;
 use crate::options::SocketOptions;
+use crate::tcp::MtuProbing;
 use crate::tcp::config::TcpConfig;
 use crate::tcp::connection::Opened;
 use crate::tcp::negotiated::Negotiated;
-use crate::tcp::pmtu::Path;
+use crate::tcp::pmtu::{Path, PathLimit};
 use crate::tcp::segment::SegmentPlan;
 use crate::tcp::tests::segment;
 use crate::tcp::timestamps::{TimestampClock, Timestamping};
@@ -23,6 +24,11 @@ const TS: u32 = 100;
 
 fn now() -> Instant {
     Instant::from_millis(10)
+}
+
+/// When what is tested arrives: what is counted from then on must say so.
+fn arrival() -> Instant {
+    now() + Duration::from_millis(7)
 }
 
 /// A connection with three segments in flight.
@@ -74,7 +80,7 @@ fn is_predicted(prepare: impl Fn(&mut Connection), segment: &Segment) -> bool {
     let after = |predicts| {
         let mut open = connection(predicts);
         prepare(&mut open);
-        let outcome = open.receive(now(), segment, true);
+        let outcome = open.receive(arrival(), segment, true);
         open.check();
         open.predicts = true; // Nothing else may differ.
         let stands = format!("{outcome:?} {open:?} {:?}", open.deadline());
@@ -83,7 +89,7 @@ fn is_predicted(prepare: impl Fn(&mut Connection), segment: &Segment) -> bool {
     assert_eq!(after(true), after(false), "{segment:?}");
     let mut open = connection(true);
     prepare(&mut open);
-    open.receive_predicted(now(), segment).is_some()
+    open.receive_predicted(arrival(), segment).is_some()
 }
 
 #[test]
@@ -139,13 +145,14 @@ fn text_kept_by_reference_and_a_train_are_taken_as_the_steps_take_them() {
 #[test]
 fn a_connection_on_which_something_is_amiss_predicts_nothing_that_bears_on_it() {
     type Prepare = fn(&mut Connection);
-    let rows: [(&str, Prepare, [bool; 2]); 6] = [
+    let rows: [(&str, Prepare, [bool; 2]); 7] = [
         ("a hole", |open| arrive(open, &seg(".", 50, 0, 10)), [false; 2]),
         ("CLOSE", Connection::shutdown_write, [false; 2]),
         ("a FIN behind a hole", |open| arrive(open, &seg("F.", 500, 0, 10)), [false; 2]),
         ("duplicates", |open| arrive(open, &seg(".", 0, 0, 0)), [true, false]),
         ("a time-out", time_out, [true, false]),
         ("urgent data", write_urgent, [false; 2]),
+        ("a search for the path's MTU", search, [true, false]),
     ];
     for (what, prepare, [text, ack]) in rows {
         assert_eq!(is_predicted(prepare, &seg(".", 0, 0, 100)), text, "{what}: text");
@@ -159,6 +166,12 @@ fn arrive(open: &mut Connection, segment: &Segment) {
 
 fn write_urgent(open: &mut Connection) {
     assert_eq!(open.write_urgent(b"!"), Some(1));
+}
+
+fn search(open: &mut Connection) {
+    let config = TcpConfig { mtu_probing: MtuProbing::Always, ..TcpConfig::default() };
+    let path = Path { mtu: 1500, until: None, generation: 0 };
+    open.path = PathLimit::new(&config, 1460, path, SeqNumber(UNA));
 }
 
 fn time_out(open: &mut Connection) {
