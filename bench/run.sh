@@ -30,7 +30,7 @@ BUILD=${BUILD:-$TARGET/build} # for what cargo does not build
 OURS_CMD=${OURS_CMD:-}      # the server of contender `ours`; see README.md
 OURS_MTU=${OURS_MTU:-1500}
 
-ALL="limit-raw limit-1500 limit-64k limit-gso kernel-veth nginx-veth
+ALL="limit-raw limit-1500 limit-64k limit-gso kernel-veth kernel-axum kernel-plain nginx-veth
  smoltcp-1500 smoltcp-64k smoltcp-lean-1500 smoltcp-lean-64k
  gvisor-1500 gvisor-64k gvisor-gso ipstack-1500 netstack-smoltcp-1500
  lwip-1500 lwip-32k ours ours-no-offload ours-queues-2 ours-plain ours-hyper
@@ -210,6 +210,10 @@ bring_up() {
             setup_veth
             start "$SNS" "$BIN/tokio-kernel" --addr "$ADDR" --shards "${SHARDS:-1}"
             ;;
+        kernel-axum | kernel-plain)
+            setup_veth
+            start "$SNS" "$BIN/bench-kernel" --addr "$ADDR" --http "${c#kernel-}"
+            ;;
         nginx-veth)
             setup_veth
             nginx_conf >"$BUILD/nginx.conf"
@@ -236,9 +240,12 @@ bring_up() {
     client --contender "$c" --phases wait
 }
 
+# Of a server that speaks HTTP only.
+web_phases() { tr , '\n' | grep -x -e http64 -e cps | paste -sd , || true; }
+
 phases_for() {
     case $1 in
-        nginx-veth) echo http64,cps ;;
+        nginx-veth | kernel-axum | kernel-plain) echo "$PHASES" | web_phases ;;
         limit-*) echo "$PHASES" | sed 's/^check,//' ;;
         *) echo "$PHASES" ;;
     esac
@@ -263,7 +270,8 @@ run_one() { # contender rep
         return
     fi
     teardown
-    if [[ -n "$IDLE" ]] && [[ "$rep" -le "$IDLE_REPS" ]] && [[ "$c" != nginx-veth ]]; then
+    case $c in nginx-veth | kernel-axum | kernel-plain) return ;; esac # HTTP only.
+    if [[ -n "$IDLE" ]] && [[ "$rep" -le "$IDLE_REPS" ]]; then
         if SHARDS=8 bring_up "$c"; then
             client --contender "$c" --rep "$rep" --server-pid "$server_pid" --phases "idle$IDLE" \
                 >>"$OUT/results.jsonl" || say "$c: idle phase failed"
@@ -301,7 +309,7 @@ package_of() {
         kernel-veth) echo tokio-kernel ;;
         smoltcp-*) echo bench-smoltcp ;;
         ipstack-* | netstack-smoltcp-*) echo tokio-userspace ;;
-        ours-plain | ours-hyper | ours-copy) echo bench-wharf ;;
+        ours-plain | ours-hyper | ours-copy | kernel-axum | kernel-plain) echo bench-wharf ;;
     esac
 }
 

@@ -1,6 +1,7 @@
 //! A stream whose shutdown lets the peer finish its sentence.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -125,10 +126,14 @@ where
                     *state = State::Draining(Box::pin(tokio::time::sleep(LINGER)));
                 }
                 State::Draining(deadline) => {
-                    let is_over =
-                        deadline.as_mut().poll(cx).is_ready() || ready!(poll_has_ended(stream, cx));
-                    if is_over {
+                    let has_ended = poll_has_ended(stream, cx);
+                    // Mostly the peer has closed: then nobody asks what time it is.
+                    if matches!(has_ended, Poll::Ready(true))
+                        || deadline.as_mut().poll(cx).is_ready()
+                    {
                         *state = State::Done;
+                    } else {
+                        ready!(has_ended);
                     }
                 }
                 State::Done => return Poll::Ready(Ok(())),
@@ -142,8 +147,8 @@ where
 
 /// Reads once and says whether the peer has closed; an error is an end too.
 fn poll_has_ended<S: AsyncRead + Unpin>(stream: &mut S, cx: &mut Context<'_>) -> Poll<bool> {
-    let mut scratch = [0; 4096];
-    let mut unwanted = ReadBuf::new(&mut scratch);
+    let mut scratch = [MaybeUninit::uninit(); 4096];
+    let mut unwanted = ReadBuf::uninit(&mut scratch);
     let outcome = ready!(Pin::new(stream).poll_read(cx, &mut unwanted));
     Poll::Ready(outcome.is_err() || unwanted.filled().is_empty())
 }

@@ -54,7 +54,9 @@ where
             (stream, _) = listener.accept() => stream,
             () = stopping.begun() => return,
         };
-        tokio::spawn(stop.guard().run(serve(stream, stop.guard())));
+        // Boxed, since it would be copied whole at each step into the task, and be there twice.
+        let serving = Box::pin(serve(stream, stop.guard()));
+        tokio::spawn(stop.guard().run(serving));
     }
 }
 

@@ -25,12 +25,14 @@ impl Stack {
     /// How many octets a read can give at most; `usize::MAX` where that is not known.
     #[cfg(feature = "tokio")]
     pub(crate) fn unread(&self, id: SocketId) -> usize {
-        let flow = match self.socket(id).map(|socket| &socket.kind) {
-            Ok(Kind::Connected(flow)) => self.flows.get(*flow),
-            Ok(_) | Err(_) => None,
-        };
-        let open = flow.and_then(|entry| entry.connection());
-        open.map_or(usize::MAX, |open| open.unread() as usize)
+        match self.socket(id).map(|socket| &socket.kind) {
+            Ok(Kind::Connected(flow)) => {
+                let open = self.flows.get(*flow).and_then(|entry| entry.connection());
+                open.map_or(usize::MAX, |open| open.unread() as usize)
+            }
+            Ok(Kind::Ended(ended)) => ended.unread.len() as usize,
+            Ok(_) | Err(_) => usize::MAX,
+        }
     }
 
     /// As [`write`](Stack::write), which has no use for the time.

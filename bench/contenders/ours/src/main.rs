@@ -2,7 +2,6 @@
 //! worth without the web framework of `wharf serve`.
 
 mod args;
-mod plain;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -11,6 +10,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use args::{Args, Bulk, Http};
+use bench_wharf::plain;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::service::service_fn;

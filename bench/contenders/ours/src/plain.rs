@@ -3,8 +3,7 @@
 
 use std::io;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use wharf::tokio::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nHello, World!";
 const LAST_ANSWER: &[u8] =
@@ -14,7 +13,7 @@ const LAST_ANSWER: &[u8] =
 const HEAD_MAX: usize = 1024;
 
 /// Answers requests, pipelined ones too, until one says that it is the last.
-pub(crate) async fn serve(mut stream: TcpStream) -> io::Result<()> {
+pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> io::Result<()> {
     let mut buffer = vec![0; HEAD_MAX];
     let mut filled = 0;
     loop {

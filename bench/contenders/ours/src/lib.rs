@@ -1,0 +1,3 @@
+//! What wharf's servers and the host's, for comparison, have in common.
+
+pub mod plain;
