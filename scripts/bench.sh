@@ -12,9 +12,9 @@
 #   --install          install what the optional contenders need (apt-get), and fetch lwIP
 #   --list             the contenders' names
 #
-# Contenders, unless some are named: limit-gso limit-1500 kernel-veth smoltcp-1500 gvisor-gso
-# lwip-1500 ours ours-no-offload ours-plain ours-hyper. What cannot be built here is named in the
-# output. bench/README.md says what each figure is. Needs root, /dev/net/tun, iproute2. Everything
+# Contenders, unless some are named: limit-gso limit-1500 kernel-veth kernel-axum smoltcp-1500
+# gvisor-gso lwip-1500 ours ours-no-offload ours-plain ours-hyper. What cannot be built here is
+# named in the output. bench/README.md says what each figure is. Needs root, /dev/net/tun, iproute2. Everything
 # happens in two network namespaces that it makes and removes.
 #
 # environment: what bench/run.sh reads, such as CC, TXQ, PIN, OUT; WHARF_SERVE, the server's words
@@ -23,7 +23,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-contenders="limit-gso limit-1500 kernel-veth smoltcp-1500 gvisor-gso lwip-1500
+contenders="limit-gso limit-1500 kernel-veth kernel-axum smoltcp-1500 gvisor-gso lwip-1500
 ours ours-no-offload ours-plain ours-hyper"
 named=() is_noisy="" described=${0##*/}
 export REPS=${REPS:-3} SECS=${SECS:-3} WARM=${WARM:-0.7} IDLE=${IDLE:-}

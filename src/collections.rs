@@ -64,11 +64,11 @@ impl<K: Copy> OnceQueue<K> {
 
     /// Takes the member that has waited longest; the caller clears its bit.
     pub(crate) fn pop(&mut self) -> Option<K> {
-        let first = self.queue.pop_front();
+        let first = self.queue.pop_front()?;
         if self.queue.is_empty() && self.queue.capacity() > ROOM_MAX {
             self.queue.shrink_to(ROOM_MAX); // After a rush it does not keep the room of the rush.
         }
-        first
+        Some(first)
     }
 }
 

@@ -17,7 +17,7 @@ use crate::runtime::mailbox::Mail;
 use crate::runtime::shared::here;
 use crate::runtime::siblings::Siblings;
 use crate::runtime::waiters::Waiters;
-use crate::stack::Stack;
+use crate::stack::{SocketId, Stack};
 use crate::time::{Duration, Instant};
 
 /// Most packets that one turn takes in, so that timers and calls get their turn in a flood; and
@@ -488,11 +488,18 @@ impl Shard {
     }
 
     /// Asks the stack whose readiness has changed, and finds who waits for that.
+    #[inline]
     fn collect_wakes(&mut self) {
         while let Some(socket) = self.stack.poll_event() {
-            let readiness = self.stack.readiness(socket);
-            self.waiters.take_ready(socket, readiness, &mut self.deferred.wake);
+            self.collect_wakes_of(socket);
         }
+    }
+
+    /// Apart, since after most calls there is nobody to wake.
+    #[inline(never)]
+    fn collect_wakes_of(&mut self, socket: SocketId) {
+        let readiness = self.stack.readiness(socket);
+        self.waiters.take_ready(socket, readiness, &mut self.deferred.wake);
     }
 
     /// When the next turn is due though nothing arrives.

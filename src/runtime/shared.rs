@@ -265,10 +265,15 @@ impl fmt::Debug for Shared {
 }
 
 /// Unlocks, and then does what must not be done under the lock.
-fn leave(mut shard: MutexGuard<'_, Shard>) {
-    if shard.deferred.is_empty() {
-        return; // As after most calls.
+#[inline]
+fn leave(shard: MutexGuard<'_, Shard>) {
+    if !shard.deferred.is_empty() {
+        leave_and_run(shard); // After few calls.
     }
+}
+
+#[inline(never)]
+fn leave_and_run(mut shard: MutexGuard<'_, Shard>) {
     let deferred = std::mem::take(&mut shard.deferred);
     drop(shard);
     deferred.run();

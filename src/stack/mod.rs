@@ -397,6 +397,7 @@ impl Stack {
     /// A socket whose readiness may have changed since it was last named here; ask
     /// [`readiness`](Self::readiness) what it is now. Each stands in the list once, so that the
     /// list is bounded even if nobody drains it.
+    #[inline]
     pub fn poll_event(&mut self) -> Option<SocketId> {
         while let Some(id) = self.dirty.pop() {
             if let Some(socket) = self.sockets.get_mut(id) {

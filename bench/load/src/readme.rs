@@ -11,6 +11,8 @@ const SHOWN: &[&str] = &[
     "ours-hyper",
     "ours-copy",
     "kernel-veth",
+    "kernel-axum",
+    "kernel-plain",
     "limit-gso",
     "limit-1500",
     "smoltcp-1500",
@@ -21,6 +23,7 @@ const SHOWN: &[&str] = &[
 /// Whose ratio to whom is shown.
 const RATIOS: &[(&str, &str)] = &[
     ("ours", "kernel-veth"),
+    ("ours", "kernel-axum"),
     ("ours", "limit-gso"),
     ("ours", "limit-1500"),
     ("ours", "smoltcp-1500"),
@@ -28,6 +31,7 @@ const RATIOS: &[(&str, &str)] = &[
     ("ours-no-offload", "limit-1500"),
     ("ours-no-offload", "smoltcp-1500"),
     ("ours-plain", "kernel-veth"),
+    ("ours-plain", "kernel-plain"),
     ("ours-plain", "smoltcp-1500"),
     ("ours-hyper", "kernel-veth"),
     ("ours-copy", "limit-gso"),

@@ -23,38 +23,39 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> io::Resu
         }
         filled += len;
         let mut begin = 0;
-        while let Some(len) = head_len(&buffer[begin..filled]) {
-            let head = &buffer[begin..begin + len];
-            if is_last(head) {
+        while let Some(head) = Head::parse(&buffer[begin..filled]) {
+            if head.is_last {
                 return stream.write_all(LAST_ANSWER).await;
             }
             stream.write_all(ANSWER).await?;
-            begin += len;
+            begin += head.len;
         }
         buffer.copy_within(begin..filled, 0);
         filled -= begin;
     }
 }
 
-/// Octets of the head that `octets` begins with, if it is complete.
-fn head_len(octets: &[u8]) -> Option<usize> {
-    const END: &[u8] = b"\r\n\r\n";
-    let mut from = 0;
-    // Whatever ends a head ends a line.
-    while let Some(place) = octets[from..].iter().position(|&octet| octet == b'\r') {
-        from += place;
-        if octets[from..].starts_with(END) {
-            return Some(from + END.len());
-        }
-        from += 1;
-    }
-    None
+/// The head of a request.
+struct Head {
+    /// Octets of it.
+    len: usize,
+    /// Whether the client asks for the end of the connection.
+    is_last: bool,
 }
 
-/// Whether the client asks for the end of the connection.
-fn is_last(head: &[u8]) -> bool {
-    const CLOSE: &[u8] = b"connection: close";
-    head.split(|&octet| octet == b'\n')
-        .filter(|line| line.len() == CLOSE.len() + 1)
-        .any(|line| line.trim_ascii_end().eq_ignore_ascii_case(CLOSE))
+impl Head {
+    /// What `octets` begin with, if it is complete.
+    fn parse(octets: &[u8]) -> Option<Self> {
+        let (mut begin, mut is_last) = (0, false);
+        for end in memchr::memchr_iter(b'\n', octets) {
+            let line = &octets[begin..end];
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            if line.is_empty() {
+                return Some(Self { len: end + 1, is_last });
+            }
+            is_last |= line.eq_ignore_ascii_case(b"connection: close");
+            begin = end + 1;
+        }
+        None
+    }
 }
