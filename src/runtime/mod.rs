@@ -6,9 +6,11 @@ mod deferred;
 mod event_loop;
 mod mailbox;
 mod place;
+mod seat;
 mod shard;
 mod shared;
 mod siblings;
+mod sips;
 mod sys;
 #[cfg(feature = "tokio")]
 mod tokio_driver;

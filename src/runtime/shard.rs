@@ -14,8 +14,9 @@ use crate::packet::{Frame, Outgoing};
 use crate::runtime::busy_poll::BusyPoll;
 use crate::runtime::deferred::Deferred;
 use crate::runtime::mailbox::Mail;
-use crate::runtime::shared::here;
+use crate::runtime::seat::{Seat, Sleep};
 use crate::runtime::siblings::Siblings;
+use crate::runtime::sips::Sips;
 use crate::runtime::waiters::Waiters;
 use crate::stack::{SocketId, Stack};
 use crate::time::{Duration, Instant};
@@ -31,9 +32,6 @@ const BURST_OCTETS: usize = 256 << 10;
 /// Most turns in a row that take in all they may and send nothing: so each of several bulk senders
 /// is acknowledged as seldom as one alone. An acknowledgment costs the kernel's whole way in.
 const SILENT_TURNS: usize = 3;
-
-/// Packets that are read at once.
-const SIP: usize = 4;
 
 /// Octets that are read before they are looked at: one super-segment, or so many small packets that
 /// those of a sender stand next to each other.
@@ -89,37 +87,6 @@ enum Awaited {
     Connections,
 }
 
-/// How to reach whoever runs the turns.
-#[derive(Debug, Default)]
-struct Seat {
-    /// Ends the driver's sleep.
-    kick: Option<Waker>,
-    /// Where the driver last ran, by [`here`], if it is a task that shares its thread with others;
-    /// else 0.
-    thread: usize,
-    sleep: Sleep,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Sleep {
-    /// Running, kicked, or not yet started: it will have a turn without being asked.
-    #[default]
-    Awake,
-    Until(Instant),
-    Forever,
-}
-
-impl Sleep {
-    /// Whether a sleeper must get up for something to do at `due`.
-    fn is_past(self, due: Option<Instant>) -> bool {
-        match (self, due) {
-            (Self::Awake, _) | (_, None) => false,
-            (Self::Forever, Some(_)) => true,
-            (Self::Until(end), Some(due)) => due < end,
-        }
-    }
-}
-
 /// A stack, its device, and who waits for its sockets.
 pub(crate) struct Shard {
     pub(crate) stack: Stack,
@@ -136,6 +103,7 @@ pub(crate) struct Shard {
     leaving: VecDeque<Outgoing>,
     phase: Phase,
     seat: Seat,
+    sips: Sips,
     /// Turns since one has last sent what there was to send.
     silent_turns: usize,
     /// The next turn begins with what this one would have sent.
@@ -166,6 +134,7 @@ impl Shard {
             leaving: VecDeque::new(),
             phase: Phase::Running,
             seat: Seat::default(),
+            sips: Sips::default(),
             silent_turns: 0,
             is_sending_put_off: false,
             failure: None,
@@ -385,7 +354,8 @@ impl Shard {
         let mut is_more = may_receive || is_device_due;
         let (mut octets, mut sip) = (0, 0);
         while is_more && packets < BURST && octets < BURST_OCTETS {
-            let count = match device.receive_burst(now, &mut self.arrived, SIP) {
+            let max = self.sips.size();
+            let count = match device.receive_burst(now, &mut self.arrived, max) {
                 Ok(count) => count,
                 Err(error) if self.arrived.is_empty() => return Err(error),
                 Err(_) => break, // What came before counts; the next turn meets the error again.
@@ -393,7 +363,8 @@ impl Shard {
             let new_ones = self.arrived.iter().rev().take(count);
             let new = new_ones.map(|frame| frame.octets().len()).sum::<usize>();
             (packets, octets, sip) = (packets + count, octets + new, sip + new);
-            is_more = count == SIP;
+            self.sips.on_read(count);
+            is_more = count == max;
             if let Some(siblings) = &mut self.siblings {
                 for _ in 0..siblings.take_strays(&mut self.arrived, count) {
                     self.observer.on_event(now, &Event::StrayForwarded);
@@ -402,6 +373,9 @@ impl Shard {
             if sip >= SIP_OCTETS {
                 self.stack.receive_burst(now, &mut self.arrived, &mut self.observer);
                 sip = 0;
+            }
+            if max == 1 {
+                break; // It is answered first.
             }
         }
         self.stack.receive_burst(now, &mut self.arrived, &mut self.observer);
@@ -550,13 +524,6 @@ impl Shard {
                 false
             }
         })
-    }
-}
-
-impl Seat {
-    /// Whether the driver shares the caller's thread.
-    fn is_here(&self) -> bool {
-        self.thread == here()
     }
 }
 
