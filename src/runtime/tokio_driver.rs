@@ -26,6 +26,9 @@ const TURNS_MAX: usize = 8;
 /// stack at once: every connection is reset. What tasks write on the thread where the driver
 /// runs leaves together when they have had their turn; calls on other threads send at once.
 ///
+/// On a current-thread runtime spawn it, and whatever serves, as tasks: the future that `block_on`
+/// itself polls has its turn after all of them, and each time tokio asks the kernel for news first.
+///
 /// Made by [`Net::driver`](crate::Net::driver).
 #[derive(Debug)]
 #[must_use = "the stack stands still unless its driver is polled"]
