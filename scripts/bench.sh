@@ -14,8 +14,8 @@
 #
 # Contenders, unless some are named: limit-gso limit-1500 kernel-veth kernel-axum smoltcp-1500
 # gvisor-gso lwip-1500 ours ours-no-offload ours-plain ours-hyper. What cannot be built here is
-# named in the output. bench/README.md says what each figure is. Needs root, /dev/net/tun, iproute2. Everything
-# happens in two network namespaces that it makes and removes.
+# named in the output. bench/README.md says what each figure is. Needs root, /dev/net/tun, iproute2.
+# Everything happens in two network namespaces that it makes and removes.
 #
 # environment: what bench/run.sh reads, such as CC, TXQ, PIN, OUT; WHARF_SERVE, the server's words
 # after `wharf serve`, instead of --small-services

@@ -40,7 +40,8 @@ fn main() -> Result<(), Failure> {
     let (net, driver) = Net::driver(tun, config)?;
     net.set_busy_poll(Duration::from_micros(args.busy_poll));
     runtime.block_on(async move {
-        // A task like others: tokio asks the kernel for news each time that `block_on`'s own is woken.
+        // A task like others: tokio asks the kernel for news each time that the future of
+        // `block_on` is woken.
         let driver = tokio::spawn(driver);
         serve(&net, &args).await?;
         driver.await??;
