@@ -123,7 +123,7 @@ impl IcmpErrorKind {
 impl Ipv4 {
     /// An ICMP message arrived.
     pub(super) fn on_icmp(&mut self, datagram: &Datagram) -> Result<Verdict, DropReason> {
-        let octets = &datagram.payload;
+        let octets = datagram.payload();
         if !Icmpv4Message::checksum_is_valid(octets) {
             return Err(DropReason::TransportChecksum);
         }
@@ -185,7 +185,7 @@ impl Ipv4 {
         let head = self.message(&packet, &message, data.len());
         let mut answer =
             Outgoing { head: head.map_err(|_| DropReason::AnswerTooLong)?, ..Outgoing::default() };
-        answer.payload.push(request.payload.slice_ref(data));
+        answer.payload.push(request.octets.slice_ref(data));
         Ok(Verdict::Answer(answer))
     }
 
@@ -258,7 +258,7 @@ impl Ipv4 {
         if !self.errors.take(now, about.source) {
             return Err(DropReason::RateLimited);
         }
-        let quote = about.quote.as_slice();
+        let quote = about.quote();
         let message = Icmpv4Message::DestinationUnreachable { code, quote };
         let packet = icmp_packet(about.destination, about.source, ERROR_TOS, TTL);
         let head = self.message(&packet, &message, quote.len());

@@ -2,19 +2,12 @@
 
 use std::net::Ipv4Addr;
 
-use arrayvec::ArrayVec;
-use bytes::Buf;
-
 use super::{Cast, Datagram, Ipv4, Via};
 use crate::observe::DropReason;
 use crate::packet::Frame;
 use crate::wire::ParseError;
 use crate::wire::ipv4::Ipv4Header;
 use crate::wire::ipv4_options::{Ipv4Option, options};
-
-/// Octets behind the IP header that an ICMP error quotes: RFC 792 and RFC 1122 §3.2.2 want at
-/// least 8. The larger quote of RFC 1812 §4.3.2.3 is for routers.
-const QUOTED_PAYLOAD: usize = 8;
 
 impl Ipv4 {
     /// Checks a packet: well-formed, of a possible source, without source route, for us, and whole.
@@ -36,12 +29,7 @@ impl Ipv4 {
         if header.is_fragment() {
             return Err(DropReason::Fragment);
         }
-        let quoted = total_len.min(header_len + QUOTED_PAYLOAD);
-        let mut quote = ArrayVec::new();
-        let has_room = quote.try_extend_from_slice(&octets[..quoted]);
-        debug_assert!(has_room.is_ok(), "a header has at most 60 octets");
         octets.truncate(total_len); // What lies past it is padding of the link.
-        octets.advance(header_len);
         Ok(Datagram {
             source: header.source,
             destination: header.destination,
@@ -50,9 +38,9 @@ impl Ipv4 {
             protocol: header.protocol,
             tos: header.tos,
             ttl: header.ttl,
-            payload: octets,
             offload,
-            quote,
+            octets,
+            header_len,
         })
     }
 

@@ -25,8 +25,7 @@ mod tests;
 
 use std::net::Ipv4Addr;
 
-use arrayvec::ArrayVec;
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 
 pub(crate) use self::allowance::Allowances;
 pub(crate) use self::icmp::{IcmpError, IcmpErrorKind};
@@ -43,14 +42,16 @@ use crate::wire::Ipv4Cidr;
 use crate::wire::ipv4::PROTOCOL_ICMP;
 use crate::wire::steering::Share;
 
-/// Octets of an IPv4 header with all options, and the 8 octets behind it that an ICMP error quotes
-/// (RFC 792).
-const QUOTE_MAX: usize = 60 + 8;
+/// Octets behind the IP header that an ICMP error quotes: RFC 792 and RFC 1122 §3.2.2 want at
+/// least 8. The larger quote of RFC 1812 §4.3.2.3 is for routers.
+const QUOTED_PAYLOAD: usize = 8;
 
 /// The IPv4 side of a host.
 #[derive(Debug)]
 pub(crate) struct Ipv4 {
     addresses: Vec<Ipv4Cidr>,
+    /// The directed broadcast addresses of their networks.
+    broadcasts: Vec<Ipv4Addr>,
     /// Largest packet that we send, octets.
     mtu: usize,
     any_destination: bool,
@@ -117,12 +118,31 @@ pub(crate) struct Datagram {
     pub(crate) tos: u8,
     /// Time to live on arrival; 0 is possible.
     pub(crate) ttl: u8,
-    /// What follows the IP header, without padding.
-    pub(crate) payload: Bytes,
     /// What the device has left out or has done.
     pub(crate) offload: Offload,
+    /// The packet as it came, without padding.
+    octets: Bytes,
+    /// Octets of its header.
+    header_len: usize,
+}
+
+impl Datagram {
+    /// What follows the IP header.
+    pub(crate) fn payload(&self) -> &[u8] {
+        &self.octets[self.header_len..]
+    }
+
+    /// What follows the IP header from `skip` octets on, by reference.
+    pub(crate) fn into_payload(self, skip: usize) -> Bytes {
+        let mut octets = self.octets;
+        octets.advance(self.header_len + skip);
+        octets
+    }
+
     /// The header and the 8 octets behind it, for an ICMP error about this packet.
-    quote: ArrayVec<u8, QUOTE_MAX>,
+    fn quote(&self) -> &[u8] {
+        &self.octets[..self.octets.len().min(self.header_len + QUOTED_PAYLOAD)]
+    }
 }
 
 /// Kinds of addresses, as a destination.
@@ -142,6 +162,7 @@ impl Ipv4 {
     pub(crate) fn new(config: &InterfaceConfig, path_mtu_min: u16, rng: &mut Rng) -> Self {
         Self {
             addresses: config.addresses.clone(),
+            broadcasts: config.addresses.iter().filter_map(|cidr| cidr.broadcast()).collect(),
             mtu: usize::try_from(config.mtu).expect("an MTU has 16 bits"),
             any_destination: config.any_destination,
             idents: Idents::new(rng),
@@ -238,7 +259,6 @@ impl Ipv4 {
     }
 
     fn is_directed_broadcast(&self, addr: Ipv4Addr) -> bool {
-        let mut networks = self.addresses.iter();
-        networks.any(|cidr| cidr.broadcast() == Some(addr))
+        self.broadcasts.contains(&addr)
     }
 }

@@ -28,13 +28,11 @@ impl Stack {
             End::TimedOut(_) => Some(SocketError::TimedOut),
         };
         let ended = match end {
-            End::TimeWait(time_wait) => {
-                self.become_time_wait(id, Flow::TimeWait(Box::new(time_wait)))
-            }
+            End::TimeWait(time_wait) => self.become_time_wait(id, Flow::TimeWait(time_wait)),
             End::Aborted(reset) | End::TimedOut(Some(reset)) => {
                 let entry = self.remove_flow(now, id, observer);
                 if let Some(entry) = &entry {
-                    self.depart(entry, reset);
+                    self.depart(entry, *reset);
                 }
                 entry
             }

@@ -40,7 +40,7 @@ impl Stack {
         now: Instant,
         id: ListenerId,
         tuple: FourTuple,
-        segment: Segment,
+        segment: &Segment,
         observer: &mut dyn Observer,
     ) -> Result<(), DropReason> {
         let (irs, cookie) = (segment.seq - 1, segment.ack.ok_or(DropReason::NoAck)? - 1);
@@ -59,7 +59,7 @@ impl Stack {
         }
         if !entry.listener.has_room() {
             if self.config.tcp.abort_on_overflow
-                && let Some(reset) = reset_for(&segment)
+                && let Some(reset) = reset_for(segment)
             {
                 self.answer(now, tuple, reset)?;
             }

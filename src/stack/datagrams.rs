@@ -326,7 +326,7 @@ impl Stack {
             return Err(DropReason::NotOurs); // Only TCP listeners can ask for any destination.
         }
         let Datagram { source, destination, .. } = *datagram;
-        match self.udp.input(source, destination, &datagram.payload, datagram.offload) {
+        match self.udp.input(source, destination, datagram.payload(), datagram.offload) {
             Ok(taken) => {
                 self.touch_udp(taken.id);
                 for _ in 0..taken.refused {

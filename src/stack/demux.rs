@@ -41,9 +41,13 @@ impl Flows {
 
     /// The flow between these two ends.
     pub(super) fn find(&self, tuple: &FourTuple) -> Option<FlowId> {
-        let is_same = |&index: &u32| self.entries.at(index).is_some_and(|(_, e)| e.tuple == *tuple);
-        let &index = self.table.find(self.key.hash(tuple), is_same)?;
-        self.at(index)
+        let mut found = None;
+        self.table.find(self.key.hash(tuple), |&index| {
+            let entry = self.entries.at(index).filter(|(_, entry)| entry.tuple == *tuple);
+            found = entry.map(|(id, _)| id);
+            found.is_some()
+        });
+        found
     }
 
     /// The entries of flows with these hashes, as far as can be told without looking at them. Each

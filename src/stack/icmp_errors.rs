@@ -14,7 +14,7 @@
 
 use super::demux::FlowId;
 use super::flow::{Flow, Owner};
-use super::{DropReason, Instant, Observer, SocketId, Stack};
+use super::{DropReason, Instant, Observer, Stack};
 use crate::error::SocketError;
 use crate::ip::{IcmpError, IcmpErrorKind};
 use crate::tcp::{Path, SeqNumber};
@@ -110,13 +110,6 @@ impl Stack {
         if is_open && socket.options.receive_errors {
             socket.error = Some(error); // SHLD-20: only if it is asked for.
             self.touch_socket(socket_id);
-        }
-    }
-
-    /// Something of a flow got through: what routers said before is out of date.
-    pub(super) fn forget_soft_error(&mut self, id: SocketId) {
-        if let Some(socket) = self.sockets.get_mut(id) {
-            socket.soft_error = None;
         }
     }
 }

@@ -62,9 +62,11 @@ impl Memory {
     /// Counts what the buffers of `entry` hold now in the place of what they held.
     pub(super) fn recharge(&mut self, entry: &mut FlowEntry) {
         let allocated = entry.allocated();
-        let held = std::mem::replace(&mut entry.charged, allocated);
-        self.used = self.used - held + allocated;
-        self.update();
+        if allocated != entry.charged {
+            let held = std::mem::replace(&mut entry.charged, allocated);
+            self.used = self.used - held + allocated;
+            self.update();
+        }
     }
 
     /// The flow may be held back now or later; it is told when memory is not short any more.

@@ -194,7 +194,7 @@ impl Stack {
         observer: &mut dyn Observer,
     ) -> Result<(), DropReason> {
         match verdict {
-            Verdict::Deliver(mut datagram) => self.deliver(now, &mut datagram, observer),
+            Verdict::Deliver(datagram) => self.deliver(now, datagram, observer),
             Verdict::EchoReply(echo) => self.receive_echo(&echo),
             Verdict::Error(error) => self.receive_error(&error, observer, now),
             Verdict::Answer(answer) => self.outbox.push(now, answer),
@@ -206,14 +206,14 @@ impl Stack {
     fn deliver(
         &mut self,
         now: Instant,
-        datagram: &mut Datagram,
+        datagram: Datagram,
         observer: &mut dyn Observer,
     ) -> Result<(), DropReason> {
         match datagram.protocol {
-            PROTOCOL_TCP => self.receive_segment(now, datagram, observer),
-            PROTOCOL_UDP => self.receive_datagram(now, datagram, observer),
+            PROTOCOL_TCP => self.receive_segment(now, &segments::parse(datagram)?, observer),
+            PROTOCOL_UDP => self.receive_datagram(now, &datagram, observer),
             _ => {
-                let answer = self.ip.protocol_unreachable(now, datagram)?;
+                let answer = self.ip.protocol_unreachable(now, &datagram)?;
                 self.outbox.push(now, answer)?;
                 Err(DropReason::UnknownProtocol)
             }

@@ -72,7 +72,7 @@ impl Stack {
         &mut self,
         now: Instant,
         id: FlowId,
-        segment: Segment,
+        segment: &Segment,
         verdict: ConnectingVerdict,
         observer: &mut dyn Observer,
     ) -> Result<(), DropReason> {
@@ -100,7 +100,7 @@ impl Stack {
         now: Instant,
         id: FlowId,
         opened: &Opened,
-        segment: Segment,
+        segment: &Segment,
         observer: &mut dyn Observer,
     ) -> Result<(), DropReason> {
         let entry = self.flows.get_mut(id).ok_or(DropReason::NoTcpSocket)?;
@@ -140,11 +140,11 @@ impl Stack {
         if let Owner::Socket(socket) = owner {
             self.touch_socket(socket);
         }
-        let rest = segment.without_syn();
+        let rest = segment.clone().without_syn();
         if rest.len() == 0 && rest.ack.is_some() && rest.urgent.is_none() {
             return Ok(()); // The SYN's ACK and window are what the connection started from.
         }
-        self.receive_for_flow(now, id, rest, observer)
+        self.receive_for_flow(now, id, &rest, observer)
     }
 
     /// shutdown(2) of a socket that connects. In SYN-SENT, CLOSE deletes the connection (RFC 9293

@@ -1,7 +1,5 @@
 //! Segments that arrive: from the datagram to the flow, the listener, or an RST.
 
-use bytes::Buf as _;
-
 use super::demux::FlowId;
 use super::flow::{Flow, FlowEntry, Owner};
 use super::icmp_errors::path_of;
@@ -25,31 +23,31 @@ struct Reopened {
     floor: SeqNumber,
 }
 
+/// A segment that has arrived, or several that have arrived next to each other as one.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    /// Between whom it goes.
+    pub(super) tuple: FourTuple,
+    /// Whether the local end is of our addresses.
+    pub(super) is_ours: bool,
+    /// DSCP and ECN.
+    pub(super) tos: u8,
+    /// The segment itself.
+    pub(super) segment: Segment,
+}
+
 impl Stack {
     /// SEGMENT ARRIVES: finds whose it is (RFC 9293 §3.10.7).
     pub(super) fn receive_segment(
         &mut self,
         now: Instant,
-        datagram: &mut Datagram,
+        arrival: &Arrival,
         observer: &mut dyn Observer,
     ) -> Result<(), DropReason> {
-        let (tuple, segment) = parse(datagram)?;
-        self.receive_parsed(now, tuple, segment, datagram.is_ours, observer)
-    }
-
-    /// A segment between these two; `is_ours`: whether the local one is of our addresses.
-    pub(super) fn receive_parsed(
-        &mut self,
-        now: Instant,
-        tuple: FourTuple,
-        segment: Segment,
-        is_ours: bool,
-        observer: &mut dyn Observer,
-    ) -> Result<(), DropReason> {
-        if let Some(id) = self.flows.find(&tuple) {
-            return self.receive_for_flow(now, id, segment, observer);
+        match self.flows.find(&arrival.tuple) {
+            Some(id) => self.receive_for_flow(now, id, &arrival.segment, observer),
+            None => self.receive_for_listener(now, arrival, observer),
         }
-        self.receive_for_listener(now, tuple, segment, is_ours, observer)
     }
 
     /// A segment of a flow that is known.
@@ -57,7 +55,7 @@ impl Stack {
         &mut self,
         now: Instant,
         id: FlowId,
-        segment: Segment,
+        segment: &Segment,
         observer: &mut dyn Observer,
     ) -> Result<(), DropReason> {
         let may_hold = self.memory.has_room();
@@ -66,21 +64,26 @@ impl Stack {
             Flow::Open(connection) => {
                 let need = if segment.text_len() > 0 { Need::Pages } else { Need::Nothing };
                 let spares = &mut self.memory.spares;
-                let receive = |open: &mut Connection| open.receive(now, &segment, may_hold);
+                let receive = |open: &mut Connection| open.receive(now, segment, may_hold);
                 let outcome = connection.with_spares(spares, need, receive);
-                self.on_received(now, id, outcome, observer)
+                self.ready.join(id, &mut entry.is_ready);
+                self.memory.recharge(entry);
+                let outcome = outcome?;
+                let dropped = outcome.dropped;
+                self.apply(now, id, outcome, observer);
+                dropped.map_or(Ok(()), Err)
             }
             Flow::Connecting(connecting) => {
-                let verdict = connecting.receive(now, &segment);
+                let verdict = connecting.receive(now, segment);
                 self.touch_flow(id);
                 self.continue_connecting(now, id, segment, verdict, observer)
             }
             Flow::HalfOpen(half_open) => {
-                let verdict = half_open.receive(now, &segment);
+                let verdict = half_open.receive(now, segment);
                 self.touch_flow(id);
                 self.continue_half_open(now, id, segment, verdict, observer)
             }
-            Flow::TimeWait(time_wait) => match time_wait.receive(now, &segment) {
+            Flow::TimeWait(time_wait) => match time_wait.receive(now, segment) {
                 TimeWaitVerdict::Acknowledge => {
                     self.touch_flow(id);
                     Ok(())
@@ -92,25 +95,10 @@ impl Stack {
                 }
                 TimeWaitVerdict::Drop(reason) => Err(reason),
                 TimeWaitVerdict::Reopen { floor } => {
-                    self.reopen(now, Reopened { record: id, floor }, &segment, observer)
+                    self.reopen(now, Reopened { record: id, floor }, segment, observer)
                 }
             },
         }
-    }
-
-    /// A connection has received a segment.
-    pub(super) fn on_received(
-        &mut self,
-        now: Instant,
-        id: FlowId,
-        outcome: Result<Outcome, DropReason>,
-        observer: &mut dyn Observer,
-    ) -> Result<(), DropReason> {
-        self.touch_flow(id);
-        let outcome = outcome?;
-        let dropped = outcome.dropped;
-        self.apply(now, id, outcome, observer);
-        dropped.map_or(Ok(()), Err)
     }
 
     /// A SYN of a new connection has come to a record in TIME-WAIT, which makes room for it if a
@@ -152,24 +140,23 @@ impl Stack {
     fn receive_for_listener(
         &mut self,
         now: Instant,
-        tuple: FourTuple,
-        segment: Segment,
-        is_ours: bool,
+        arrival: &Arrival,
         observer: &mut dyn Observer,
     ) -> Result<(), DropReason> {
+        let Arrival { tuple, is_ours, ref segment, .. } = *arrival;
         let hash = self.flows.hash(&tuple);
         let Some(id) = self.listeners.find(tuple.local, is_ours, hash) else {
             if !is_ours {
                 return Err(DropReason::NotOurs);
             }
-            let reset = reset_for(&segment).ok_or(DropReason::StrayReset)?;
+            let reset = reset_for(segment).ok_or(DropReason::StrayReset)?;
             self.answer(now, tuple, reset)?;
             return Err(DropReason::NoTcpSocket);
         };
-        let verdict = self.listeners.judge(now, id, tuple.local.port(), &segment);
+        let verdict = self.listeners.judge(now, id, tuple.local.port(), segment);
         match verdict.ok_or(DropReason::NoTcpSocket)? {
-            ListenerVerdict::SendCookie => self.send_cookie(now, id, tuple, &segment, observer),
-            ListenerVerdict::Open => self.open_half(now, id, tuple, &segment, None, observer),
+            ListenerVerdict::SendCookie => self.send_cookie(now, id, tuple, segment, observer),
+            ListenerVerdict::Open => self.open_half(now, id, tuple, segment, None, observer),
             ListenerVerdict::TakeCookie => self.take_cookie(now, id, tuple, segment, observer),
             ListenerVerdict::Answer(reset) => {
                 self.answer(now, tuple, reset)?;
@@ -253,7 +240,7 @@ impl Stack {
         &mut self,
         now: Instant,
         id: FlowId,
-        segment: Segment,
+        segment: &Segment,
         verdict: HalfOpenVerdict,
         observer: &mut dyn Observer,
     ) -> Result<(), DropReason> {
@@ -279,7 +266,7 @@ impl Stack {
         now: Instant,
         id: FlowId,
         opened: &Opened,
-        segment: Segment,
+        segment: &Segment,
         observer: &mut dyn Observer,
     ) -> Result<(), DropReason> {
         let entry = self.flows.get_mut(id).ok_or(DropReason::NoTcpSocket)?;
@@ -296,7 +283,7 @@ impl Stack {
             return Err(DropReason::AcceptDeferred);
         }
         if !listener.listener.has_room() {
-            return self.overflow(now, id, &segment, observer);
+            return self.overflow(now, id, segment, observer);
         }
         let path = path_of(&self.ip, now, &entry.tuple).ok_or(DropReason::NoTcpSocket)?;
         let ticket = listener.listener.enqueue(Child::Open(id));
@@ -336,23 +323,23 @@ impl Stack {
         observer: &mut dyn Observer,
     ) {
         let Some(entry) = self.flows.get(id) else { return };
-        let (flow, owner) = (entry.tuple, entry.owner);
         if outcome.fast_retransmit {
-            observer.on_event(now, &Event::FastRetransmit { flow });
+            observer.on_event(now, &Event::FastRetransmit { flow: entry.tuple });
         }
         if outcome.timed_out {
-            observer.on_event(now, &Event::RetransmissionTimeout { flow });
+            observer.on_event(now, &Event::RetransmissionTimeout { flow: entry.tuple });
         }
         if outcome.is_silent {
-            observer.on_event(now, &Event::PeerSilent { flow });
+            observer.on_event(now, &Event::PeerSilent { flow: entry.tuple });
         }
         if (outcome.readable || outcome.writable || outcome.urgent || outcome.end.is_some())
-            && let Owner::Socket(socket) = owner
+            && let Owner::Socket(id) = entry.owner
+            && let Some(socket) = self.sockets.get_mut(id)
         {
             if outcome.writable {
-                self.forget_soft_error(socket);
+                socket.soft_error = None; // What routers said before is out of date.
             }
-            self.touch_socket(socket);
+            self.dirty.join(id, &mut socket.is_dirty);
         }
         if let Some(end) = outcome.end {
             self.end_connection(now, id, end, observer);
@@ -371,14 +358,14 @@ impl Stack {
     }
 }
 
-/// The segment in a datagram, whose payload it takes, and between whom it goes.
-pub(super) fn parse(datagram: &mut Datagram) -> Result<(FourTuple, Segment), DropReason> {
+/// The segment in a datagram.
+pub(super) fn parse(datagram: Datagram) -> Result<Arrival, DropReason> {
     let (source, destination) = (datagram.source, datagram.destination);
     // To a broadcast or a group nobody answers, not even by an RST (RFC 9293 §3.9.2.3, MUST-57).
     if datagram.cast != Cast::Unicast {
         return Err(DropReason::TcpAddress);
     }
-    let octets = &datagram.payload;
+    let octets = datagram.payload();
     let view = TcpHeader::parse(octets).map_err(|error| match error {
         ParseError::Truncated => DropReason::Truncated,
         ParseError::BadLength | ParseError::Version | ParseError::Checksum => DropReason::BadLength,
@@ -396,9 +383,9 @@ pub(super) fn parse(datagram: &mut Datagram) -> Result<(FourTuple, Segment), Dro
         local: Endpoint::new(destination.into(), header.destination_port),
         remote: Endpoint::new(source.into(), header.source_port),
     };
-    let header_len = view.header_len;
-    let mut payload = std::mem::take(&mut datagram.payload);
-    payload.advance(header_len);
+    let (header_len, is_ours, tos) = (view.header_len, datagram.is_ours, datagram.tos);
     let part = datagram.offload.segment;
-    Ok((tuple, Segment::new(&header, options, payload).of_parts(part)))
+    let mut segment = Segment::new(&header, options, datagram.into_payload(header_len));
+    segment.part = part;
+    Ok(Arrival { tuple, is_ours, tos, segment })
 }

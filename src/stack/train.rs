@@ -6,22 +6,10 @@
 
 use std::collections::VecDeque;
 
-use super::flow::Flow;
+use super::segments::Arrival;
 use super::{DropReason, Event, Frame, Instant, Observer, Stack, segments};
 use crate::ip::{Verdict, Via};
-use crate::tcp::{Connection, Need, Segment};
-use crate::wire::FourTuple;
 use crate::wire::ipv4::PROTOCOL_TCP;
-
-/// Segments that have arrived next to each other, and between whom they go.
-#[derive(Debug)]
-pub(super) struct Train {
-    tuple: FourTuple,
-    is_ours: bool,
-    /// DSCP and ECN, which are the same of all.
-    tos: u8,
-    segment: Segment,
-}
 
 impl Stack {
     /// Packets arrived at `now`, in this order. The same happens as if each were given to
@@ -36,32 +24,27 @@ impl Stack {
         let mut train = None;
         for frame in frames.drain(..) {
             observer.on_event(now, &Event::PacketReceived { len: frame.octets().len() });
-            let dropped = match self.ip.input(frame, Via::Device) {
-                Verdict::Deliver(mut datagram) if datagram.protocol == PROTOCOL_TCP => {
-                    segments::parse(&mut datagram).map(|(tuple, segment)| {
-                        let (is_ours, tos) = (datagram.is_ours, datagram.tos);
-                        let next = Train { tuple, is_ours, tos, segment };
-                        self.couple(now, &mut train, next, observer);
-                    })
+            let taken = match self.ip.input(frame, Via::Device) {
+                Verdict::Deliver(datagram) if datagram.protocol == PROTOCOL_TCP => {
+                    segments::parse(datagram)
+                        .map(|next| self.couple(now, &mut train, next, observer))
                 }
                 verdict => {
-                    self.run(now, train.take(), observer);
+                    self.run(now, &mut train, observer);
                     self.obey(now, verdict, observer)
                 }
             };
-            if let Err(reason) = dropped {
-                observer.on_event(now, &Event::PacketDropped { reason });
-            }
+            report(now, taken, observer);
         }
-        self.run(now, train, observer);
+        self.run(now, &mut train, observer);
     }
 
     /// Couples `next` to the train that stands, or lets that one go and `next` take its place.
     fn couple(
         &mut self,
         now: Instant,
-        train: &mut Option<Train>,
-        next: Train,
+        train: &mut Option<Arrival>,
+        next: Arrival,
         observer: &mut dyn Observer,
     ) {
         if let Some(train) = train
@@ -72,32 +55,37 @@ impl Stack {
             train.segment.couple(next.segment, || std::mem::take(&mut self.pieces));
             return;
         }
-        self.run(now, train.replace(next), observer);
+        self.run(now, train, observer);
+        *train = Some(next);
     }
 
-    /// A train arrives: as one segment, where that makes no difference, or as those that it is.
-    fn run(&mut self, now: Instant, train: Option<Train>, observer: &mut dyn Observer) {
-        let Some(Train { tuple, is_ours, mut segment, .. }) = train else { return };
-        if segment.is_train() {
-            if let Some(id) = self.flows.find(&tuple)
-                && let Some(Flow::Open(connection)) = self.flows.get_mut(id).map(|e| &mut e.flow)
-                && connection.may_receive_whole(now, &segment)
-            {
-                let spares = &mut self.memory.spares;
-                let receive = |open: &mut Connection| open.receive(now, &segment, true);
-                let outcome = connection.with_spares(spares, Need::Pages, receive);
-                self.pieces = segment.take_memory();
-                let taken = self.on_received(now, id, outcome, observer);
-                return report(now, taken, observer);
-            }
-            while let Some(first) = segment.uncouple() {
-                let taken = self.receive_parsed(now, tuple, first, is_ours, observer);
+    /// The train that stands, if there is one, arrives: as one segment, where that makes no
+    /// difference, or as those that it is.
+    fn run(&mut self, now: Instant, train: &mut Option<Arrival>, observer: &mut dyn Observer) {
+        let Some(arrival) = train else { return };
+        if arrival.segment.is_train() {
+            self.run_coupled(now, arrival, observer);
+        } else {
+            let taken = self.receive_segment(now, arrival, observer);
+            report(now, taken, observer);
+        }
+        *train = None;
+    }
+
+    /// A train of several segments arrives.
+    fn run_coupled(&mut self, now: Instant, train: &mut Arrival, observer: &mut dyn Observer) {
+        let flow = self.flows.find(&train.tuple);
+        let open = flow.and_then(|id| self.flows.get(id)?.connection());
+        if !open.is_some_and(|open| open.may_receive_whole(now, &train.segment)) {
+            while let Some(segment) = train.segment.uncouple() {
+                let first = Arrival { segment, ..*train };
+                let taken = self.receive_segment(now, &first, observer);
                 report(now, taken, observer);
             }
-            self.pieces = segment.take_memory();
         }
-        let taken = self.receive_parsed(now, tuple, segment, is_ours, observer);
+        let taken = self.receive_segment(now, train, observer);
         report(now, taken, observer);
+        self.pieces = train.segment.take_memory();
     }
 }
 

@@ -109,15 +109,15 @@ pub(crate) struct Opened {
 #[derive(Debug)]
 pub(crate) enum End {
     /// Both FINs are through and we wait 2 MSL.
-    TimeWait(TimeWait),
+    TimeWait(Box<TimeWait>),
     /// Both FINs are through.
     Closed,
     /// The peer reset it.
     Reset,
     /// We reset it: data came that nobody can read (SHLD-3). The RST is to be sent.
-    Aborted(SegmentPlan),
+    Aborted(Box<SegmentPlan>),
     /// The peer fell silent. An RST is sent where Linux sends one.
-    TimedOut(Option<SegmentPlan>),
+    TimedOut(Option<Box<SegmentPlan>>),
 }
 
 /// What became of an input.
@@ -318,7 +318,7 @@ impl Connection {
     /// `patience`: how long nothing may be acknowledged from now on.
     pub(crate) fn abandon(&mut self, now: Instant, patience: Duration) -> Option<End> {
         if self.receive.readable() > 0 {
-            return Some(End::Aborted(self.abort(now)));
+            return Some(End::Aborted(Box::new(self.abort(now))));
         }
         self.shutdown_write();
         self.reader = Reader::Gone;
@@ -553,10 +553,11 @@ impl Connection {
 
     /// How a connection ends whose time is up.
     fn expire(&self, now: Instant, expired: Expired) -> End {
+        let reset = || Box::new(self.abort(now));
         match expired {
             Expired::NoAnswer => End::TimedOut(None),
-            Expired::NoSignOfLife => End::TimedOut(Some(self.abort(now))),
-            Expired::FinWait2 if self.options.linger2.is_zero() => End::Aborted(self.abort(now)),
+            Expired::NoSignOfLife => End::TimedOut(Some(reset())),
+            Expired::FinWait2 if self.options.linger2.is_zero() => End::Aborted(reset()),
             Expired::FinWait2 => End::Closed,
         }
     }

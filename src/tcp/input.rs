@@ -232,7 +232,7 @@ impl Connection {
         if self.reader == Reader::Gone && is_late {
             // SHLD-3. It answers this segment, and stands where its sender expects it.
             let reset = reset_for(segment).unwrap_or_else(|| self.abort(now));
-            outcome.end = Some(End::Aborted(reset));
+            outcome.end = Some(End::Aborted(Box::new(reset)));
             outcome.dropped = Some(DropReason::DataAfterClose);
             return;
         }
@@ -255,7 +255,7 @@ impl Connection {
                 self.state = state;
                 None
             }
-            Next::TimeWait => Some(End::TimeWait(self.to_time_wait(now))),
+            Next::TimeWait => Some(End::TimeWait(Box::new(self.to_time_wait(now)))),
             Next::Closed => Some(End::Closed),
         }
     }

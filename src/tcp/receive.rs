@@ -217,10 +217,10 @@ impl ReceiveSide {
             buffer.append(segment.payload.clone());
         } else {
             let mut offset = 0;
-            for piece in segment.pieces() {
+            segment.pieces().for_each(|piece| {
                 buffer.write_at(offset, piece);
                 offset += u32::try_from(piece.len()).unwrap_or(0);
-            }
+            });
             buffer.commit(octets);
         }
         self.nxt += octets;

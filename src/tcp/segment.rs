@@ -69,11 +69,6 @@ impl Segment {
         }
     }
 
-    /// As one that came in parts of so many octets of text.
-    pub(crate) fn of_parts(self, part: Option<NonZeroU16>) -> Self {
-        Self { part, ..self }
-    }
-
     /// Octets of text of the largest segment that it stands for.
     pub(crate) fn part_len(&self) -> u32 {
         let len = self.text_len();

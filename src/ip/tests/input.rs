@@ -17,8 +17,8 @@ fn a_packet_for_us_is_delivered_with_all_that_its_header_says() {
     assert_eq!((datagram.source, datagram.destination), (PEER, HERE));
     assert_eq!((datagram.cast, datagram.is_ours), (Cast::Unicast, true));
     assert_eq!((datagram.protocol, datagram.tos, datagram.ttl), (253, 0xb9, 17));
-    assert_eq!(&datagram.payload[..], b"hello");
-    assert_eq!(datagram.quote[..], quote);
+    assert_eq!(datagram.payload(), b"hello");
+    assert_eq!(datagram.quote(), quote);
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn must_50_options_that_nobody_needs_are_ignored() {
         &[222, 2, 1, 0x5e, 3, 0xaa],             // Unknown kinds.
     ] {
         let datagram = delivered(&mut host(), with_options(options));
-        assert_eq!(&datagram.payload[..], b"hello", "{options:?}");
+        assert_eq!(datagram.payload(), b"hello", "{options:?}");
     }
 }
 
@@ -222,14 +222,14 @@ fn a_packet_whose_time_has_run_out_is_still_for_us() {
 fn padding_behind_the_packet_is_no_payload() {
     let mut octets = packet(PEER, HERE, 253, b"hi");
     octets.resize(46, 0xee);
-    assert_eq!(&delivered(&mut host(), octets).payload[..], b"hi");
+    assert_eq!(delivered(&mut host(), octets).payload(), b"hi");
 }
 
 #[test]
 fn a_packet_without_payload_is_delivered() {
     let datagram = delivered(&mut host(), packet(PEER, HERE, 253, b""));
-    assert!(datagram.payload.is_empty());
-    assert_eq!(datagram.quote.len(), 20);
+    assert!(datagram.payload().is_empty());
+    assert_eq!(datagram.quote().len(), 20);
 }
 
 #[test]

@@ -36,7 +36,7 @@ fn what_one_host_sends_another_takes_in() {
     let datagram = delivered(&mut peer, octets);
     assert_eq!((datagram.source, datagram.destination), (HERE, PEER));
     assert_eq!((datagram.tos, datagram.ttl), (0xb8, 33));
-    assert_eq!(&datagram.payload[..], b"hello");
+    assert_eq!(datagram.payload(), b"hello");
 }
 
 #[test]

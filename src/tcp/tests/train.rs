@@ -50,8 +50,8 @@ fn segments_that_differ_in_their_text_alone_are_coupled_and_others_are_not() {
         ("other timestamps", stamped(first(), 3), stamped(next(), 4), false),
         ("timestamps of one", first(), stamped(next(), 3), false),
         ("SACK blocks", told(first()), told(next()), false),
-        ("a super-segment", first(), next().of_parts(part), false),
-        ("behind a super-segment", first().of_parts(part), next(), false),
+        ("a super-segment", first(), Segment { part, ..next() }, false),
+        ("behind a super-segment", Segment { part, ..first() }, next(), false),
     ] {
         assert_eq!(first.may_precede(&next), is_good, "{why}");
     }
