@@ -17,32 +17,41 @@ type Page = Box<[u8; PAGE]>;
 /// call. So a connection that waits owns no page, and one that goes on allocates none.
 #[derive(Debug, Default)]
 pub(crate) struct SparePages {
+    /// `None`: nothing was lent. Behind a pointer, since it changes hands twice a segment.
+    list: Option<Box<PageList>>,
+}
+
+#[derive(Debug)]
+struct PageList {
     pages: Vec<Page>,
-    /// How many are kept at most; what comes beyond is given up. 0: nothing was lent.
+    /// How many are kept at most; what comes beyond is given up.
     max: usize,
 }
 
 impl SparePages {
     /// An empty list that keeps at most `max` pages.
     pub(crate) fn new(max: usize) -> Self {
-        Self { pages: Vec::new(), max }
+        Self { list: Some(Box::new(PageList { pages: Vec::new(), max })) }
     }
 
     /// A page, of which only what is written to it may be read: it holds what it held.
     fn take(&mut self) -> Page {
-        self.pages.pop().unwrap_or_else(|| Box::new([0; PAGE]))
+        let kept = self.list.as_mut().and_then(|list| list.pages.pop());
+        kept.unwrap_or_else(|| Box::new([0; PAGE]))
     }
 
     fn give(&mut self, page: Page) {
-        if self.pages.len() < self.max {
-            self.pages.push(page);
+        if let Some(list) = &mut self.list
+            && list.pages.len() < list.max
+        {
+            list.pages.push(page);
         }
     }
 
     /// Hands the list from its owner to one who has none.
     pub(super) fn lend(&mut self, to: &mut Self) {
-        if to.max == 0 {
-            *to = std::mem::take(self);
+        if to.list.is_none() {
+            to.list = self.list.take();
         }
     }
 }

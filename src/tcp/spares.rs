@@ -23,7 +23,7 @@ pub(crate) struct Spares {
 
 impl Default for Spares {
     fn default() -> Self {
-        let chunks = SpareChunks { max: CHUNKS_MAX, ..SpareChunks::default() };
+        let chunks = SpareChunks { list: Some(Box::default()) };
         Self { pages: SparePages::new(PAGES_MAX), chunks }
     }
 }
@@ -42,45 +42,40 @@ pub(crate) enum Need {
 /// Chunks of send buffers. By default none is kept: nothing was lent.
 #[derive(Debug, Default)]
 pub(crate) struct SpareChunks {
+    /// `None`: nothing was lent. Behind a pointer, since it changes hands twice a call.
+    list: Option<Box<ChunkList>>,
+}
+
+#[derive(Debug, Default)]
+struct ChunkList {
     chunks: Vec<BytesMut>,
     /// Octets of all of them.
     octets: usize,
-    /// How many are kept at most.
-    max: usize,
 }
 
 impl SpareChunks {
     /// A chunk with room for `capacity` octets, and not for very many more: what a message holds
     /// is counted by its chunk.
     pub(crate) fn take(&mut self, capacity: usize) -> BytesMut {
-        let fits = |chunk: &BytesMut| (capacity..=2 * capacity).contains(&chunk.capacity());
-        match self.chunks.iter().rposition(fits) {
-            Some(index) => {
-                let chunk = self.chunks.swap_remove(index);
-                self.octets -= chunk.capacity();
-                chunk
-            }
-            None => BytesMut::with_capacity(capacity),
-        }
+        let kept = self.list.as_mut().and_then(|list| list.take(capacity));
+        kept.unwrap_or_else(|| BytesMut::with_capacity(capacity))
     }
 
     /// Keeps the memory of a chunk of `capacity` octets, if nobody else refers to any of it. The
     /// oldest make room.
     pub(crate) fn give(&mut self, mut chunk: BytesMut, capacity: usize) {
         chunk.clear();
-        if self.max == 0 || capacity == 0 || !chunk.try_reclaim(capacity) {
-            return;
-        }
-        self.octets += chunk.capacity();
-        self.chunks.push(chunk);
-        while self.chunks.len() > self.max || self.octets > CHUNK_OCTETS_MAX {
-            self.octets -= self.chunks.remove(0).capacity();
+        if let Some(list) = &mut self.list
+            && capacity > 0
+            && chunk.try_reclaim(capacity)
+        {
+            list.give(chunk);
         }
     }
 
     /// As [`give`](Self::give), for a chunk that has been handed out.
     pub(crate) fn give_frozen(&mut self, chunk: Bytes, capacity: usize) {
-        if self.max > 0
+        if self.list.is_some()
             && let Ok(chunk) = chunk.try_into_mut()
         {
             self.give(chunk, capacity);
@@ -89,8 +84,26 @@ impl SpareChunks {
 
     /// Hands the list from its owner to one who has none.
     pub(crate) fn lend(&mut self, to: &mut Self) {
-        if to.max == 0 {
-            *to = std::mem::take(self);
+        if to.list.is_none() {
+            to.list = self.list.take();
+        }
+    }
+}
+
+impl ChunkList {
+    fn take(&mut self, capacity: usize) -> Option<BytesMut> {
+        let fits = |chunk: &BytesMut| (capacity..=2 * capacity).contains(&chunk.capacity());
+        let index = self.chunks.iter().rposition(fits)?;
+        let chunk = self.chunks.swap_remove(index);
+        self.octets -= chunk.capacity();
+        Some(chunk)
+    }
+
+    fn give(&mut self, chunk: BytesMut) {
+        self.octets += chunk.capacity();
+        self.chunks.push(chunk);
+        while self.chunks.len() > CHUNKS_MAX || self.octets > CHUNK_OCTETS_MAX {
+            self.octets -= self.chunks.remove(0).capacity();
         }
     }
 }
@@ -103,6 +116,10 @@ mod tests {
         Spares::default().chunks
     }
 
+    fn octets_of(spares: &SpareChunks) -> usize {
+        spares.list.as_ref().unwrap().octets
+    }
+
     #[test]
     fn a_chunk_is_used_again_once_no_packet_refers_to_it() {
         let mut spares = of_a_stack();
@@ -111,10 +128,10 @@ mod tests {
         let place = chunk.as_ptr();
         let (packet, rest) = (chunk.split_to(100).freeze(), chunk.freeze());
         spares.give_frozen(rest, 2048);
-        assert_eq!(spares.octets, 0, "a packet refers to a part of it");
+        assert_eq!(octets_of(&spares), 0, "a packet refers to a part of it");
         spares.give_frozen(packet, 2048);
         assert_eq!(spares.take(2048).as_ptr(), place);
-        assert_eq!(spares.octets, 0);
+        assert_eq!(octets_of(&spares), 0);
     }
 
     #[test]
@@ -122,7 +139,7 @@ mod tests {
         let mut spares = of_a_stack();
         spares.give(BytesMut::with_capacity(64 << 10), 64 << 10);
         assert!(spares.take(2048).capacity() < 4096 + 1);
-        assert_eq!(spares.octets, 64 << 10);
+        assert_eq!(octets_of(&spares), 64 << 10);
     }
 
     #[test]
@@ -132,9 +149,10 @@ mod tests {
             for _ in 0..2 * CHUNKS_MAX {
                 spares.give(BytesMut::with_capacity(capacity), capacity);
             }
-            assert!(spares.chunks.len() <= CHUNKS_MAX && spares.octets <= CHUNK_OCTETS_MAX);
-            let octets: usize = spares.chunks.iter().map(BytesMut::capacity).sum();
-            assert_eq!(octets, spares.octets);
+            let list = spares.list.unwrap();
+            assert!(list.chunks.len() <= CHUNKS_MAX && list.octets <= CHUNK_OCTETS_MAX);
+            let octets: usize = list.chunks.iter().map(BytesMut::capacity).sum();
+            assert_eq!(octets, list.octets);
         }
     }
 
@@ -142,11 +160,11 @@ mod tests {
     fn without_a_loan_nothing_is_kept() {
         let mut none = SpareChunks::default();
         none.give(BytesMut::with_capacity(2048), 2048);
-        assert!(none.chunks.is_empty());
+        assert!(none.list.is_none());
         let mut owner = of_a_stack();
         owner.lend(&mut none);
-        assert_eq!((owner.max, none.max), (0, CHUNKS_MAX));
+        assert!(owner.list.is_none() && none.list.is_some());
         none.lend(&mut owner);
-        assert_eq!((owner.max, none.max), (CHUNKS_MAX, 0));
+        assert!(owner.list.is_some() && none.list.is_none());
     }
 }
