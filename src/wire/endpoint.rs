@@ -13,6 +13,9 @@ pub struct Endpoint {
     port: u16,
 }
 
+/// How an IPv4-mapped address begins.
+const MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
+
 impl Endpoint {
     /// The endpoint at `addr` and `port`.
     pub fn new(addr: IpAddr, port: u16) -> Self {
@@ -30,10 +33,8 @@ impl Endpoint {
 
     /// The address if it is of IPv4.
     pub fn ipv4(self) -> Option<Ipv4Addr> {
-        match self.addr() {
-            IpAddr::V4(addr) => Some(addr),
-            IpAddr::V6(_) => None,
-        }
+        let octets = self.addr.last_chunk::<4>()?;
+        self.addr.starts_with(&MAPPED).then(|| Ipv4Addr::from(*octets))
     }
 
     /// The port.
@@ -78,19 +79,18 @@ pub struct FourTuple {
 /// In one piece, and of IPv4 the octets that differ alone: each packet that arrives is looked up by
 /// its hash.
 impl Hash for FourTuple {
+    #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         let (local, remote) = (self.local, self.remote);
         let ([a0, a1], [b0, b1]) = (local.port.to_be_bytes(), remote.port.to_be_bytes());
-        match (local.addr, remote.addr) {
-            (
-                [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, l0, l1, l2, l3],
-                [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, r0, r1, r2, r3],
-            ) => state.write(&[l0, l1, l2, l3, r0, r1, r2, r3, a0, a1, b0, b1]),
-            (local, remote) => {
-                state.write(&local);
-                state.write(&remote);
-                state.write(&[a0, a1, b0, b1]);
-            }
+        if let (Some(local), Some(remote)) = (local.ipv4(), remote.ipv4()) {
+            let ([l0, l1, l2, l3], [r0, r1, r2, r3]) = (local.octets(), remote.octets());
+            state.write_u64(u64::from_le_bytes([l0, l1, l2, l3, r0, r1, r2, r3]));
+            state.write_u32(u32::from_le_bytes([a0, a1, b0, b1]));
+        } else {
+            state.write(&local.addr);
+            state.write(&remote.addr);
+            state.write(&[a0, a1, b0, b1]);
         }
     }
 }

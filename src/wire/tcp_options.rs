@@ -68,6 +68,13 @@ impl TcpOptions {
     /// of 0 or 1, or past the end, is an error: the options behind it cannot be found.
     pub(crate) fn parse(octets: &[u8]) -> Result<Self, ParseError> {
         let mut options = Self::default();
+        // As RFC 7323, appendix A, lays them out, and nearly every segment has them.
+        if let [KIND_NOP, KIND_NOP, KIND_TIMESTAMPS, 10, data @ ..] = octets
+            && data.len() == 8
+        {
+            options.take(KIND_TIMESTAMPS, data);
+            return Ok(options);
+        }
         let mut rest = octets;
         loop {
             rest = match rest {
