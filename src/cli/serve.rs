@@ -1,28 +1,31 @@
 //! `wharf serve`: the applications on a TUN device.
 
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::serve::ListenerExt as _;
 use tokio::runtime::Handle;
 
 use super::Failure;
 use super::device::DeviceArgs;
 use super::signals::Signals;
-use super::small_services::{self, SmallServices};
+use super::small_services::{SmallServices, cannot_listen};
 use crate::Net;
 use crate::app::http::{Routes, Site, router};
 use crate::app::server::serve_http;
 use crate::app::stop::Stop;
-use crate::tokio::TcpListener;
+use crate::tokio::{TcpListener, TcpSocket};
 
 /// How long applications may take to finish after a signal, and then connections to close: 5 s
 /// together.
 const FINISH_TIMEOUT: Duration = Duration::from_millis(4500);
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Connections to the HTTP server that may wait to be accepted.
+const BACKLOG: u32 = 4096;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Serve {
@@ -100,7 +103,7 @@ impl Serve {
         let mut small = Vec::new();
         for index in 0..threads.len() {
             let shard = net.shard(index);
-            http.push(small_services::listen(&shard, (addr, self.http.get()).into()).await?);
+            http.push(listen_http(&shard, (addr, self.http.get()).into())?);
             if self.small_services {
                 small.push(SmallServices::bind(&shard, index, addr).await?);
             }
@@ -142,13 +145,20 @@ impl Serve {
     }
 }
 
+/// A listener whose connections send small segments at once: a response leaves whatever of the one
+/// before it is still on its way.
+fn listen_http(net: &Net, addr: SocketAddr) -> Result<TcpListener, Failure> {
+    let listen = || {
+        let socket = TcpSocket::new_v4(net)?;
+        socket.set_reuseaddr(true)?;
+        socket.set_nodelay(true)?; // What is accepted inherits it.
+        socket.bind(addr)?;
+        socket.listen(BACKLOG)
+    };
+    listen().map_err(|error| cannot_listen(addr, &error))
+}
+
 fn start_http(listener: TcpListener, routes: Routes, stop: &Stop) {
-    // A response leaves at once, whatever of the one before it is still on its way.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            log::debug!("a connection ended before it was served: {error}");
-        }
-    });
     let stop = stop.clone();
     tokio::spawn(async move { serve_http(listener, routes, &stop).await });
 }

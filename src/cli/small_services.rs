@@ -33,7 +33,8 @@ struct Sockets {
 impl Sockets {
     async fn bind(shard: &Net, index: usize, addr: Ipv4Addr, port: u16) -> Result<Self, Failure> {
         let addr = SocketAddr::from((addr, port));
-        let streams = listen(shard, addr).await?;
+        let streams = TcpListener::bind(shard, addr).await;
+        let streams = streams.map_err(|error| cannot_listen(addr, &error))?;
         if shard.udp_shard(port) != index {
             return Ok(Self { streams, datagrams: None });
         }
@@ -44,11 +45,8 @@ impl Sockets {
     }
 }
 
-/// A listener at `addr`.
-pub(super) async fn listen(net: &Net, addr: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(net, addr)
-        .await
-        .map_err(|error| Failure::runtime(format_args!("cannot listen on {addr}: {error}")))
+pub(super) fn cannot_listen(addr: SocketAddr, error: &io::Error) -> Failure {
+    Failure::runtime(format_args!("cannot listen on {addr}: {error}"))
 }
 
 impl SmallServices {
