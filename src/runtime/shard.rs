@@ -56,7 +56,9 @@ pub(crate) enum Turn {
     Busy,
     /// Tasks of the driver's own thread have been woken, and may have something to say before
     /// anything is sent: have another turn once they have run. `is_drained`: nothing more waits.
-    Yield { is_drained: bool },
+    /// `may_spawn`: a task has been woken that accepts, and hands on to another what it has got;
+    /// wait for that one too.
+    Yield { is_drained: bool, may_spawn: bool },
     /// Wait for the device or a kick, at most until the moment given.
     Sleep(Option<Instant>),
     /// The same, but the device may have more than it gave: look first.
@@ -108,6 +110,8 @@ pub(crate) struct Shard {
     silent_turns: usize,
     /// The next turn begins with what this one would have sent.
     is_sending_put_off: bool,
+    /// Somebody who accepts has been woken since the last turn that put its sending off.
+    is_accept_awaited: bool,
     /// Why the device is gone; acted on by the next turn.
     failure: Option<io::Error>,
 }
@@ -137,6 +141,7 @@ impl Shard {
             sips: Sips::default(),
             silent_turns: 0,
             is_sending_put_off: false,
+            is_accept_awaited: false,
             failure: None,
         }
     }
@@ -165,7 +170,8 @@ impl Shard {
             if packets > 0 {
                 self.busy_poll.on_packets(now);
             }
-            return Turn::Yield { is_drained: is_drained && !is_more };
+            let may_spawn = std::mem::take(&mut self.is_accept_awaited);
+            return Turn::Yield { is_drained: is_drained && !is_more, may_spawn };
         }
         if self.has_finished(now) {
             self.finish(now, SocketError::Aborted);
@@ -473,7 +479,11 @@ impl Shard {
     #[inline(never)]
     fn collect_wakes_of(&mut self, socket: SocketId) {
         let readiness = self.stack.readiness(socket);
+        let count = self.deferred.wake.len();
         self.waiters.take_ready(socket, readiness, &mut self.deferred.wake);
+        if self.deferred.wake.len() > count {
+            self.is_accept_awaited |= self.stack.is_listener(socket);
+        }
     }
 
     /// When the next turn is due though nothing arrives.

@@ -37,6 +37,8 @@ pub struct Driver {
     device: Option<OwnedFd>,
     /// Made by the first poll, which runs inside of a runtime as they must.
     sources: Option<Sources>,
+    /// The tasks that were woken have run, and those that they have spawned have not.
+    is_waiting_on: bool,
 }
 
 /// What ends the driver's sleep, apart from calls: they wake its task.
@@ -54,7 +56,7 @@ struct Sources {
 
 impl Driver {
     pub(crate) fn new(shared: Arc<Shared>, device: OwnedFd) -> Self {
-        Self { shared, device: Some(device), sources: None }
+        Self { shared, device: Some(device), sources: None, is_waiting_on: false }
     }
 }
 
@@ -79,6 +81,10 @@ impl Driver {
         let Some(sources) = self.sources.as_mut() else {
             return Poll::Ready(Ok(()));
         };
+        if std::mem::take(&mut self.is_waiting_on) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let thread = here();
         for _ in 0..TURNS_MAX {
             sources.is_readable |= sources.poll_broken(cx)?;
@@ -93,7 +99,8 @@ impl Driver {
                     sources.is_readable = true; // Nobody waits for an edge.
                     break;
                 }
-                Turn::Yield { is_drained } => {
+                Turn::Yield { is_drained, may_spawn } => {
+                    self.is_waiting_on = may_spawn;
                     if let (true, Some(mut edge)) = (is_drained, edge) {
                         edge.clear_ready();
                     }

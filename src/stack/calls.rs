@@ -379,6 +379,11 @@ impl Stack {
         }
     }
 
+    /// Whether it is a socket that connections are accepted from.
+    pub(crate) fn is_listener(&self, id: SocketId) -> bool {
+        self.sockets.get(id).is_some_and(|socket| matches!(socket.kind, Kind::Listening(_)))
+    }
+
     /// What the socket is ready for; nothing for a stale handle.
     pub fn readiness(&self, id: SocketId) -> Readiness {
         let Some(socket) = self.sockets.get(id) else { return Readiness::default() };

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use wharf::net::{TcpListener, TcpStream, UdpSocket};
 use wharf::{Capabilities, Device, Frame, Impair, Link, Net, Outgoing};
 
@@ -150,7 +151,7 @@ impl Device for Noted {
         now: wharf::Instant,
         packets: &mut VecDeque<Outgoing>,
     ) -> io::Result<()> {
-        self.notes.lock().unwrap().push(Done::Sent);
+        self.notes.lock().unwrap().extend(iter::repeat_n(Done::Sent, packets.len()));
         self.link.transmit_burst(now, packets)
     }
 
@@ -195,6 +196,41 @@ fn a_lone_packet_is_answered_before_the_device_is_asked_for_another() {
         let at_once = at_once.count();
         // A machine that stops the client for long gets an acknowledgment first, now and then.
         assert!(at_once >= ROUNDS / 2, "{at_once} of {ROUNDS}");
+    });
+}
+
+#[test]
+fn the_first_acknowledgment_leaves_with_the_answer_of_a_task_that_accepting_has_spawned() {
+    limited(|| {
+        let (near, far) = Link::pair(1500);
+        let notes = Arc::new(Mutex::new(Vec::new()));
+        let far = Noted { link: far, notes: notes.clone() };
+        let (near, near_driver) = Net::driver(near, config(NEAR)).unwrap();
+        let (far, far_driver) = Net::driver(far, config(FAR)).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async move {
+            tokio::spawn(near_driver);
+            tokio::spawn(far_driver);
+            let listener = wharf::tokio::TcpListener::bind(&far, (FAR, 7)).await.unwrap();
+            tokio::spawn(async move {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(async move {
+                    let (mut reader, mut writer) = stream.split();
+                    tokio::io::copy(&mut reader, &mut writer).await.unwrap();
+                });
+            });
+            // A task, so that its request leaves with the last segment of the handshake.
+            let client = tokio::spawn(async move {
+                let mut stream = wharf::tokio::TcpStream::connect(&near, (FAR, 7)).await.unwrap();
+                stream.write_all(b"ping").await.unwrap();
+                let mut answer = [0; 4];
+                stream.read_exact(&mut answer).await.unwrap();
+                answer
+            });
+            assert_eq!(&client.await.unwrap(), b"ping");
+        });
+        let sent = notes.lock().unwrap().iter().filter(|it| **it == Done::Sent).count();
+        assert_eq!(sent, 2, "a SYN-ACK and the answer");
     });
 }
 
