@@ -104,6 +104,11 @@ impl KeyedHash {
     pub(crate) fn hash(&self, value: impl std::hash::Hash) -> u64 {
         self.hash_one(value)
     }
+
+    /// The hash of so few octets in one step, which is what a hasher that is fed them says too.
+    pub(crate) fn hash_octets<const N: usize>(&self, octets: &[u8; N]) -> u64 {
+        self.build_hasher().hash(octets)
+    }
 }
 
 impl BuildHasher for KeyedHash {
@@ -116,6 +121,8 @@ impl BuildHasher for KeyedHash {
 
 #[cfg(test)]
 mod tests {
+    use std::hash::Hasher as _;
+
     use super::*;
 
     #[test]
@@ -125,6 +132,15 @@ mod tests {
             [&mut a, &mut b, &mut c].map(|rng| (rng.next_u64(), rng.next_u32()));
         assert_eq!(from_a, from_b);
         assert!(from_a.0 != from_c.0 && from_a.1 != from_c.1);
+    }
+
+    #[test]
+    fn octets_in_one_step_have_the_hash_that_they_have_in_several() {
+        let key = Rng::new(&Seed::from_number(4)).key();
+        let octets: [u8; 12] = std::array::from_fn(|n| 255 - n.to_le_bytes()[0]);
+        let mut hasher = key.build_hasher();
+        octets.chunks(5).for_each(|part| hasher.write(part));
+        assert_eq!(key.hash_octets(&octets), hasher.finish());
     }
 
     #[test]

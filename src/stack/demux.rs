@@ -36,13 +36,13 @@ impl Flows {
 
     /// A hash of both ends that nobody outside can foretell.
     pub(super) fn hash(&self, tuple: &FourTuple) -> u64 {
-        self.key.hash(tuple)
+        hash_of(&self.key, tuple)
     }
 
     /// The flow between these two ends.
     pub(super) fn find(&self, tuple: &FourTuple) -> Option<FlowId> {
         let mut found = None;
-        self.table.find(self.key.hash(tuple), |&index| {
+        self.table.find(self.hash(tuple), |&index| {
             let entry = self.entries.at(index).filter(|(_, entry)| entry.tuple == *tuple);
             found = entry.map(|(id, _)| id);
             found.is_some()
@@ -64,7 +64,7 @@ impl Flows {
     /// Adds a flow; its four-tuple must be free.
     pub(super) fn insert(&mut self, entry: FlowEntry) -> FlowId {
         debug_assert!(self.find(&entry.tuple).is_none(), "the four-tuple is in use");
-        let hash = self.key.hash(entry.tuple);
+        let hash = self.hash(&entry.tuple);
         let id = self.entries.insert(entry);
         let Self { entries, table, key } = self;
         table.insert(hash, index_of(id), |&index| hash_at(entries, key, index));
@@ -74,7 +74,7 @@ impl Flows {
     /// Takes a flow out.
     pub(super) fn remove(&mut self, id: FlowId) -> Option<FlowEntry> {
         let Self { entries, table, key } = self;
-        let hash = key.hash(entries.get(id)?.tuple);
+        let hash = hash_of(key, &entries.get(id)?.tuple);
         let is_it = |&index: &u32| index == index_of(id);
         table.remove(hash, is_it, |&index| hash_at(entries, key, index));
         entries.remove(id)
@@ -101,9 +101,13 @@ impl Flows {
     }
 }
 
+fn hash_of(key: &KeyedHash, tuple: &FourTuple) -> u64 {
+    tuple.ipv4_octets().map_or_else(|| key.hash(tuple), |octets| key.hash_octets(&octets))
+}
+
 /// The hash of the flow at a place.
 fn hash_at(entries: &Slab<FlowId, FlowEntry>, key: &KeyedHash, index: u32) -> u64 {
-    entries.at(index).map_or(0, |(_, entry)| key.hash(entry.tuple))
+    entries.at(index).map_or(0, |(_, entry)| hash_of(key, &entry.tuple))
 }
 
 #[cfg(test)]

@@ -75,7 +75,7 @@ impl Connection {
         let rtt = self.recovery.on_calm_ack(now, self.outstanding(), echoed);
         self.statistics.on_acknowledged(octets, self.send.mss());
         if let Some(rtt) = rtt {
-            self.statistics.on_rtt(rtt, self.rtt.srtt());
+            self.statistics.on_rtt(rtt, || self.rtt.srtt());
             self.rtt.sample(rtt);
         }
         self.congestion.on_ack(AckSample { delivered: octets, was_window_limited });

@@ -169,7 +169,7 @@ impl Connection {
         }
         self.statistics.on_acknowledged(acked.octets, before.mss);
         if let Some(rtt) = verdict.rtt {
-            self.statistics.on_rtt(rtt, self.rtt.srtt());
+            self.statistics.on_rtt(rtt, || self.rtt.srtt());
             self.rtt.sample(rtt);
         }
         if let Some(cause) = verdict.congestion {

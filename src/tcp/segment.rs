@@ -33,21 +33,15 @@ pub(crate) struct Segment {
     pub(crate) urgent: Option<u16>,
     /// The options.
     pub(crate) options: TcpOptions,
-    /// The text.
+    /// The text; of a train that of its first segment.
     pub(crate) payload: Bytes,
+    /// Octets of text, of a train those of all its segments.
+    pub(super) text_len: u32,
     /// A super-segment stands for several, each with so many octets of text, the last with what is
     /// left.
     pub(crate) part: Option<NonZeroU16>,
-    /// The text of those that are coupled to it.
-    pub(crate) rest: Rest,
-}
-
-/// Text that follows a segment's own, a piece for each segment that brought it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Rest {
-    pieces: Vec<Bytes>,
-    /// Octets of all of them.
-    len: u32,
+    /// The text of those that are coupled to it, a piece for each.
+    pub(super) rest: Vec<Bytes>,
 }
 
 impl Segment {
@@ -63,21 +57,21 @@ impl Segment {
             window: header.window,
             urgent: flags.contains(TcpFlags::URG).then_some(header.urgent),
             options,
+            text_len: octets_of(&payload),
             payload,
             part: None,
-            rest: Rest::default(),
+            rest: Vec::new(),
         }
     }
 
     /// Octets of text of the largest segment that it stands for.
     pub(crate) fn part_len(&self) -> u32 {
-        let len = self.text_len();
-        self.part.map_or(len, |part| len.min(u32::from(part.get())))
+        self.part.map_or(self.text_len, |part| self.text_len.min(part.get().into()))
     }
 
     /// How many segments it stands for.
     pub(crate) fn parts(&self) -> u32 {
-        self.text_len().div_ceil(self.part_len().max(1)).max(1)
+        self.part.map_or(1, |part| self.text_len.div_ceil(part.get().into()).max(1))
     }
 
     /// What follows the SYN, as a segment of its own.
@@ -99,7 +93,8 @@ impl Segment {
             fin: false,
             options,
             payload: Bytes::new(),
-            rest: Rest::default(),
+            text_len: 0,
+            rest: Vec::new(),
             ..*self
         }
     }
@@ -111,16 +106,16 @@ impl Segment {
     /// The rules are Linux's (`tcp_gro_receive`): equal acknowledgments, windows and timestamps.
     pub(crate) fn may_precede(&self, next: &Self) -> bool {
         let full = self.payload.len();
-        let last = self.rest.pieces.last().unwrap_or(&self.payload).len();
+        let last = self.rest.last().unwrap_or(&self.payload).len();
         let is_plain =
             |s: &Self| !s.syn && !s.rst && s.urgent.is_none() && s.options.sack.is_empty();
-        next.seq == self.seq + self.text_len()
+        next.seq == self.seq + self.text_len
             && next.ack == self.ack
             && next.window == self.window
             && (1..=full).contains(&next.payload.len())
             && (last == full && full < SHARE_MIN)
             && (self.is_train() || self.part.is_none())
-            && (next.part.is_none() && self.rest.pieces.len() + 1 < TRAIN_MAX)
+            && (next.part.is_none() && self.rest.len() + 1 < TRAIN_MAX)
             && (is_plain(self) && is_plain(next) && !self.fin)
             && next.options == self.options
     }
@@ -128,18 +123,18 @@ impl Segment {
     /// Couples `next`, which it [may precede](Self::may_precede). `memory`: an empty list, which is
     /// asked for at most once.
     pub(crate) fn couple(&mut self, next: Self, memory: impl FnOnce() -> Vec<Bytes>) {
-        if self.rest.pieces.is_empty() {
+        if self.rest.is_empty() {
             self.part = u16::try_from(self.payload.len()).ok().and_then(NonZeroU16::new);
-            self.rest.pieces = memory();
+            self.rest = memory();
         }
         self.fin = next.fin;
-        self.rest.len += next.text_len();
-        self.rest.pieces.push(next.payload);
+        self.text_len += next.text_len;
+        self.rest.push(next.payload);
     }
 
     /// Whether others are coupled to it.
     pub(crate) fn is_train(&self) -> bool {
-        !self.rest.pieces.is_empty()
+        !self.rest.is_empty()
     }
 
     /// Takes the first segment of a train off; `None` if it is none.
@@ -147,11 +142,12 @@ impl Segment {
         if !self.is_train() {
             return None;
         }
-        let payload = std::mem::replace(&mut self.payload, self.rest.pieces.remove(0));
-        let (fin, part, rest) = (false, None, Rest::default());
-        let first = Self { fin, part, rest, payload, options: self.options.clone(), ..*self };
-        self.seq += first.text_len();
-        self.rest.len = self.rest.pieces.iter().map(octets_of).sum();
+        let payload = std::mem::replace(&mut self.payload, self.rest.remove(0));
+        let (fin, part, rest, text_len) = (false, None, Vec::new(), octets_of(&payload));
+        let options = self.options.clone();
+        let first = Self { fin, part, rest, payload, text_len, options, ..*self };
+        self.seq += text_len;
+        self.text_len -= text_len;
         if !self.is_train() {
             self.part = None;
         }
@@ -160,12 +156,12 @@ impl Segment {
 
     /// The text, in pieces.
     pub(crate) fn pieces(&self) -> impl Iterator<Item = &Bytes> {
-        std::iter::once(&self.payload).chain(&self.rest.pieces)
+        std::iter::once(&self.payload).chain(&self.rest)
     }
 
     /// Gives the memory of a train back, which then is none any more.
     pub(crate) fn take_memory(&mut self) -> Vec<Bytes> {
-        let mut pieces = std::mem::take(&mut self.rest).pieces;
+        let mut pieces = std::mem::take(&mut self.rest);
         pieces.clear();
         pieces
     }
@@ -184,12 +180,12 @@ impl Segment {
 
     /// Octets of text.
     pub(crate) fn text_len(&self) -> u32 {
-        octets_of(&self.payload) + self.rest.len
+        self.text_len
     }
 
     /// SEG.LEN: octets of text, and one each for SYN and FIN (RFC 9293 §3.4).
     pub(crate) fn len(&self) -> u32 {
-        self.text_len() + u32::from(self.syn) + u32::from(self.fin)
+        self.text_len + u32::from(self.syn) + u32::from(self.fin)
     }
 }
 

@@ -98,9 +98,9 @@ impl Statistics {
     }
 
     /// A round trip was measured; `srtt` is what was known before.
-    pub(crate) fn on_rtt(&mut self, rtt: Duration, srtt: Option<Duration>) {
+    pub(crate) fn on_rtt(&mut self, rtt: Duration, srtt: impl FnOnce() -> Option<Duration>) {
         let traffic = self.traffic_mut();
-        let known = traffic.min_rtt.or(srtt).unwrap_or(rtt);
+        let known = traffic.min_rtt.or_else(srtt).unwrap_or(rtt);
         traffic.min_rtt = Some(known.min(rtt));
     }
 }
@@ -127,7 +127,7 @@ mod tests {
         let mut statistics = Statistics::default();
         let millis = Duration::from_millis;
         for (rtt, srtt, shortest) in [(120, Some(100), 100), (90, Some(103), 90), (95, None, 90)] {
-            statistics.on_rtt(millis(rtt), srtt.map(millis));
+            statistics.on_rtt(millis(rtt), || srtt.map(millis));
             assert_eq!(statistics.traffic().min_rtt, Some(millis(shortest)), "{rtt}");
         }
     }

@@ -79,19 +79,24 @@ pub struct FourTuple {
 /// In one piece, and of IPv4 the octets that differ alone: each packet that arrives is looked up by
 /// its hash.
 impl Hash for FourTuple {
-    #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let (local, remote) = (self.local, self.remote);
-        let ([a0, a1], [b0, b1]) = (local.port.to_be_bytes(), remote.port.to_be_bytes());
-        if let (Some(local), Some(remote)) = (local.ipv4(), remote.ipv4()) {
-            let ([l0, l1, l2, l3], [r0, r1, r2, r3]) = (local.octets(), remote.octets());
-            state.write_u64(u64::from_le_bytes([l0, l1, l2, l3, r0, r1, r2, r3]));
-            state.write_u32(u32::from_le_bytes([a0, a1, b0, b1]));
-        } else {
-            state.write(&local.addr);
-            state.write(&remote.addr);
-            state.write(&[a0, a1, b0, b1]);
+        if let Some(octets) = self.ipv4_octets() {
+            return state.write(&octets);
         }
+        for Endpoint { addr, port } in [self.local, self.remote] {
+            state.write(&addr);
+            state.write(&port.to_be_bytes());
+        }
+    }
+}
+
+impl FourTuple {
+    /// Both addresses and both ports, if they are of IPv4: all that tells one from another.
+    pub(crate) fn ipv4_octets(&self) -> Option<[u8; 12]> {
+        let [l0, l1, l2, l3] = self.local.ipv4()?.octets();
+        let [r0, r1, r2, r3] = self.remote.ipv4()?.octets();
+        let ([a0, a1], [b0, b1]) = (self.local.port.to_be_bytes(), self.remote.port.to_be_bytes());
+        Some([l0, l1, l2, l3, r0, r1, r2, r3, a0, a1, b0, b1])
     }
 }
 
