@@ -1,6 +1,6 @@
 //! Invariants between the parts of a connection; simulations call this after every step.
 
-use super::connection::Connection;
+use super::connection::{Connection, Reader};
 use super::state::State;
 
 impl Connection {
@@ -19,6 +19,7 @@ impl Connection {
         match self.state {
             State::Established | State::CloseWait => {
                 assert!(may_send && !self.send.is_fin_sent(), "a FIN left before CLOSE");
+                assert_eq!(self.reader, Reader::Socket, "nobody reads, and nobody has closed");
             }
             State::FinWait1 | State::Closing | State::LastAck => {
                 assert!(!ours, "{:?}, though our FIN is acknowledged", self.state);

@@ -8,7 +8,7 @@
 //! (`tests/simulation/prediction.rs`, and the fuzz target `connection`).
 
 use super::congestion::{AckSample, CongestionControl as _};
-use super::connection::{Connection, Outcome, Reader};
+use super::connection::{Connection, Outcome};
 use super::segment::Segment;
 use super::seq::SeqNumber;
 use super::state::State;
@@ -47,7 +47,8 @@ impl Connection {
     ///   duplicate (RFC 5681 §2). There are no SACK blocks. No window is shut, so that it answers
     ///   no probe (§3.8.6.1).
     /// - Sixth: nothing is urgent in either direction.
-    /// - Seventh and eighth: no FIN has been sent or has come, and somebody reads.
+    /// - Seventh and eighth: no FIN has been sent or has come. So somebody reads: who closes leaves
+    ///   ESTABLISHED.
     fn is_predicted(&self, now: Instant, segment: &Segment, ack: SeqNumber) -> bool {
         let una = self.send.una();
         let is_news = ack.after(una) && self.recovery.is_calm() && !self.path.is_searching();
@@ -61,7 +62,6 @@ impl Connection {
             && ack.at_or_before(self.send.nxt())
             && (segment.window > 0 && self.send.wnd() > 0)
             && self.urgent.is_quiet()
-            && self.reader == Reader::Socket
             && !self.is_stale(now, segment)
     }
 

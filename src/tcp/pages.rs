@@ -197,8 +197,8 @@ impl Pages {
     }
 
     fn page_mut(&mut self, index: usize) -> &mut Page {
-        if self.slots.len() <= index {
-            self.slots.resize_with(index + 1, || None);
+        while self.slots.len() <= index {
+            self.slots.push_back(None);
         }
         let (owned, spares) = (&mut self.owned, &mut self.spares);
         self.slots[index].get_or_insert_with(|| {

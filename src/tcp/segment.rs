@@ -145,7 +145,7 @@ impl Segment {
         let payload = std::mem::replace(&mut self.payload, self.rest.remove(0));
         let (fin, part, rest, text_len) = (false, None, Vec::new(), octets_of(&payload));
         let options = self.options.clone();
-        let first = Self { fin, part, rest, payload, text_len, options, ..*self };
+        let first = Self { fin, options, payload, text_len, part, rest, ..*self };
         self.seq += text_len;
         self.text_len -= text_len;
         if !self.is_train() {
