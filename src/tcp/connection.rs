@@ -232,10 +232,10 @@ impl Connection {
         need: Need,
         act: impl FnOnce(&mut Self) -> R,
     ) -> R {
-        self.receive.lend(&mut spares.pages, need == Need::Pages);
+        self.receive.lend(spares, need == Need::Pages);
         self.send.lend(&mut spares.chunks, need == Need::Chunks);
         let outcome = act(self);
-        self.receive.take_back(&mut spares.pages);
+        self.receive.take_back(spares);
         self.send.take_back(&mut spares.chunks);
         outcome
     }
@@ -448,13 +448,12 @@ impl Connection {
 
     /// Whether something is held for what may come, though nothing may lie in it.
     pub(crate) fn is_warm(&self) -> bool {
-        self.send.is_warm() || self.receive.is_warm() || self.recovery.is_warm()
+        self.send.is_warm() || self.recovery.is_warm()
     }
 
     /// Gives up what only data needs, as far as there are none.
     pub(crate) fn cool(&mut self) {
         self.send.cool();
-        self.receive.cool();
         self.recovery.cool();
     }
 

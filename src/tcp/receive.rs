@@ -5,10 +5,10 @@ use bytes::Bytes;
 
 use super::assembler::{Assembler, BLOCKS_MAX, Range};
 use super::negotiated::Negotiated;
-use super::pages::SparePages;
 use super::receive_buffer::{ReceiveBuffer, SHARE_MIN};
 use super::segment::Segment;
 use super::seq::{SeqNumber, SeqRange};
+use super::spares::Spares;
 use crate::observe::DropReason;
 use crate::wire::tcp_options::SackBlock;
 
@@ -34,8 +34,8 @@ pub(crate) struct ReceiveSide {
     shift: u8,
     /// Largest segment that we said we take, octets of text.
     mss: u16,
-    /// Octets in order and not read, with room for those that came early; `None` in a connection
-    /// that has been at rest.
+    /// Octets in order and not read, with room for those that came early; `None` while there are
+    /// none.
     buffer: Option<Box<ReceiveBuffer>>,
     /// Octets that the buffer may hold; the window is computed from it.
     buffer_max: u32,
@@ -122,16 +122,6 @@ impl ReceiveSide {
     pub(crate) fn allocated(&self) -> usize {
         let buffer = self.buffer.as_ref().map_or(0, |buffer| buffer.allocated());
         buffer + self.assembler.allocated()
-    }
-
-    /// Gives up the empty buffer.
-    pub(crate) fn cool(&mut self) {
-        self.buffer.take_if(|buffer| buffer.is_unused());
-    }
-
-    /// Whether there is an empty buffer to give up, or one that will be empty.
-    pub(crate) fn is_warm(&self) -> bool {
-        self.buffer.is_some()
     }
 
     /// Whether the peer's FIN has been reached.
@@ -340,19 +330,24 @@ impl ReceiveSide {
         self.nxt - u32::from(self.is_finished()) - self.readable()
     }
 
-    /// Lends pages for the calls up to [`take_back`](Self::take_back).
-    pub(crate) fn lend(&mut self, spares: &mut SparePages, is_needed: bool) {
+    /// Lends pages, and a buffer if one is needed, for the calls up to
+    /// [`take_back`](Self::take_back).
+    pub(crate) fn lend(&mut self, spares: &mut Spares, is_needed: bool) {
         if is_needed {
-            self.buffer.get_or_insert_default().lend(spares);
-        } else if let Some(buffer) = &mut self.buffer {
-            buffer.lend(spares);
+            self.buffer.get_or_insert_with(|| spares.take_buffer().unwrap_or_default());
+        }
+        if let Some(buffer) = &mut self.buffer {
+            buffer.lend(&mut spares.pages);
         }
     }
 
-    /// Gives the pages back.
-    pub(crate) fn take_back(&mut self, spares: &mut SparePages) {
+    /// Gives the pages back, and the buffer if nothing lies in it.
+    pub(crate) fn take_back(&mut self, spares: &mut Spares) {
         if let Some(buffer) = &mut self.buffer {
-            buffer.take_back(spares);
+            buffer.take_back(&mut spares.pages);
+        }
+        if let Some(empty) = self.buffer.take_if(|buffer| buffer.is_unused()) {
+            spares.give_buffer(empty);
         }
     }
 

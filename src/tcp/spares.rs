@@ -3,9 +3,13 @@
 use bytes::{Bytes, BytesMut};
 
 use super::pages::SparePages;
+use super::receive_buffer::ReceiveBuffer;
 
 /// Most pages that are kept: 256 KiB.
 const PAGES_MAX: usize = 64;
+
+/// Most receive buffers that are kept: as many as the packets of a few bursts can fill.
+const BUFFERS_MAX: usize = 256;
 
 /// Most chunks that are kept, and most octets of them.
 const CHUNKS_MAX: usize = 256;
@@ -19,12 +23,30 @@ const CHUNK_OCTETS_MAX: usize = 512 << 10;
 pub(crate) struct Spares {
     pub(super) pages: SparePages,
     pub(super) chunks: SpareChunks,
+    #[expect(clippy::vec_box, reason = "as boxes they go to connections, and come from them")]
+    buffers: Vec<Box<ReceiveBuffer>>,
 }
 
 impl Default for Spares {
     fn default() -> Self {
         let chunks = SpareChunks { list: Some(Box::default()) };
-        Self { pages: SparePages::new(PAGES_MAX), chunks }
+        Self { pages: SparePages::new(PAGES_MAX), chunks, buffers: Vec::new() }
+    }
+}
+
+impl Spares {
+    /// A receive buffer in which nothing lies, if one is kept.
+    pub(super) fn take_buffer(&mut self) -> Option<Box<ReceiveBuffer>> {
+        self.buffers.pop()
+    }
+
+    /// Keeps a receive buffer in which nothing lies: the one that was used last, and is at hand,
+    /// is the next to be used.
+    pub(super) fn give_buffer(&mut self, buffer: Box<ReceiveBuffer>) {
+        debug_assert!(buffer.is_unused() && buffer.allocated() == 0);
+        if self.buffers.len() < BUFFERS_MAX {
+            self.buffers.push(buffer);
+        }
     }
 }
 
