@@ -343,13 +343,9 @@ impl Device for Tun {
         _now: Instant,
         packets: &mut VecDeque<Outgoing>,
     ) -> io::Result<()> {
-        while let Some(packet) = packets.pop_front() {
-            if let Err(error) = self.write(&packet) {
-                packets.clear();
-                return Err(error);
-            }
-        }
-        Ok(())
+        let outcome = packets.iter().try_for_each(|packet| self.write(packet));
+        packets.clear();
+        outcome
     }
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {

@@ -246,10 +246,7 @@ impl Ipv4 {
 
     /// Whether a packet may be made for `addr`: a peer, a broadcast or a group.
     fn may_send_to(&self, addr: Ipv4Addr) -> bool {
-        match self.cast(addr) {
-            Cast::Unicast => self.is_host(addr),
-            Cast::Broadcast | Cast::Multicast => true,
-        }
+        self.is_host(addr) || self.cast(addr) != Cast::Unicast
     }
 
     /// Whether a host, be it us or another, can have `addr` (RFC 1122 §3.2.1.3): not 0/8, not

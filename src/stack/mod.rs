@@ -54,7 +54,7 @@ use crate::config::{ConfigError, StackConfig};
 use crate::ip::{Datagram, IcmpError, Ipv4, Packet, Verdict, Via};
 use crate::observe::{DropReason, Event, Observer, TcpState};
 use crate::options::SocketOptions;
-use crate::packet::{Frame, Head, Offload, Outgoing};
+use crate::packet::{Frame, Offload, Outgoing};
 use crate::rng::{Rng, Seed};
 use crate::tcp::{Connection, Cookies, End, IsnGenerator, SegmentPlan};
 use crate::time::Instant;
@@ -241,35 +241,46 @@ impl Stack {
     /// later calls, and [`next_timeout`](Self::next_timeout) is not after `now` until then.
     pub fn transmit(&mut self, now: Instant, observer: &mut dyn Observer) -> Option<Outgoing> {
         let mut left = loopback::PACKETS_MAX;
+        let mut packet = Outgoing::default();
         loop {
-            let next = if self.loopback.is_full() { None } else { self.next_packet(now, observer) };
-            match &next {
-                Some(packet) if self.is_to_itself(packet) => self.loopback.push(packet),
-                Some(_) => return next, // As it is: a packet is large enough for a move to count.
-                None if self.loop_back(now, &mut left, observer) => {}
-                None => return None,
+            if !self.loopback.is_full() && self.next_packet(now, &mut packet, observer) {
+                if !self.is_to_itself(&packet) {
+                    return Some(packet);
+                }
+                self.loopback.push(&packet);
+            } else if !self.loop_back(now, &mut left, observer) {
+                return None;
             }
         }
     }
 
-    fn next_packet(&mut self, now: Instant, observer: &mut dyn Observer) -> Option<Outgoing> {
+    /// Says whether there was something to send; `packet`, which is so large that moving it from
+    /// hand to hand would count, then is that.
+    fn next_packet(
+        &mut self,
+        now: Instant,
+        packet: &mut Outgoing,
+        observer: &mut dyn Observer,
+    ) -> bool {
         self.settle_memory(now, observer);
-        let mut packet = self.outbox.pop().or_else(|| self.departures.pop());
-        if packet.is_none() {
-            packet = self.transmit_flow(now, observer);
-        }
-        if packet.is_none() {
+        if let Some(queued) = self.outbox.pop().or_else(|| self.departures.pop()) {
+            *packet = queued;
+        } else if !self.transmit_flow(now, packet, observer) {
             self.shed(now, observer); // Only now: each has sent what it owes.
-            packet = self.departures.pop();
+            let Some(reset) = self.departures.pop() else { return false };
+            *packet = reset;
         }
-        if let Some(packet) = &packet {
-            observer.on_event(now, &Event::PacketSent { len: packet.len() });
-        }
-        packet
+        observer.on_event(now, &Event::PacketSent { len: packet.len() });
+        true
     }
 
-    /// The next packet of a flow, round robin.
-    fn transmit_flow(&mut self, now: Instant, observer: &mut dyn Observer) -> Option<Outgoing> {
+    /// The next packet of a flow, round robin: as [`next_packet`](Self::next_packet).
+    fn transmit_flow(
+        &mut self,
+        now: Instant,
+        packet: &mut Outgoing,
+        observer: &mut dyn Observer,
+    ) -> bool {
         let super_text = self.config.interface.super_text();
         while let Some(id) = self.ready.current() {
             let may_grow = self.memory.has_room();
@@ -280,37 +291,57 @@ impl Stack {
             learn_path(&self.ip, now, entry);
             report_state(now, entry, observer);
             let Some(plan) = entry.transmit(now, may_grow, super_text) else {
-                entry.is_ready = false;
-                self.ready.finish();
-                self.memory.recharge(entry);
-                if !may_grow && entry.connection().is_some_and(Connection::could_offer_more) {
-                    self.memory.watch(id, entry);
-                }
-                let wakes = entry.connection().is_some_and(Connection::wakes_by_sending);
-                let owner = entry.owner;
-                if let Some(at) = entry.deadline() {
-                    self.deadlines.arm(id, at);
-                }
-                if let (true, Owner::Socket(socket)) = (wakes, owner) {
-                    self.touch_socket(socket);
-                }
-                self.warm.on_turn(id, &mut self.flows);
+                self.end_turn(id, may_grow);
                 continue;
             };
             let (flow, ttl, tos) = (entry.tuple, entry.ttl, entry.tos);
             let (reason, len) = (plan.reason, plan.text_len());
-            let packet = self.packet(flow, ttl, tos, plan);
-            if let Some(made) = &packet {
+            if self.make_packet(flow, ttl, tos, plan, packet).is_some() {
                 observer.on_event(now, &Event::SegmentSent { flow, reason, len });
-                self.ready.on_sent(made.len());
-                return packet;
+                self.ready.on_sent(packet.len());
+                return true;
             }
         }
-        None
+        false
+    }
+
+    /// The flow whose turn it is has no more to send.
+    fn end_turn(&mut self, id: FlowId, may_grow: bool) {
+        self.ready.finish();
+        let Some(entry) = self.flows.get_mut(id) else { return };
+        entry.is_ready = false;
+        self.memory.recharge(entry);
+        if !may_grow && entry.connection().is_some_and(Connection::could_offer_more) {
+            self.memory.watch(id, entry);
+        }
+        self.warm.on_turn(id, entry);
+        if let Some(at) = entry.deadline() {
+            self.deadlines.arm(id, at);
+        }
+        if entry.connection().is_some_and(Connection::wakes_by_sending)
+            && let Owner::Socket(socket) = entry.owner
+        {
+            self.touch_socket(socket);
+        }
+        self.warm.cool_one(&mut self.flows);
     }
 
     /// The packet of a segment; `None` if IP cannot send it, which it then never could.
     fn packet(&mut self, flow: FourTuple, ttl: u8, tos: u8, plan: SegmentPlan) -> Option<Outgoing> {
+        let mut packet = Outgoing::default();
+        self.make_packet(flow, ttl, tos, plan, &mut packet)?;
+        Some(packet)
+    }
+
+    /// Makes the packet of a segment in the place of what `packet` was.
+    fn make_packet(
+        &mut self,
+        flow: FourTuple,
+        ttl: u8,
+        tos: u8,
+        plan: SegmentPlan,
+        made: &mut Outgoing,
+    ) -> Option<()> {
         let (source, destination) = (flow.local.ipv4()?, flow.remote.ipv4()?);
         let header = TcpHeader {
             source_port: flow.local.port(),
@@ -326,11 +357,12 @@ impl Stack {
         let offload = Offload { checksum: self.config.interface.checksum(), segment: plan.segment };
         let (protocol, dont_fragment, parts) = (PROTOCOL_TCP, true, plan.parts());
         let packet = Packet { source, destination, protocol, tos, ttl, dont_fragment, parts };
-        let mut made = Outgoing { head: Head::new(), payload: plan.payload, offload };
-        self.ip.output(&packet, len, &mut made.head).ok()?;
-        let Outgoing { head, payload, .. } = &mut made;
+        let Outgoing { head, payload, .. } = made;
+        head.clear();
+        self.ip.output(&packet, len, head).ok()?;
+        (made.offload, *payload) = (offload, plan.payload);
         header.emit(&plan.options, source, destination, payload, offload.checksum, head);
-        Some(made)
+        Some(())
     }
 
     /// How many connections may have something to send.

@@ -1,6 +1,7 @@
 //! Which connections keep what only data needs although they have none: those that had some last.
 
 use super::demux::{FlowId, Flows};
+use super::flow::FlowEntry;
 use crate::collections::OnceQueue;
 use crate::tcp::Connection;
 
@@ -15,14 +16,16 @@ pub(super) struct Warm {
 }
 
 impl Warm {
-    /// The flow has had its turn; it may keep what it has, and the one that has been warm longest
-    /// may not, if there are too many. If that one is busy it stands here again after its turn.
-    pub(super) fn on_turn(&mut self, id: FlowId, flows: &mut Flows) {
-        let Some(entry) = flows.get_mut(id) else { return };
-        if entry.is_warm || !entry.connection().is_some_and(Connection::is_warm) {
-            return;
+    /// The flow has had its turn: it may keep what it has.
+    pub(super) fn on_turn(&mut self, id: FlowId, entry: &mut FlowEntry) {
+        if !entry.is_warm && entry.connection().is_some_and(Connection::is_warm) {
+            self.queue.join(id, &mut entry.is_warm);
         }
-        self.queue.join(id, &mut entry.is_warm);
+    }
+
+    /// If there are too many, the one that has been warm longest may keep nothing. If that one is
+    /// busy it stands here again after its turn.
+    pub(super) fn cool_one(&mut self, flows: &mut Flows) {
         if self.queue.len() > WARM_MAX
             && let Some(oldest) = self.queue.pop()
             && let Some(entry) = flows.get_mut(oldest)

@@ -26,7 +26,7 @@ use super::unread::Unread;
 use super::urgent::{OutOfLine, Urgent};
 use crate::observe::{DropReason, SendReason, TcpState};
 use crate::options::{CongestionAlgorithm, SocketOptions};
-use crate::time::{Duration, Instant, nanos};
+use crate::time::{Duration, Instant, earliest, nanos};
 use crate::wire::tcp::TcpFlags;
 
 /// A connection that has been through the handshake (RFC 9293 §3.3.1).
@@ -497,15 +497,9 @@ impl Connection {
     /// outlive its reason.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let rto = self.rtt.rto();
-        [
-            self.acks.deadline(),
-            self.recovery.deadline(rto),
-            self.persist.deadline(rto),
-            self.lifetime.deadline(&self.options, self.is_busy()),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        let lifetime = self.lifetime.deadline(&self.options, self.is_busy());
+        let of_sending = earliest(self.recovery.deadline(rto), self.persist.deadline(rto));
+        earliest(earliest(self.acks.deadline(), of_sending), lifetime)
     }
 
     /// Time has passed: each part whose deadline is over changes its own state. Nothing is sent;

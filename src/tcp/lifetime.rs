@@ -3,7 +3,7 @@
 
 use super::config::TcpConfig;
 use crate::options::SocketOptions;
-use crate::time::{Duration, Instant, nanos};
+use crate::time::{Duration, Instant, earliest, nanos};
 
 /// R1 of RFC 9293 §3.8.3: after so many retransmissions without progress the application is told
 /// that the peer is silent (SHLD-9, SHLD-10). As Linux (`tcp_retries1`).
@@ -139,7 +139,7 @@ impl Lifetime {
     /// `is_busy`: octets wait to be sent or acknowledged, so that there is no need to ask.
     pub(crate) fn deadline(&self, options: &SocketOptions, is_busy: bool) -> Option<Instant> {
         let keepalive = self.keepalive_at(options, is_busy).filter(|_| !self.is_probe_due);
-        self.gives_up_at(options).into_iter().chain(keepalive).min()
+        earliest(self.gives_up_at(options), keepalive)
     }
 
     fn gives_up_at(&self, options: &SocketOptions) -> Option<Instant> {

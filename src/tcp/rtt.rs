@@ -85,9 +85,9 @@ impl RttEstimator {
             None if self.has_syn_timed_out => RTO_AFTER_SYN_TIMEOUT,
             None => RTO_INITIAL,
             Some(smoothed) => {
-                let slack_min = Duration::from_micros(self.slack_min_micros.into());
-                let slack = Duration::from_nanos(smoothed.rttvar * 4).max(slack_min);
-                (Duration::from_nanos(smoothed.srtt()) + slack).min(RTO_MAX)
+                let slack_min = u64::from(self.slack_min_micros) * 1_000;
+                let slack = (smoothed.rttvar * 4).max(slack_min);
+                Duration::from_nanos(smoothed.srtt() + slack).min(RTO_MAX)
             }
         }
     }

@@ -130,14 +130,14 @@ impl SendBuffer {
             self.freeze_tail();
         }
         let first = self.chunks.partition_point(|chunk| chunk.end() <= start);
-        let past = self.chunks.partition_point(|chunk| chunk.start < end);
-        let pieces = self.chunks.range(first..past.max(first));
-        let mut payload: Payload = pieces
-            .map(|chunk| chunk.octets.slice(within(chunk.start, chunk.octets.len(), start, end)))
-            .collect();
-        let tail = &self.tail[within(self.tail_start(), self.tail.len(), start, end)];
-        if !tail.is_empty() {
-            payload.push(Bytes::copy_from_slice(tail));
+        let mut payload = Payload::new();
+        for chunk in self.chunks.range(first..).take_while(|chunk| chunk.start < end) {
+            let part = within(chunk.start, chunk.octets.len(), start, end);
+            payload.push(chunk.octets.slice(part));
+        }
+        if end > self.tail_start() {
+            let part = within(self.tail_start(), self.tail.len(), start, end);
+            payload.push(Bytes::copy_from_slice(&self.tail[part]));
         }
         if payload.len() > PIECES_MAX {
             let whole: Vec<u8> = payload.concat();

@@ -18,11 +18,10 @@ impl Sum {
         protocol: u8,
         len: usize,
     ) -> Self {
-        Self::default()
-            .add(&source.octets())
-            .add(&destination.octets())
-            .add(&[0, protocol])
-            .add(&len.to_be_bytes()) // The leading zeros add nothing.
+        let of_address = |address: Ipv4Addr| u64::from(u32::from_ne_bytes(address.octets()));
+        let of_protocol = u64::from(u16::from(protocol).to_be());
+        let of_len = u64::from(u32::try_from(len).unwrap_or(u32::MAX).to_be());
+        Self(fold(of_address(source) + of_address(destination) + of_protocol + of_len))
     }
 
     /// Adds `octets`, padded with a zero to an even count: so only the last piece may be odd.

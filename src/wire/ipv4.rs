@@ -115,14 +115,13 @@ impl Ipv4Header {
         let [s0, s1, s2, s3] = self.source.octets();
         let [d0, d1, d2, d3] = self.destination.octets();
         let (tos, ttl, protocol) = (self.tos, self.ttl, self.protocol);
-        let with_checksum = |[c0, c1]: [u8; 2]| {
-            [
-                0x45, tos, l0, l1, i0, i1, f0, f1, ttl, protocol, c0, c1, // Version 4, IHL 5.
-                s0, s1, s2, s3, d0, d1, d2, d3,
-            ]
-        };
-        let checksum = Sum::default().add(&with_checksum([0, 0])).finish();
-        head.try_extend_from_slice(&with_checksum(checksum.to_be_bytes())).ok()
+        let mut octets = [
+            0x45, tos, l0, l1, i0, i1, f0, f1, ttl, protocol, 0, 0, // Version 4, IHL 5.
+            s0, s1, s2, s3, d0, d1, d2, d3,
+        ];
+        let checksum = Sum::default().add(&octets).finish();
+        [octets[10], octets[11]] = checksum.to_be_bytes();
+        head.try_extend_from_slice(&octets).ok()
     }
 
     /// Whether it is a part of a packet only.

@@ -139,12 +139,10 @@ impl TcpOptions {
             (false, None) => {}
             (true, None) => append(head, &[KIND_NOP, KIND_NOP, KIND_SACK_PERMITTED, 2]),
             (true, Some(timestamps)) => {
-                append(head, &[KIND_SACK_PERMITTED, 2]);
-                emit_timestamps(timestamps, head);
+                emit_timestamps([KIND_SACK_PERMITTED, 2], timestamps, head);
             }
             (false, Some(timestamps)) => {
-                append(head, &[KIND_NOP, KIND_NOP]);
-                emit_timestamps(timestamps, head);
+                emit_timestamps([KIND_NOP, KIND_NOP], timestamps, head);
             }
         }
         if let Some(shift) = self.window_scale {
@@ -188,10 +186,11 @@ fn sack_block([l0, l1, l2, l3, r0, r1, r2, r3]: [u8; 8]) -> SackBlock {
     }
 }
 
-fn emit_timestamps(timestamps: Timestamps, head: &mut Head) {
-    append(head, &[KIND_TIMESTAMPS, 10]);
-    append(head, &timestamps.value.to_be_bytes());
-    append(head, &timestamps.echo.to_be_bytes());
+/// Appends the timestamps behind two octets that bring them to a multiple of 4.
+fn emit_timestamps([a, b]: [u8; 2], timestamps: Timestamps, head: &mut Head) {
+    let [v0, v1, v2, v3] = timestamps.value.to_be_bytes();
+    let [e0, e1, e2, e3] = timestamps.echo.to_be_bytes();
+    append(head, &[a, b, KIND_TIMESTAMPS, 10, v0, v1, v2, v3, e0, e1, e2, e3]);
 }
 
 fn emit_sack(blocks: &[SackBlock], head: &mut Head) {
