@@ -179,6 +179,21 @@ mod tests {
     }
 
     #[test]
+    fn the_receive_buffer_that_was_used_last_is_the_next_and_few_are_kept() {
+        let mut spares = Spares::default();
+        assert!(spares.take_buffer().is_none());
+        let [first, last] = [Box::default(), Box::default()];
+        let place = std::ptr::from_ref::<ReceiveBuffer>(&last);
+        spares.give_buffer(first);
+        spares.give_buffer(last);
+        assert_eq!(spares.take_buffer().map(|buffer| std::ptr::from_ref(&*buffer)), Some(place));
+        for _ in 0..2 * BUFFERS_MAX {
+            spares.give_buffer(Box::default());
+        }
+        assert_eq!(std::iter::from_fn(|| spares.take_buffer()).count(), BUFFERS_MAX);
+    }
+
+    #[test]
     fn without_a_loan_nothing_is_kept() {
         let mut none = SpareChunks::default();
         none.give(BytesMut::with_capacity(2048), 2048);

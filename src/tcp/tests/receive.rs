@@ -252,3 +252,20 @@ fn a_large_segment_before_what_came_early_is_read_before_it() {
     assert_eq!(text(&mut side, 0, &large).octets, 40_100);
     assert!(read(&mut side) == [&large[..], &early].concat());
 }
+
+#[test]
+fn the_buffer_goes_back_once_nothing_lies_in_it_and_early_text_keeps_it() {
+    let (mut side, mut spares) = (side(1000), Spares::default());
+    for (offset, octets, readable, is_kept) in
+        [(0, &b"ab"[..], 2, false), (4, b"ef", 0, true), (2, b"cd", 4, false)]
+    {
+        side.lend(&mut spares, true);
+        text(&mut side, offset, octets);
+        side.take_back(&mut spares);
+        side.lend(&mut spares, false);
+        assert_eq!(read(&mut side).len(), readable, "{offset}");
+        side.take_back(&mut spares);
+        assert_eq!(side.buffer.is_some(), is_kept, "{offset}");
+    }
+    assert!(spares.take_buffer().is_some() && spares.take_buffer().is_none());
+}
