@@ -29,8 +29,12 @@ const BURST: usize = 64;
 /// processor has it at hand.
 const BURST_OCTETS: usize = 256 << 10;
 
-/// Most turns in a row that take in all they may and send nothing: so each of several bulk senders
-/// is acknowledged as seldom as one alone. An acknowledgment costs the kernel's whole way in.
+/// Octets from which on a turn behind which more waits is one of a bulk transfer: without offload
+/// too, where no more come in one. As many small packets are fewer octets, and wait for answers.
+const BULK_OCTETS: usize = 64 << 10;
+
+/// Most turns of a bulk transfer in a row that send nothing: so each of several bulk senders is
+/// acknowledged as seldom as one alone. An acknowledgment costs the kernel's whole way in.
 const SILENT_TURNS: usize = 3;
 
 /// Octets that are read before they are looked at: one super-segment, or so many small packets that
@@ -391,8 +395,7 @@ impl Shard {
         if is_device_due {
             device.transmit_burst(now, &mut self.leaving)?;
         }
-        let is_full = is_more && octets >= BURST_OCTETS;
-        if is_full && may_be_silent(self.silent_turns, self.stack.senders()) {
+        if is_more && is_bulk(octets) && may_be_silent(self.silent_turns, self.stack.senders()) {
             self.silent_turns += 1;
             return Ok((packets, is_more));
         }
@@ -537,9 +540,14 @@ impl Shard {
     }
 }
 
-/// Whether a turn that is full, behind `silent` others that have sent nothing, may send nothing
-/// too, though `senders` connections may have something to send: mostly acknowledgments. A turn for
-/// each brings each what a lone one would get in one, and its window holds more than that.
+/// Whether a turn that takes in so many octets is one of a bulk transfer, if more waits.
+fn is_bulk(octets: usize) -> bool {
+    octets >= BULK_OCTETS
+}
+
+/// Whether a turn of a bulk transfer, behind `silent` others that have sent nothing, may send
+/// nothing too, though `senders` connections may have something to send: mostly acknowledgments. A
+/// turn for each brings each what a lone one would get in one, and its window holds more than that.
 fn may_be_silent(silent: usize, senders: usize) -> bool {
     silent < SILENT_TURNS && silent + 1 < senders
 }
@@ -547,6 +555,14 @@ fn may_be_silent(silent: usize, senders: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_turn_of_full_packets_is_one_of_a_bulk_transfer_and_one_of_small_packets_is_not() {
+        for (packet, expected) in [(52, false), (512, false), (1040, true), (1500, true)] {
+            assert_eq!(is_bulk(BURST * packet), expected, "{packet} octets each");
+        }
+        assert!(is_bulk(BURST_OCTETS));
+    }
 
     #[test]
     fn turns_are_silent_only_while_several_senders_share_them() {

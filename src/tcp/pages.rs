@@ -119,18 +119,26 @@ impl Pages {
     /// Copies octets in order into `buf`, from behind the first `octets` on and as many as fit, and
     /// keeps them for the next read.
     pub(crate) fn peek_behind(&self, octets: usize, buf: &mut [u8]) -> usize {
-        let mut position = self.end.min(self.read + octets);
-        let octets = buf.len().min(self.end - position);
-        let mut rest = &mut buf[..octets];
-        while !rest.is_empty() {
-            let room = PAGE - position % PAGE;
-            let (fitting, later) = rest.split_at_mut(rest.len().min(room));
-            let page = self.page(position / PAGE);
-            fitting.copy_from_slice(&page[position % PAGE..][..fitting.len()]);
-            position += fitting.len();
-            rest = later;
+        let mut copied = 0;
+        for part in self.parts(octets, buf.len()) {
+            buf[copied..][..part.len()].copy_from_slice(part);
+            copied += part.len();
         }
-        octets
+        copied
+    }
+
+    /// Octets in order where they lie, from behind the first `octets` on and at most `max`.
+    pub(crate) fn parts(&self, octets: usize, max: usize) -> impl Iterator<Item = &[u8]> {
+        let mut position = self.end.min(self.read + octets);
+        let mut rest = max.min(self.end - position);
+        std::iter::from_fn(move || {
+            let start = position % PAGE;
+            let len = rest.min(PAGE - start);
+            let page = (len > 0).then(|| self.page(position / PAGE))?;
+            position += len;
+            rest -= len;
+            Some(&page[start..start + len])
+        })
     }
 
     /// Gives up what lies right of RCV.NXT: memory is short, and the peer will send it again

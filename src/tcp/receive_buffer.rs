@@ -230,8 +230,8 @@ impl ReceiveBuffer {
 
 /// The first octets of `pages`, `max` at most.
 fn copy_of(pages: &Pages, max: usize) -> Bytes {
-    let mut octets = vec![0; max.min(pages.len() as usize)];
-    pages.peek_behind(0, &mut octets);
+    let mut octets = Vec::with_capacity(max.min(pages.len() as usize));
+    pages.parts(0, max).for_each(|part| octets.extend_from_slice(part));
     octets.into()
 }
 
