@@ -192,7 +192,8 @@ impl SuperPool {
         &mut self,
         read: impl FnOnce(&mut BytesMut) -> Result<(), E>,
     ) -> Result<Bytes, E> {
-        if self.chunk.capacity() < PACKET_MAX {
+        // As long as packets are gone when the next come, those use memory that is still at hand.
+        if !self.chunk.try_reclaim(SUPER_CHUNK) && self.chunk.capacity() < PACKET_MAX {
             self.next_chunk();
         }
         read(&mut self.chunk)?;
