@@ -235,8 +235,9 @@ impl Shard {
         self.deferred.wake.extend(self.seat.kick.clone());
     }
 
-    /// `kick` is how the driver wants to be woken; `thread` is where it runs, by [`here`], if it
-    /// shares that thread with tasks that make calls, and else 0.
+    /// `kick` is how the driver wants to be woken; `thread` is where it runs
+    /// ([`here`](crate::runtime::shared::here)), if it shares that thread with tasks that make
+    /// calls, and else 0.
     pub(crate) fn take_seat(&mut self, kick: &Waker, thread: usize) {
         self.seat.thread = thread;
         if !(self.seat.kick.as_ref()).is_some_and(|old| old.will_wake(kick)) {
