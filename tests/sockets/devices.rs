@@ -15,19 +15,37 @@ use wharf::{Capabilities, Device, Frame, Impair, Link, Net, Outgoing};
 
 use super::support::{FAR, NEAR, config, errno, limited, pattern, read_exactly};
 
+/// What a device has done: on a TUN, each is a system call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Done {
+    Received,
+    FoundNothing,
+    Sent,
+}
+
 /// How a [`Modified`] end of a link differs from others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
+    /// In nothing.
+    None,
     /// Gives one packet at a time, whatever it is asked for.
     Drops,
     /// Panics when a packet arrives.
     Panics,
 }
 
+/// An end of a link that notes down what it does.
 #[derive(Debug)]
 struct Modified {
     link: Link,
     fault: Fault,
+    notes: Arc<Mutex<Vec<Done>>>,
+}
+
+impl Modified {
+    fn new(link: Link, fault: Fault) -> Self {
+        Self { link, fault, notes: Arc::default() }
+    }
 }
 
 impl Device for Modified {
@@ -41,7 +59,12 @@ impl Device for Modified {
         into: &mut VecDeque<Frame>,
         max: usize,
     ) -> io::Result<usize> {
-        let count = self.link.receive_burst(now, into, max.min(1))?;
+        let most = if self.fault == Fault::None { max } else { max.min(1) };
+        let count = self.link.receive_burst(now, into, most)?;
+        let mut notes = self.notes.lock().unwrap();
+        notes.extend(iter::repeat_n(Done::Received, count));
+        notes.extend((count < max).then_some(Done::FoundNothing));
+        drop(notes);
         assert!(count == 0 || self.fault != Fault::Panics, "this panic is meant");
         Ok(count)
     }
@@ -51,6 +74,7 @@ impl Device for Modified {
         now: wharf::Instant,
         packets: &mut VecDeque<Outgoing>,
     ) -> io::Result<()> {
+        self.notes.lock().unwrap().extend(iter::repeat_n(Done::Sent, packets.len()));
         self.link.transmit_burst(now, packets)
     }
 
@@ -87,7 +111,7 @@ fn exchange_by_tasks(near: impl Device + 'static, far: impl Device + 'static, le
 }
 
 fn dropping(link: Link) -> Modified {
-    Modified { link, fault: Fault::Drops }
+    Modified::new(link, Fault::Drops)
 }
 
 /// A line that takes 3 ms and loses one packet in fifty.
@@ -113,60 +137,13 @@ fn a_burst_that_is_not_full_is_not_taken_for_the_last_by_a_task() {
     });
 }
 
-/// What a device has done: on a TUN, each is a system call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Done {
-    Received,
-    FoundNothing,
-    Sent,
-}
-
-/// A link that notes down what it does.
-#[derive(Debug)]
-struct Noted {
-    link: Link,
-    notes: Arc<Mutex<Vec<Done>>>,
-}
-
-impl Device for Noted {
-    fn capabilities(&self) -> Capabilities {
-        self.link.capabilities()
-    }
-
-    fn receive_burst(
-        &mut self,
-        now: wharf::Instant,
-        into: &mut VecDeque<Frame>,
-        max: usize,
-    ) -> io::Result<usize> {
-        let count = self.link.receive_burst(now, into, max)?;
-        let mut notes = self.notes.lock().unwrap();
-        notes.extend(iter::repeat_n(Done::Received, count));
-        notes.extend((count < max).then_some(Done::FoundNothing));
-        Ok(count)
-    }
-
-    fn transmit_burst(
-        &mut self,
-        now: wharf::Instant,
-        packets: &mut VecDeque<Outgoing>,
-    ) -> io::Result<()> {
-        self.notes.lock().unwrap().extend(iter::repeat_n(Done::Sent, packets.len()));
-        self.link.transmit_burst(now, packets)
-    }
-
-    fn fd(&self) -> Option<BorrowedFd<'_>> {
-        self.link.fd()
-    }
-}
-
 #[test]
 fn a_lone_packet_is_answered_before_the_device_is_asked_for_another() {
     const ROUNDS: usize = 50;
     limited(|| {
         let (near, far) = Link::pair(1500);
-        let notes = Arc::new(Mutex::new(Vec::new()));
-        let far = Noted { link: far, notes: notes.clone() };
+        let far = Modified::new(far, Fault::None);
+        let notes = Arc::clone(&far.notes);
         let near = Net::start(near, config(NEAR)).unwrap();
         let (far, driver) = Net::driver(far, config(FAR)).unwrap();
         let client = thread::spawn(move || {
@@ -203,8 +180,8 @@ fn a_lone_packet_is_answered_before_the_device_is_asked_for_another() {
 fn the_first_acknowledgment_leaves_with_the_answer_of_a_task_that_accepting_has_spawned() {
     limited(|| {
         let (near, far) = Link::pair(1500);
-        let notes = Arc::new(Mutex::new(Vec::new()));
-        let far = Noted { link: far, notes: notes.clone() };
+        let far = Modified::new(far, Fault::None);
+        let notes = Arc::clone(&far.notes);
         let (near, near_driver) = Net::driver(near, config(NEAR)).unwrap();
         let (far, far_driver) = Net::driver(far, config(FAR)).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -271,7 +248,7 @@ fn packets_that_a_device_holds_back_leave_and_arrive_in_their_time_for_a_task() 
 fn a_driver_that_panics_ends_its_stack_and_leaves_nobody_waiting() {
     limited(|| {
         let (near, far) = Link::pair(1500);
-        let near = Modified { link: near, fault: Fault::Panics };
+        let near = Modified::new(near, Fault::Panics);
         let near = Net::start(near, config(NEAR)).unwrap();
         let far = Net::start(far, config(FAR)).unwrap();
         let waiting = UdpSocket::bind(&near, (NEAR, 9)).unwrap();
@@ -290,7 +267,7 @@ fn a_driver_that_panics_ends_its_stack_and_leaves_nobody_waiting() {
 #[tokio::test]
 async fn a_driver_task_that_panics_ends_its_stack_and_leaves_nobody_waiting() {
     let (near, far) = Link::pair(1500);
-    let near = Modified { link: near, fault: Fault::Panics };
+    let near = Modified::new(near, Fault::Panics);
     let (near, driver) = Net::driver(near, config(NEAR)).unwrap();
     let driver = tokio::spawn(driver);
     let far = Net::start(far, config(FAR)).unwrap();
