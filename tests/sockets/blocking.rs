@@ -477,7 +477,14 @@ fn a_full_backlog_keeps_others_waiting_until_somebody_accepts() {
             let mut waiting = Vec::new();
             let error = loop {
                 match connect() {
-                    Ok(stream) => waiting.push(stream.local_addr().map(|addr| (stream, addr))),
+                    Ok(stream) => {
+                        // Its ACK may be handed from shard to shard, and the next SYN must not
+                        // overtake it and find its place free: an octet that is acknowledged
+                        // shows that the connection waits in the queue.
+                        (&stream).write_all(b"x").unwrap();
+                        eventually("it waits", || stream.info().unwrap().octets_acknowledged == 1);
+                        waiting.push(stream.local_addr().map(|addr| (stream, addr)));
+                    }
                     Err(error) => break error,
                 }
             };
