@@ -473,9 +473,11 @@ fn a_full_backlog_keeps_others_waiting_until_somebody_accepts() {
             socket.bind(at(FAR, 0)).unwrap();
             let addr = socket.local_addr().unwrap();
             let listener = socket.listen(backlog).unwrap();
-            let connect = || TcpStream::connect_timeout(&pair.near, &addr, MOMENT);
+            let connect = || TcpStream::connect_timeout(&pair.near, &addr, 4 * MOMENT);
+            // Each shard has a backlog of its own.
+            let room = 1 + usize::try_from(backlog.max(1)).unwrap();
             let mut waiting = Vec::new();
-            let error = loop {
+            loop {
                 match connect() {
                     Ok(stream) => {
                         // Its ACK may be handed from shard to shard, and the next SYN must not
@@ -483,19 +485,22 @@ fn a_full_backlog_keeps_others_waiting_until_somebody_accepts() {
                         // shows that the connection waits in the queue.
                         (&stream).write_all(b"x").unwrap();
                         eventually("it waits", || stream.info().unwrap().octets_acknowledged == 1);
-                        waiting.push(stream.local_addr().map(|addr| (stream, addr)));
+                        let addr = stream.local_addr().unwrap();
+                        waiting.push((stream, addr));
                     }
-                    Err(error) => break error,
+                    Err(error) => {
+                        assert_eq!(error.kind(), ErrorKind::TimedOut, "{backlog}");
+                        // Where there is room it was the machine that was slow.
+                        if waiting.len() >= room {
+                            break;
+                        }
+                    }
                 }
-            };
-            assert_eq!(error.kind(), ErrorKind::TimedOut, "{backlog}");
-            // Each shard has a backlog of its own.
-            let room = 1 + usize::try_from(backlog.max(1)).unwrap();
+            }
             let count = waiting.len();
-            assert!((room..=super::SHARDS * room).contains(&count), "{count} of {backlog}");
+            assert!(count <= super::SHARDS * room, "{count} of {backlog}");
 
             let (_, peer) = listener.accept().unwrap();
-            let waiting: Vec<_> = waiting.into_iter().map(Result::unwrap).collect();
             let place = waiting.iter().position(|(_, addr)| *addr == peer).unwrap();
             assert!(place == 0 || super::SHARDS > 1, "the longest wait ends first");
             eventually("there is room again", || connect().is_ok());
