@@ -211,6 +211,57 @@ fn the_first_acknowledgment_leaves_with_the_answer_of_a_task_that_accepting_has_
     });
 }
 
+/// How many packets of full size a stack takes in at most between two that it sends, while `senders`
+/// connections bring it octets all at once.
+fn most_between_two_answers(senders: usize) -> usize {
+    let len = 4_000_000 / senders;
+    let (near, far) = Link::pair(1500);
+    let far = Modified::new(far, Fault::None);
+    let notes = Arc::clone(&far.notes);
+    let (near, near_driver) = Net::driver(near, config(NEAR)).unwrap();
+    let (far, far_driver) = Net::driver(far, config(FAR)).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async move {
+        tokio::spawn(near_driver);
+        tokio::spawn(far_driver);
+        let listener = wharf::tokio::TcpListener::bind(&far, (FAR, 9)).await.unwrap();
+        let clients = (0..senders).map(|_| {
+            let near = near.clone();
+            tokio::spawn(async move {
+                let mut stream = wharf::tokio::TcpStream::connect(&near, (FAR, 9)).await.unwrap();
+                stream.write_all(&pattern(len)).await.unwrap();
+            })
+        });
+        let clients: Vec<_> = clients.collect();
+        let mut readers = Vec::new();
+        for _ in 0..senders {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            readers.push(tokio::spawn(async move {
+                let mut octets = Vec::new();
+                stream.read_to_end(&mut octets).await.unwrap();
+                assert!(octets == pattern(len), "{} octets", octets.len());
+            }));
+        }
+        for task in clients.into_iter().chain(readers) {
+            task.await.unwrap();
+        }
+    });
+    let notes = notes.lock().unwrap();
+    let runs = notes.split(|it| *it == Done::Sent);
+    runs.map(|run| run.iter().filter(|it| **it == Done::Received).count()).max().unwrap()
+}
+
+#[test]
+fn several_bulk_senders_are_answered_after_a_few_bursts_and_a_lone_one_after_each() {
+    limited(|| {
+        let burst = 64;
+        let lone = most_between_two_answers(1);
+        assert!(lone <= burst, "{lone} packets of one sender");
+        let several = most_between_two_answers(8);
+        assert!((burst + 1..=4 * burst).contains(&several), "{several} packets of eight");
+    });
+}
+
 /// A driver that does not sleep sees everything that one that sleeps sees, and lets others run.
 #[test]
 fn a_driver_that_polls_busily_carries_what_one_that_sleeps_carries() {
