@@ -110,6 +110,23 @@ fn exchange_by_tasks(near: impl Device + 'static, far: impl Device + 'static, le
     far.unwrap();
 }
 
+/// Runs `work` on two stacks whose drivers are tasks of its thread: what the far one's device did.
+fn done_by_tasks(work: impl AsyncFnOnce(Net, Net)) -> Vec<Done> {
+    let (near, far) = Link::pair(1500);
+    let far = Modified::new(far, Fault::None);
+    let notes = Arc::clone(&far.notes);
+    let (near, near_driver) = Net::driver(near, config(NEAR)).unwrap();
+    let (far, far_driver) = Net::driver(far, config(FAR)).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async move {
+        tokio::spawn(near_driver);
+        tokio::spawn(far_driver);
+        work(near, far).await;
+    });
+    let notes = notes.lock().unwrap();
+    notes.clone()
+}
+
 fn dropping(link: Link) -> Modified {
     Modified::new(link, Fault::Drops)
 }
@@ -179,15 +196,7 @@ fn a_lone_packet_is_answered_before_the_device_is_asked_for_another() {
 #[test]
 fn the_first_acknowledgment_leaves_with_the_answer_of_a_task_that_accepting_has_spawned() {
     limited(|| {
-        let (near, far) = Link::pair(1500);
-        let far = Modified::new(far, Fault::None);
-        let notes = Arc::clone(&far.notes);
-        let (near, near_driver) = Net::driver(near, config(NEAR)).unwrap();
-        let (far, far_driver) = Net::driver(far, config(FAR)).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async move {
-            tokio::spawn(near_driver);
-            tokio::spawn(far_driver);
+        let notes = done_by_tasks(async |near, far| {
             let listener = wharf::tokio::TcpListener::bind(&far, (FAR, 7)).await.unwrap();
             tokio::spawn(async move {
                 let (mut stream, _) = listener.accept().await.unwrap();
@@ -206,7 +215,7 @@ fn the_first_acknowledgment_leaves_with_the_answer_of_a_task_that_accepting_has_
             });
             assert_eq!(&client.await.unwrap(), b"ping");
         });
-        let sent = notes.lock().unwrap().iter().filter(|it| **it == Done::Sent).count();
+        let sent = notes.iter().filter(|it| **it == Done::Sent).count();
         assert_eq!(sent, 2, "a SYN-ACK and the answer");
     });
 }
@@ -215,15 +224,7 @@ fn the_first_acknowledgment_leaves_with_the_answer_of_a_task_that_accepting_has_
 /// connections bring it octets all at once.
 fn most_between_two_answers(senders: usize) -> usize {
     let len = 4_000_000 / senders;
-    let (near, far) = Link::pair(1500);
-    let far = Modified::new(far, Fault::None);
-    let notes = Arc::clone(&far.notes);
-    let (near, near_driver) = Net::driver(near, config(NEAR)).unwrap();
-    let (far, far_driver) = Net::driver(far, config(FAR)).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async move {
-        tokio::spawn(near_driver);
-        tokio::spawn(far_driver);
+    let notes = done_by_tasks(async |near, far| {
         let listener = wharf::tokio::TcpListener::bind(&far, (FAR, 9)).await.unwrap();
         let clients = (0..senders).map(|_| {
             let near = near.clone();
@@ -246,7 +247,6 @@ fn most_between_two_answers(senders: usize) -> usize {
             task.await.unwrap();
         }
     });
-    let notes = notes.lock().unwrap();
     let runs = notes.split(|it| *it == Done::Sent);
     runs.map(|run| run.iter().filter(|it| **it == Done::Received).count()).max().unwrap()
 }
