@@ -1,10 +1,11 @@
 //! A TUN of several queues, in a network namespace that each test makes for itself; it goes with
 //! the test's process.
 
+mod namespace;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::num::NonZeroU16;
-use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -22,13 +23,7 @@ fn in_a_namespace(test: &str, inside: impl FnOnce()) {
     if std::env::var_os(INSIDE).is_some() {
         return inside();
     }
-    let is_root = std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
-    let flags = if is_root { "-n" } else { "-Urn" };
-    let possible = Command::new("unshare").args([flags, "test", "-w", "/dev/net/tun"]).status();
-    if !possible.is_ok_and(|status| status.success()) {
-        println!("skip {test} (no network namespace with a TUN device here)");
-        return;
-    }
+    let Some(flags) = namespace::flags_for(test) else { return };
     let output = Command::new("unshare")
         .arg(flags)
         .arg(std::env::current_exe().expect("the test's own program"))
@@ -37,11 +32,7 @@ fn in_a_namespace(test: &str, inside: impl FnOnce()) {
         .stderr(Stdio::inherit())
         .output()
         .expect("the test's own program");
-    let told = String::from_utf8_lossy(&output.stdout);
-    // This test is counted once.
-    for line in told.lines().filter(|line| !line.starts_with("test result")) {
-        println!("{line}");
-    }
+    namespace::show(&String::from_utf8_lossy(&output.stdout));
     assert!(output.status.success(), "{test}: see above");
 }
 

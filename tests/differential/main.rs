@@ -12,13 +12,14 @@ mod compare;
 mod generator;
 mod known;
 mod linux;
+#[path = "../namespace/mod.rs"]
+mod namespace;
 mod ours;
 mod play;
 mod script;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
 use crate::backend::{Flow, STACK_ADDR};
@@ -54,18 +55,9 @@ fn linux_and_wharf_react_alike_to_random_scripts() {
     if std::env::var_os(INSIDE).is_some() {
         return inside();
     }
-    let is_root = std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
-    let flags = if is_root { "-n" } else { "-Urn" };
-    let possible = Command::new("unshare").args([flags, "test", "-w", "/dev/net/tun"]).status();
-    if !possible.is_ok_and(|status| status.success()) {
-        println!("skip linux_and_wharf_react_alike (no network namespace with a TUN device here)");
-        return;
-    }
+    let Some(flags) = namespace::flags_for("linux_and_wharf_react_alike") else { return };
     let (is_alike, told) = in_a_namespace(flags, None);
-    // This test is counted once.
-    for line in told.lines().filter(|line| !line.starts_with("test result")) {
-        println!("{line}");
-    }
+    namespace::show(&told);
     if is_alike {
         return;
     }

@@ -220,8 +220,8 @@ fn the_first_acknowledgment_leaves_with_the_answer_of_a_task_that_accepting_has_
     });
 }
 
-/// How many packets of full size a stack takes in at most between two that it sends, while `senders`
-/// connections bring it octets all at once.
+/// How many packets of full size a stack takes in at most between two that it sends, while
+/// `senders` connections bring it octets all at once.
 fn most_between_two_answers(senders: usize) -> usize {
     let len = 4_000_000 / senders;
     let notes = done_by_tasks(async |near, far| {
