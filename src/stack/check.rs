@@ -43,10 +43,10 @@ impl Stack {
             }
         }
         assert!(
-            self.deadlines.len() <= self.flows.len(),
-            "{} deadlines of {} flows",
+            self.deadlines.len() <= self.live(),
+            "{} deadlines of {} flows, records in TIME-WAIT apart",
             self.deadlines.len(),
-            self.flows.len()
+            self.live()
         );
     }
 

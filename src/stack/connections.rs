@@ -46,6 +46,7 @@ impl Stack {
     /// Puts a record in the place of a connection, and gives out what the connection was.
     fn become_time_wait(&mut self, id: FlowId, record: Flow) -> Option<FlowEntry> {
         self.leave_list(id);
+        self.deadlines.disarm(id);
         let entry = self.flows.get_mut(id)?;
         let connection = std::mem::replace(&mut entry.flow, record);
         let owner = std::mem::replace(&mut entry.owner, Owner::Nobody);

@@ -121,6 +121,24 @@ impl Stack {
         self.flows.len() - self.time_waits.len()
     }
 
+    /// When the first of the records in TIME-WAIT ends. All wait equally long, so that they stand
+    /// in the order of their ends and none needs an entry among the deadlines.
+    pub(super) fn time_wait_end(&self) -> Option<Instant> {
+        match &self.flows.get(self.time_waits.first()?)?.flow {
+            Flow::TimeWait(record) => Some(record.deadline()),
+            Flow::Connecting(_) | Flow::HalfOpen(_) | Flow::Open(_) => None,
+        }
+    }
+
+    /// Removes the records in TIME-WAIT whose wait is over.
+    pub(super) fn end_time_waits(&mut self, now: Instant, observer: &mut dyn Observer) {
+        while self.time_wait_end().is_some_and(|end| end <= now)
+            && let Some(id) = self.time_waits.first()
+        {
+            self.remove_flow(now, id, observer);
+        }
+    }
+
     /// Too many records in TIME-WAIT: those go that would end first. Too many orphans: the oldest
     /// are reset. They are the ones whose peers have kept them waiting longest; Linux resets the
     /// newest instead, which may be anybody's.

@@ -105,7 +105,7 @@ pub struct Stack {
     default_options: Arc<SocketOptions>,
     /// Whose a UDP socket is.
     udp_sockets: SecondaryMap<UdpId, SocketId>,
-    /// One entry a flow, at its earliest deadline.
+    /// One entry a flow, at its earliest deadline; none for a record in TIME-WAIT.
     deadlines: Deadlines<FlowId>,
     /// Flows that may have something to send.
     ready: Ready,
@@ -373,7 +373,8 @@ impl Stack {
     /// When [`on_timeout`](Self::on_timeout) next has something to do; it may be in the past.
     /// Call it after `transmit` has returned nothing.
     pub fn next_timeout(&mut self) -> Option<Instant> {
-        self.loopback.due().or_else(|| self.deadlines.next())
+        let timers = [self.deadlines.next(), self.time_wait_end()];
+        self.loopback.due().or_else(|| timers.into_iter().flatten().min())
     }
 
     /// As [`next_timeout`](Self::next_timeout), but no deadline that has been put off or given up
@@ -381,7 +382,7 @@ impl Stack {
     pub fn next_timeout_exact(&mut self) -> Option<Instant> {
         loop {
             let at = self.next_timeout()?;
-            if self.loopback.due().is_some() {
+            if self.loopback.due().is_some() || self.time_wait_end() == Some(at) {
                 return Some(at);
             }
             let Some(id) = self.deadlines.expire(at) else { continue };
@@ -398,6 +399,7 @@ impl Stack {
         while let Some(id) = self.deadlines.expire(now) {
             self.on_flow_timeout(now, id, observer);
         }
+        self.end_time_waits(now, observer);
     }
 
     fn on_flow_timeout(&mut self, now: Instant, id: FlowId, observer: &mut dyn Observer) {
@@ -418,11 +420,7 @@ impl Stack {
                 let outcome = connection.on_timeout(now);
                 self.apply(now, id, outcome, observer);
             }
-            Flow::TimeWait(time_wait) => {
-                if time_wait.deadline() <= now {
-                    self.remove_flow(now, id, observer);
-                }
-            }
+            Flow::TimeWait(_) => {} // It has no deadline there.
         }
     }
 

@@ -112,6 +112,35 @@ fn a_close_from_both_sides_leaves_one_time_wait_and_then_nothing() {
 }
 
 #[test]
+fn records_in_time_wait_end_each_in_its_time_without_timers_of_their_own() {
+    let mut pair = Pair::new(4);
+    let listener = pair.server.tcp_socket().unwrap();
+    pair.server.bind(listener, "0.0.0.0:80".parse().unwrap()).unwrap();
+    pair.server.listen(listener, 16).unwrap();
+    for _ in 0..3 {
+        let socket = pair.client.tcp_socket().unwrap();
+        let to = "10.0.0.2:80".parse().unwrap();
+        assert_eq!(pair.client.connect(pair.now, socket, to), Err(SocketError::InProgress));
+        pair.exchange();
+        let (accepted, _) = pair.server.accept(pair.now, listener).unwrap();
+        pair.client.close(pair.now, socket);
+        pair.exchange();
+        pair.server.close(pair.now, accepted);
+        pair.exchange();
+        pair.wait(Duration::from_secs(1));
+    }
+    assert_eq!(pair.client.deadlines.len(), 0);
+    assert_eq!(pair.client.next_timeout(), Some(Instant::from_millis(60_000)));
+    assert_eq!(pair.client.next_timeout_exact(), Some(Instant::from_millis(60_000)));
+    pair.wait(Duration::from_millis(56_500));
+    for left in [3, 2, 1, 0] {
+        assert_eq!(pair.client.flows.len(), left);
+        pair.wait(Duration::from_secs(1));
+    }
+    assert_eq!(pair.client.next_timeout(), None);
+}
+
+#[test]
 fn a_port_without_listener_refuses() {
     let mut pair = Pair::new(5);
     let socket = pair.client.tcp_socket().unwrap();
