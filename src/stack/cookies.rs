@@ -1,5 +1,6 @@
 //! Listeners under a flood of SYNs: answers of which nothing is kept.
 
+use super::demux::Hashed;
 use super::listeners::ListenerId;
 use super::{DropReason, Event, Flow, Instant, Observer, Stack};
 use crate::options::SocketOptions;
@@ -39,10 +40,11 @@ impl Stack {
         &mut self,
         now: Instant,
         id: ListenerId,
-        tuple: FourTuple,
+        ends: Hashed,
         segment: &Segment,
         observer: &mut dyn Observer,
     ) -> Result<(), DropReason> {
+        let tuple = ends.tuple;
         let (irs, cookie) = (segment.seq - 1, segment.ack.ok_or(DropReason::NoAck)? - 1);
         let stamps = (self.isn.timestamp_clock(&tuple).value(now), segment.options.timestamps);
         let promises = self.listeners.promises(now, tuple.local.port());
@@ -69,7 +71,7 @@ impl Stack {
         let syn = segment.syn_of(options);
         let half_open = self.half_open(now, &syn, cookie, offer, promise.window());
         let half_open = half_open.recalled(now, rtt);
-        let flow = self.insert_half_open(id, tuple, half_open)?;
+        let flow = self.insert_half_open(id, ends, half_open)?;
         observer.on_event(now, &Event::SynCookieTaken { flow: tuple });
         let outcome = self.receive_for_flow(now, flow, segment, observer);
         let entry = self.flows.get(flow);

@@ -12,6 +12,15 @@ new_key_type! {
     pub(super) struct FlowId;
 }
 
+/// Both ends of a segment and their hash, which is taken once for all who ask for it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hashed {
+    /// Both ends.
+    pub(super) tuple: FourTuple,
+    /// What [`Flows::hash`] says of them.
+    pub(super) hash: u64,
+}
+
 /// All flows: the entries in a slab, and a table of their places under a keyed hash.
 ///
 /// The four-tuple stands once, in the slab; the table holds places. The hash has a secret key, so
@@ -36,14 +45,24 @@ impl Flows {
 
     /// A hash of both ends that nobody outside can foretell.
     pub(super) fn hash(&self, tuple: &FourTuple) -> u64 {
-        hash_of(&self.key, tuple)
+        tuple.keyed_hash(&self.key)
+    }
+
+    /// Both ends with their hash.
+    pub(super) fn hashed(&self, tuple: FourTuple) -> Hashed {
+        Hashed { tuple, hash: self.hash(&tuple) }
     }
 
     /// The flow between these two ends.
     pub(super) fn find(&self, tuple: &FourTuple) -> Option<FlowId> {
+        self.find_hashed(&self.hashed(*tuple))
+    }
+
+    /// The flow between these two ends.
+    pub(super) fn find_hashed(&self, ends: &Hashed) -> Option<FlowId> {
         let mut found = None;
-        self.table.find(self.hash(tuple), |&index| {
-            let entry = self.entries.at(index).filter(|(_, entry)| entry.tuple == *tuple);
+        self.table.find(ends.hash, |&index| {
+            let entry = self.entries.at(index).filter(|(_, entry)| entry.tuple == ends.tuple);
             found = entry.map(|(id, _)| id);
             found.is_some()
         });
@@ -61,10 +80,10 @@ impl Flows {
         entries.map(|(_, entry)| entry).collect()
     }
 
-    /// Adds a flow; its four-tuple must be free.
-    pub(super) fn insert(&mut self, entry: FlowEntry) -> FlowId {
+    /// Adds a flow; its four-tuple, of which `hash` is the hash, must be free.
+    pub(super) fn insert(&mut self, hash: u64, entry: FlowEntry) -> FlowId {
         debug_assert!(self.find(&entry.tuple).is_none(), "the four-tuple is in use");
-        let hash = self.hash(&entry.tuple);
+        debug_assert_eq!(self.hash(&entry.tuple), hash, "the hash of another");
         let id = self.entries.insert(entry);
         let Self { entries, table, key } = self;
         table.insert(hash, index_of(id), |&index| hash_at(entries, key, index));
@@ -74,7 +93,7 @@ impl Flows {
     /// Takes a flow out.
     pub(super) fn remove(&mut self, id: FlowId) -> Option<FlowEntry> {
         let Self { entries, table, key } = self;
-        let hash = hash_of(key, &entries.get(id)?.tuple);
+        let hash = entries.get(id)?.tuple.keyed_hash(key);
         let is_it = |&index: &u32| index == index_of(id);
         table.remove(hash, is_it, |&index| hash_at(entries, key, index));
         entries.remove(id)
@@ -101,13 +120,9 @@ impl Flows {
     }
 }
 
-fn hash_of(key: &KeyedHash, tuple: &FourTuple) -> u64 {
-    tuple.ipv4_octets().map_or_else(|| key.hash(tuple), |octets| key.hash_octets(&octets))
-}
-
 /// The hash of the flow at a place.
 fn hash_at(entries: &Slab<FlowId, FlowEntry>, key: &KeyedHash, index: u32) -> u64 {
-    entries.at(index).map_or(0, |(_, entry)| hash_of(key, &entry.tuple))
+    entries.at(index).map_or(0, |(_, entry)| entry.tuple.keyed_hash(key))
 }
 
 #[cfg(test)]

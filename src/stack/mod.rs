@@ -36,7 +36,7 @@ use std::sync::Arc;
 
 use self::datagrams::EchoSockets;
 use self::deadlines::Deadlines;
-use self::demux::{FlowId, Flows};
+use self::demux::{FlowId, Flows, Hashed};
 use self::departures::Departures;
 use self::flow::{Flow, FlowEntry, Owner};
 use self::listeners::Listeners;
@@ -454,16 +454,9 @@ impl Stack {
     }
 
     /// Adds a flow and lets it send.
-    fn insert_flow(
-        &mut self,
-        tuple: FourTuple,
-        flow: Flow,
-        owner: Owner,
-        ttl: u8,
-        tos: u8,
-    ) -> FlowId {
-        let id = self.flows.insert(FlowEntry {
-            tuple,
+    fn insert_flow(&mut self, ends: Hashed, flow: Flow, owner: Owner, ttl: u8, tos: u8) -> FlowId {
+        let entry = FlowEntry {
+            tuple: ends.tuple,
             flow,
             owner,
             links: Links::default(),
@@ -474,7 +467,8 @@ impl Stack {
             awaits_memory: false,
             charged: 0,
             reported: TcpState::Closed,
-        });
+        };
+        let id = self.flows.insert(ends.hash, entry);
         self.join_list(id);
         self.touch_flow(id);
         id

@@ -58,7 +58,8 @@ impl Stack {
         let window = self.first_window(&options, offer);
         let connecting = Connecting::new(now, &self.config.tcp, iss, (offer, window), &options);
         let flow = Flow::Connecting(Box::new(connecting));
-        let flow = self.insert_flow(tuple, flow, Owner::Socket(id), options.ttl, options.dscp());
+        let ends = self.flows.hashed(tuple);
+        let flow = self.insert_flow(ends, flow, Owner::Socket(id), options.ttl, options.dscp());
         if let Some(socket) = self.sockets.get_mut(id) {
             socket.kind = Kind::Connecting(flow);
             socket.soft_error = None;

@@ -1,6 +1,6 @@
 //! Segments that arrive: from the datagram to the flow, the listener, or an RST.
 
-use super::demux::FlowId;
+use super::demux::{FlowId, Hashed};
 use super::flow::{Flow, FlowEntry, Owner};
 use super::icmp_errors::path_of;
 use super::listeners::{Child, ListenerId};
@@ -44,9 +44,10 @@ impl Stack {
         arrival: &Arrival,
         observer: &mut dyn Observer,
     ) -> Result<(), DropReason> {
-        match self.flows.find(&arrival.tuple) {
+        let ends = self.flows.hashed(arrival.tuple);
+        match self.flows.find_hashed(&ends) {
             Some(id) => self.receive_for_flow(now, id, &arrival.segment, observer),
-            None => self.receive_for_listener(now, arrival, observer),
+            None => self.receive_for_listener(now, ends, arrival, observer),
         }
     }
 
@@ -112,15 +113,15 @@ impl Stack {
     ) -> Result<(), DropReason> {
         let id = reopened.record;
         let Some(FlowEntry { tuple, .. }) = self.flows.get(id) else { return Ok(()) };
-        let tuple = *tuple;
+        let ends @ Hashed { tuple, hash } = self.flows.hashed(*tuple);
         let is_ours = tuple.local.ipv4().is_some_and(|addr| self.ip.is_ours(addr));
-        let found = self.listeners.find(tuple.local, is_ours, self.flows.hash(&tuple));
+        let found = self.listeners.find(tuple.local, is_ours, hash);
         let (listeners, port) = (&self.listeners, tuple.local.port());
         match found.and_then(|id| Some((id, listeners.judge(now, id, port, syn)?))) {
             // As Linux: a cookie could not be past `floor`; the record that makes room bounds the
             // half-open ones.
             Some((listener, ListenerVerdict::Open | ListenerVerdict::SendCookie)) => {
-                self.open_half(now, listener, tuple, syn, Some(reopened), observer)
+                self.open_half(now, listener, ends, syn, Some(reopened), observer)
             }
             Some((_, ListenerVerdict::Drop(reason))) => Err(reason),
             Some((_, ListenerVerdict::Answer(_) | ListenerVerdict::TakeCookie)) | None => {
@@ -140,12 +141,12 @@ impl Stack {
     fn receive_for_listener(
         &mut self,
         now: Instant,
+        ends: Hashed,
         arrival: &Arrival,
         observer: &mut dyn Observer,
     ) -> Result<(), DropReason> {
         let Arrival { tuple, is_ours, ref segment, .. } = *arrival;
-        let hash = self.flows.hash(&tuple);
-        let Some(id) = self.listeners.find(tuple.local, is_ours, hash) else {
+        let Some(id) = self.listeners.find(tuple.local, is_ours, ends.hash) else {
             if !is_ours {
                 return Err(DropReason::NotOurs);
             }
@@ -156,8 +157,8 @@ impl Stack {
         let verdict = self.listeners.judge(now, id, tuple.local.port(), segment);
         match verdict.ok_or(DropReason::NoTcpSocket)? {
             ListenerVerdict::SendCookie => self.send_cookie(now, id, tuple, segment, observer),
-            ListenerVerdict::Open => self.open_half(now, id, tuple, segment, None, observer),
-            ListenerVerdict::TakeCookie => self.take_cookie(now, id, tuple, segment, observer),
+            ListenerVerdict::Open => self.open_half(now, id, ends, segment, None, observer),
+            ListenerVerdict::TakeCookie => self.take_cookie(now, id, ends, segment, observer),
             ListenerVerdict::Answer(reset) => {
                 self.answer(now, tuple, reset)?;
                 Err(DropReason::NotForListener)
@@ -172,7 +173,7 @@ impl Stack {
         &mut self,
         now: Instant,
         id: ListenerId,
-        tuple: FourTuple,
+        ends: Hashed,
         syn: &Segment,
         reopened: Option<Reopened>,
         observer: &mut dyn Observer,
@@ -180,16 +181,16 @@ impl Stack {
         if self.live() >= self.config.limits.connections_max {
             return Err(DropReason::TooManyConnections);
         }
-        let isn = self.isn.isn(now, &tuple);
+        let isn = self.isn.isn(now, &ends.tuple);
         // As Linux: past all that the old connection can have in the network.
         let iss = reopened.map_or(isn, |old| SeqNumber::max_of(isn, old.floor + 65_537));
         let options = &self.listeners.get(id).ok_or(DropReason::NoTcpSocket)?.options;
-        let offer = self.offer(options, &tuple);
+        let offer = self.offer(options, &ends.tuple);
         let half_open = self.half_open(now, syn, iss, offer, self.first_window(options, offer));
         if let Some(Reopened { record, .. }) = reopened {
             self.remove_flow(now, record, observer);
         }
-        self.insert_half_open(id, tuple, half_open)?;
+        self.insert_half_open(id, ends, half_open)?;
         Ok(())
     }
 
@@ -222,18 +223,13 @@ impl Stack {
     pub(super) fn insert_half_open(
         &mut self,
         id: ListenerId,
-        tuple: FourTuple,
+        ends: Hashed,
         half_open: HalfOpen,
     ) -> Result<FlowId, DropReason> {
         let options = &self.listeners.get(id).ok_or(DropReason::NoTcpSocket)?.options;
         let (ttl, tos) = (options.ttl, options.dscp());
-        Ok(self.insert_flow(
-            tuple,
-            Flow::HalfOpen(Box::new(half_open)),
-            Owner::Listener(id),
-            ttl,
-            tos,
-        ))
+        let flow = Flow::HalfOpen(Box::new(half_open));
+        Ok(self.insert_flow(ends, flow, Owner::Listener(id), ttl, tos))
     }
 
     fn continue_half_open(

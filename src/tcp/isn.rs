@@ -28,7 +28,7 @@ impl IsnGenerator {
 
     /// The initial sequence number of a connection between these two ends that is opened at `now`.
     pub(crate) fn isn(&self, now: Instant, tuple: &FourTuple) -> SeqNumber {
-        let [h0, h1, h2, h3, ..] = self.key.hash(tuple).to_le_bytes();
+        let [h0, h1, h2, h3, ..] = tuple.keyed_hash(&self.key).to_le_bytes();
         let ticks = now.as_nanos() / TICK_NANOS;
         // The clock wraps after 4.8 hours, as it is meant to: its low 32 bits count.
         let [t0, t1, t2, t3, ..] = ticks.to_le_bytes();
@@ -39,7 +39,7 @@ impl IsnGenerator {
     /// The timestamp clock of a connection between these two ends: the other half of the hash,
     /// so that neither tells anything of the other (as Linux).
     pub(crate) fn timestamp_clock(&self, tuple: &FourTuple) -> TimestampClock {
-        let [.., h4, h5, h6, h7] = self.key.hash(tuple).to_le_bytes();
+        let [.., h4, h5, h6, h7] = tuple.keyed_hash(&self.key).to_le_bytes();
         TimestampClock::new(u32::from_le_bytes([h4, h5, h6, h7]))
     }
 }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use crate::rng::KeyedHash;
+
 /// An address and a port in 18 octets; `SocketAddr` takes 32.
 ///
 /// IPv4 addresses stand as IPv4-mapped IPv6 addresses (RFC 4291 §2.5.5.2).
@@ -97,6 +99,11 @@ impl FourTuple {
         let [r0, r1, r2, r3] = self.remote.ipv4()?.octets();
         let ([a0, a1], [b0, b1]) = (self.local.port.to_be_bytes(), self.remote.port.to_be_bytes());
         Some([l0, l1, l2, l3, r0, r1, r2, r3, a0, a1, b0, b1])
+    }
+
+    /// The hash under a secret key: that of [`KeyedHash::hash`], for IPv4 in one step.
+    pub(crate) fn keyed_hash(&self, key: &KeyedHash) -> u64 {
+        self.ipv4_octets().map_or_else(|| key.hash(self), |octets| key.hash_octets(&octets))
     }
 }
 
