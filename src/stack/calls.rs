@@ -31,16 +31,7 @@ impl Stack {
         if self.sockets.len() >= self.config.limits.sockets_max {
             return Err(SocketError::NoBuffers);
         }
-        Ok(self.sockets.insert(Socket {
-            kind,
-            options: Arc::clone(&self.default_options),
-            error: None,
-            soft_error: None,
-            bound: None,
-            is_dirty: false,
-            is_read_shut: false,
-            has_failed: false,
-        }))
+        Ok(self.sockets.insert(Socket::new(kind, Arc::clone(&self.default_options))))
     }
 
     /// The socket.
@@ -156,11 +147,11 @@ impl Stack {
         _now: Instant,
         id: SocketId,
     ) -> Result<(SocketId, SocketAddr), SocketError> {
-        let options = Arc::clone(&self.socket(id)?.options);
-        if let Some(error) = self.socket_mut(id)?.error.take() {
+        let socket = self.socket_mut(id)?;
+        if let Some(error) = socket.error.take() {
             return Err(error);
         }
-        let Kind::Listening(listener_id) = self.socket(id)?.kind else {
+        let Kind::Listening(listener_id) = socket.kind else {
             return Err(SocketError::InvalidArgument);
         };
         if self.sockets.len() >= self.config.limits.sockets_max {
@@ -168,24 +159,21 @@ impl Stack {
         }
         let listener = self.listeners.get_mut(listener_id).ok_or(SocketError::InvalidArgument)?;
         let child = listener.listener.accept().ok_or(SocketError::WouldBlock)?;
-        let (kind, error, remote) = match child {
+        let options = Arc::clone(&listener.options);
+        let (kind, flow, error, remote) = match child {
             Child::Open(flow) => {
-                let entry = self.flows.get(flow).ok_or(SocketError::WouldBlock)?;
-                (Kind::Connected(flow), None, entry.tuple.remote.into())
+                let entry = self.flows.get_mut(flow).ok_or(SocketError::WouldBlock)?;
+                entry.set_options(&options); // What the listener was told since it was opened.
+                (Kind::Connected(flow), Some(flow), None, entry.tuple.remote.into())
             }
             Child::Ended(ended, error) => {
                 let remote = ended.remote.into();
-                (Kind::Ended(ended), error, remote)
+                (Kind::Ended(ended), None, error, remote)
             }
         };
-        let accepted = self.add_socket(kind)?;
-        let socket = self.socket_mut(accepted)?;
-        (socket.options, socket.error) = (Arc::clone(&options), error);
-        if let Kind::Connected(flow) = socket.kind {
+        let accepted = self.sockets.insert(Socket { error, ..Socket::new(kind, options) });
+        if let Some(flow) = flow {
             self.give_to(flow, Owner::Socket(accepted));
-            let entry = self.flows.get_mut(flow).ok_or(SocketError::WouldBlock)?;
-            // What the listener was told since it began to listen.
-            entry.set_options(&options);
         }
         self.touch_socket(accepted);
         Ok((accepted, remote))

@@ -61,6 +61,9 @@ impl Stack {
     /// yet: whoever does finds it ended (as Linux).
     fn leave_to_owner(&mut self, entry: FlowEntry, error: Option<SocketError>) {
         let owner = entry.owner;
+        if matches!(owner, Owner::Nobody | Owner::Listener(_)) {
+            return;
+        }
         let Flow::Open(connection) = entry.flow else {
             if let Owner::Socket(socket) = owner {
                 self.end_socket(socket, error.unwrap_or(SocketError::Aborted));

@@ -134,7 +134,7 @@ impl FlowEntry {
     pub(super) fn set_options(&mut self, options: &Arc<SocketOptions>) {
         (self.ttl, self.tos) = (options.ttl, options.dscp());
         match &mut self.flow {
-            Flow::Open(connection) => connection.set_options(Arc::clone(options)),
+            Flow::Open(connection) => connection.set_options(options),
             Flow::Connecting(connecting) => connecting.set_options(options),
             Flow::HalfOpen(_) | Flow::TimeWait(_) => {}
         }

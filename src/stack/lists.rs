@@ -89,6 +89,16 @@ impl FlowList {
 impl Stack {
     /// The flow is `owner`'s from now on.
     pub(super) fn give_to(&mut self, id: FlowId, owner: Owner) {
+        if let Owner::Queue(listener, _) = owner
+            && let Some(entry) = self.flows.get_mut(id)
+            && entry.owner == Owner::Listener(listener)
+        {
+            entry.owner = owner; // A child of the same listener still, and not half-open any more.
+            if let Some(entry) = self.listeners.get_mut(listener) {
+                entry.listener.on_forgotten();
+            }
+            return;
+        }
         self.leave_list(id);
         if let Some(entry) = self.flows.get_mut(id) {
             entry.owner = owner;

@@ -26,8 +26,11 @@ impl Stack {
         if !options.is_valid() {
             return Err(SocketError::InvalidArgument);
         }
-        let options = Arc::new(options);
         let socket = self.socket_mut(id)?;
+        if *socket.options == options {
+            return Ok(()); // As where a program tells each connection what its listener was told.
+        }
+        let options = Arc::new(options);
         socket.options = Arc::clone(&options);
         match socket.kind {
             Kind::Connecting(flow) | Kind::Connected(flow) => {

@@ -122,6 +122,22 @@ pub(super) struct Socket {
     pub(super) has_failed: bool,
 }
 
+impl Socket {
+    /// A socket of which nothing is known yet.
+    pub(super) fn new(kind: Kind, options: Arc<SocketOptions>) -> Self {
+        Self {
+            kind,
+            options,
+            error: None,
+            soft_error: None,
+            bound: None,
+            is_dirty: false,
+            is_read_shut: false,
+            has_failed: false,
+        }
+    }
+}
+
 /// What a socket is.
 #[derive(Debug)]
 pub(super) enum Kind {

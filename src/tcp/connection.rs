@@ -385,15 +385,18 @@ impl Connection {
     }
 
     /// The socket has been told other options.
-    pub(crate) fn set_options(&mut self, options: Arc<SocketOptions>) {
-        self.send.set_options(&options);
+    pub(crate) fn set_options(&mut self, options: &Arc<SocketOptions>) {
+        if Arc::ptr_eq(&self.options, options) {
+            return;
+        }
+        self.send.set_options(options);
         self.receive.grow_buffer(options.receive_buffer);
         if self.receive.is_update_due() {
             self.acks.owe_now();
         }
         self.acks.set_quick(options.quick_ack);
         self.urgent.set_inline(options.oob_inline);
-        self.options = options;
+        self.options = Arc::clone(options);
     }
 
     /// Octets that `read` would give; those behind the mark of urgent data to a second one.
