@@ -1,14 +1,14 @@
 //! Accepts connections, serves each in a task of its own, and stops with grace.
 
 use std::convert::Infallible;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use axum::response::Response;
 use axum::serve::Listener;
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use hyper::server::conn::http1::{self, UpgradeableConnection};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -36,32 +36,48 @@ where
     R: Clone + Send + Sync + 'static,
     R::Future: Send,
 {
-    accept_each(listener, stop, move |stream, guard| serve_connection(stream, site.clone(), guard))
-        .await;
+    accept_all(listener, stop, |stream, guard| {
+        Box::pin(serve_connection(stream, site.clone(), guard))
+    })
+    .await;
 }
 
 /// Runs `serve` in a task for each connection that `listener` accepts, until `stop` begins. Each
 /// task holds a guard of `stop` and is ended with it.
-pub async fn accept_each<L, S, F>(mut listener: L, stop: &Stop, serve: S)
+pub async fn accept_each<L, S, F>(listener: L, stop: &Stop, serve: S)
+where
+    L: Listener,
+    S: Fn(L::Io, Guard) -> F,
+    F: Future<Output = ()> + Send + 'static,
+{
+    accept_all(listener, stop, |stream, guard| {
+        let serving = Box::pin(serve(stream, guard.clone()));
+        async { guard.run(serving).await.unwrap_or_default() }
+    })
+    .await;
+}
+
+/// As [`accept_each`], where the task ends itself when its guard says so. `serve` boxes what is
+/// large: it would be copied whole at each step into the task, and may be there twice.
+async fn accept_all<L, S, F>(mut listener: L, stop: &Stop, serve: S)
 where
     L: Listener,
     S: Fn(L::Io, Guard) -> F,
     F: Future<Output = ()> + Send + 'static,
 {
     let mut stopping = stop.guard();
+    let mut begun = pin!(stopping.begun());
     loop {
         let stream = tokio::select! {
             (stream, _) = listener.accept() => stream,
-            () = stopping.begun() => return,
+            () = &mut begun => return,
         };
-        // Boxed, since it would be copied whole at each step into the task, and be there twice.
-        let serving = Box::pin(serve(stream, stop.guard()));
-        tokio::spawn(stop.guard().run(serving));
+        tokio::spawn(serve(stream, stop.guard()));
     }
 }
 
 /// One connection, from its first request to its last.
-async fn serve_connection<S, R>(stream: S, site: R, mut guard: Guard)
+async fn serve_connection<S, R>(stream: S, site: R, guard: Guard)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     R: Service<Request<Incoming>, Response = Response, Error = Infallible>,
@@ -75,16 +91,9 @@ where
         .max_header_size(HEADER_OCTETS_MAX)
         .serve_connection(TokioIo::new(Lingering::new(stream)), service)
         .with_upgrades();
-    let mut connection = pin!(connection);
-    let outcome = guard.unless_begun(connection.as_mut()).await;
-    let outcome = if let Some(outcome) = outcome {
-        outcome
-    } else {
-        // The request in progress is answered; an idle connection closes now.
-        connection.as_mut().graceful_shutdown();
-        connection.await
-    };
-    if let Err(error) = outcome {
+    // The request in progress is answered; an idle connection closes at once.
+    let finish = |connection: Pin<&mut _>| UpgradeableConnection::graceful_shutdown(connection);
+    if let Some(Err(error)) = guard.run_and_finish(pin!(connection), finish).await {
         log::debug!("a connection ended early: {error}");
     }
 }

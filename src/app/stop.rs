@@ -81,9 +81,18 @@ impl Guard {
         self.unless(Phase::Over, pin!(work)).await
     }
 
-    /// Runs `work` to its end, or until the stop has begun: then `None`, and it may go on.
-    pub(super) async fn unless_begun<F: Future>(&mut self, work: Pin<&mut F>) -> Option<F::Output> {
-        self.unless(Phase::Finishing, work).await
+    /// As [`Guard::run`]; once the stop has begun, `finish` asks the work to come to its end.
+    pub(super) async fn run_and_finish<F: Future>(
+        mut self,
+        mut work: Pin<&mut F>,
+        finish: impl FnOnce(Pin<&mut F>),
+    ) -> Option<F::Output> {
+        let output = self.unless(Phase::Finishing, work.as_mut()).await;
+        if output.is_some() {
+            return output;
+        }
+        finish(work.as_mut());
+        self.unless(Phase::Over, work).await
     }
 
     /// Runs `work` to its end, or until `phase`.
