@@ -1,8 +1,9 @@
 //! How a stack is set up. Checked once, when the stack is made, so that no code below has to.
 
 use std::fmt;
+use std::num::NonZeroU16;
 
-use crate::packet::{Checksum, HEAD_MAX};
+use crate::packet::{Checksum, HEAD_MAX, Offload};
 use crate::tcp::TcpConfig;
 use crate::wire::Ipv4Cidr;
 
@@ -38,7 +39,8 @@ pub struct InterfaceConfig {
     /// Whether TCP and UDP leave checksums to the device. Off; [`Net`](crate::Net) asks its device.
     pub checksum_offload: bool,
     /// Largest super-segment that the device splits, octets of a packet, 65,535 at most; 0 if it
-    /// splits none. It must complete checksums too. 0; [`Net`](crate::Net) asks its device.
+    /// splits none. Who splits completes the checksums. 0; [`Net`](crate::Net) asks its device, and
+    /// splits by itself where that does not.
     pub super_segment: u32,
     /// Whether the device splits datagrams that were sent together
     /// ([`Stack::send_segments_to`](crate::Stack::send_segments_to)). It must complete checksums
@@ -52,6 +54,12 @@ impl InterfaceConfig {
         if self.checksum_offload { Checksum::Partial } else { Checksum::Complete }
     }
 
+    /// What the device does for a segment of TCP, or for a super-segment of such parts.
+    pub(crate) fn offload(&self, segment: Option<NonZeroU16>) -> Offload {
+        let checksum = if segment.is_some() { Checksum::Partial } else { self.checksum() };
+        Offload { checksum, segment }
+    }
+
     /// Whether datagrams that were sent together may leave together.
     pub(crate) fn splits_datagrams(&self) -> bool {
         self.checksum_offload && self.super_datagrams
@@ -59,8 +67,7 @@ impl InterfaceConfig {
 
     /// Octets of text that a super-segment may have beside the longest headers; 0 for none.
     pub(crate) fn super_text(&self) -> u32 {
-        let head = u32::try_from(HEAD_MAX).unwrap_or(0);
-        if self.checksum_offload { self.super_segment.saturating_sub(head) } else { 0 }
+        self.super_segment.saturating_sub(u32::try_from(HEAD_MAX).unwrap_or(0))
     }
 }
 

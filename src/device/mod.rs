@@ -23,8 +23,9 @@ mod tun;
 mod tun_error;
 mod tun_queue;
 
+pub(crate) use self::offload::carry_out;
 #[cfg(any(test, feature = "sim"))]
-pub(crate) use self::offload::{carry_out, carry_out_arrived};
+pub(crate) use self::offload::carry_out_arrived;
 
 pub use self::capture::Capture;
 pub use self::impair::{Impair, Statistics};

@@ -25,21 +25,26 @@ const UDP_LEN_AT: usize = 4;
 /// A packet that leaves nothing to do is handed on as it is; so is one that is neither TCP nor
 /// UDP over IPv4, which no layer of ours makes.
 pub(crate) fn carry_out(packet: Outgoing, mut each: impl FnMut(Outgoing)) {
-    let offload = packet.offload;
-    let Some(headers) = Headers::of(&packet.head).filter(|_| offload.is_work()) else {
+    let Offload { segment, .. } = packet.offload;
+    let is_work = packet.offload.is_work();
+    let Some(headers) = is_work.then(|| Headers::of(&packet.head)).flatten() else {
         return each(packet);
     };
     let total: usize = packet.payload.iter().map(Bytes::len).sum();
-    let size = offload.segment.map_or(total, |size| usize::from(size.get())).max(1);
-    let mut text = packet.payload.into_iter().collect::<Pieces>();
+    let size = segment.map_or(total, |size| usize::from(size.get())).max(1);
+    let mut text = Pieces { pieces: packet.payload, first: 0 };
     let mut index = 0;
     loop {
         let start = index * size;
         let end = total.min(start + size);
-        let payload = text.take(end - start);
-        let place = Place { index, start, is_last: end == total };
-        let head = headers.of_segment(&packet.head, place, &payload);
-        each(Outgoing { head, payload, offload: Offload::default() });
+        let mut part = Outgoing { payload: text.take(end - start), ..Outgoing::default() };
+        part.head.try_extend_from_slice(&packet.head).expect("a head fits into a head");
+        headers.finish(
+            &mut part.head,
+            Place { index, start, is_last: end == total },
+            &part.payload,
+        );
+        each(part);
         if end == total {
             return;
         }
@@ -79,15 +84,10 @@ impl Offload {
 }
 
 /// What is written next to each other, to be taken from the front.
-#[derive(Default)]
 struct Pieces {
-    rest: std::collections::VecDeque<Bytes>,
-}
-
-impl FromIterator<Bytes> for Pieces {
-    fn from_iter<I: IntoIterator<Item = Bytes>>(pieces: I) -> Self {
-        Self { rest: pieces.into_iter().collect() }
-    }
+    pieces: Payload,
+    /// Which of them has anything left.
+    first: usize,
 }
 
 impl Pieces {
@@ -95,12 +95,10 @@ impl Pieces {
     fn take(&mut self, mut octets: usize) -> Payload {
         let mut taken = Payload::new();
         while octets > 0
-            && let Some(front) = self.rest.front_mut()
+            && let Some(front) = self.pieces.get_mut(self.first)
         {
             let piece = front.split_to(front.len().min(octets));
-            if front.is_empty() {
-                self.rest.pop_front();
-            }
+            self.first += usize::from(front.is_empty());
             octets -= piece.len();
             taken.push(piece);
         }
@@ -150,25 +148,23 @@ impl Headers {
         })
     }
 
-    /// The headers of one segment: what they were for all, with lengths, numbers and checksums of
-    /// its own.
-    fn of_segment(self, head: &Head, place: Place, text: &Payload) -> Head {
-        let mut head = head.clone();
+    /// Makes the headers for all those of one segment, with lengths, numbers and checksums of its
+    /// own.
+    fn finish(self, head: &mut Head, place: Place, text: &Payload) {
         let len = head.len() + text.iter().map(Bytes::len).sum::<usize>();
-        put(&mut head, TOTAL_LEN_AT, word(len));
+        put(head, TOTAL_LEN_AT, word(len));
         if !self.dont_fragment {
             // Each may be fragmented, and then needs an ID of its own (RFC 6864 §4).
-            let ident = usize::from(get(&head, IDENT_AT)) + place.index;
-            put(&mut head, IDENT_AT, word(ident & 0xffff));
+            let ident = usize::from(get(head, IDENT_AT)) + place.index;
+            put(head, IDENT_AT, word(ident & 0xffff));
         }
-        put(&mut head, IP_CHECKSUM_AT, [0, 0]);
+        put(head, IP_CHECKSUM_AT, [0, 0]);
         let sum = Sum::default().add(head.get(..self.transport_at).unwrap_or_default());
-        put(&mut head, IP_CHECKSUM_AT, sum.finish().to_be_bytes());
+        put(head, IP_CHECKSUM_AT, sum.finish().to_be_bytes());
         match self.protocol {
-            PROTOCOL_TCP => self.finish_tcp(&mut head, place, text),
-            _ => self.finish_udp(&mut head, text),
+            PROTOCOL_TCP => self.finish_tcp(head, place, text),
+            _ => self.finish_udp(head, text),
         }
-        head
     }
 
     fn finish_tcp(self, head: &mut Head, place: Place, text: &Payload) {

@@ -70,7 +70,10 @@ impl PlainQueue {
 
     fn write(&self, packet: &Outgoing) -> io::Result<()> {
         // In pieces: the queue takes what one call brings as one packet.
-        let slices: SmallVec<[IoSlice<'_>; 12]> = packet.slices().map(IoSlice::new).collect();
+        let mut slices: SmallVec<[IoSlice<'_>; 12]> = SmallVec::new();
+        for slice in packet.slices() {
+            slices.push(IoSlice::new(slice));
+        }
         (&self.file).write_vectored(&slices).map(drop)
     }
 }

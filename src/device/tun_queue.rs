@@ -87,7 +87,9 @@ impl TunQueue {
         }
         let mut slices: SmallVec<[IoSlice<'_>; 12]> = SmallVec::new();
         slices.push(IoSlice::new(&header));
-        slices.extend(packet.slices().map(IoSlice::new));
+        for slice in packet.slices() {
+            slices.push(IoSlice::new(slice));
+        }
         (&self.file).write_vectored(&slices).map(drop)
     }
 

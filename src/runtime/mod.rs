@@ -4,6 +4,7 @@ mod busy_poll;
 mod clock;
 mod deferred;
 mod event_loop;
+mod leaving;
 mod mailbox;
 mod place;
 mod seat;
@@ -425,7 +426,7 @@ fn prepare(
     let capabilities = device.capabilities();
     config.interface.mtu = config.interface.mtu.min(capabilities.mtu);
     config.interface.checksum_offload = capabilities.checksum;
-    config.interface.super_segment = capabilities.super_segment;
+    config.interface.super_segment = leaving::super_segment(capabilities);
     config.interface.super_datagrams = capabilities.super_datagrams;
     let stack = Stack::new(config, seed).map_err(|error| invalid(&error.to_string()))?;
     let shared = Arc::new(Shared::new(Shard::new(stack, device, siblings), clock));

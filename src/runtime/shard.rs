@@ -10,9 +10,10 @@ use std::task::Waker;
 use crate::device::Device;
 use crate::error::SocketError;
 use crate::observe::{Counters, DropReason, Event, LogObserver, Observer as _, TcpState};
-use crate::packet::{Frame, Outgoing};
+use crate::packet::Frame;
 use crate::runtime::busy_poll::BusyPoll;
 use crate::runtime::deferred::Deferred;
+use crate::runtime::leaving::Leaving;
 use crate::runtime::mailbox::Mail;
 use crate::runtime::seat::{Seat, Sleep};
 use crate::runtime::siblings::Siblings;
@@ -106,7 +107,7 @@ pub(crate) struct Shard {
     device: Option<Box<dyn Device>>,
     /// Both empty between turns; kept for their memory.
     arrived: VecDeque<Frame>,
-    leaving: VecDeque<Outgoing>,
+    leaving: Leaving,
     phase: Phase,
     seat: Seat,
     sips: Sips,
@@ -130,6 +131,7 @@ impl Shard {
             let (steering, index) = siblings.share();
             stack.set_share(steering, index);
         }
+        let leaving = Leaving::new(device.capabilities());
         Self {
             stack,
             waiters: Waiters::default(),
@@ -139,7 +141,7 @@ impl Shard {
             siblings,
             device: Some(device),
             arrived: VecDeque::new(),
-            leaving: VecDeque::new(),
+            leaving,
             phase: Phase::Running,
             seat: Seat::default(),
             sips: Sips::default(),
@@ -394,7 +396,7 @@ impl Shard {
             self.stack.on_timeout(now, &mut self.observer);
         }
         if is_device_due {
-            device.transmit_burst(now, &mut self.leaving)?;
+            self.leaving.transmit(now, device)?;
         }
         if is_more && is_bulk(octets) && may_be_silent(self.silent_turns, self.stack.senders()) {
             self.silent_turns += 1;
@@ -444,31 +446,31 @@ impl Shard {
         let Some(device) = self.device.as_mut() else {
             return Ok(false);
         };
-        let mut room = max;
-        while room > 0 {
+        let (mut room, mut is_more) = (max, true);
+        while is_more && room > 0 {
             let burst = room.min(BURST);
             let mut count = 0;
-            while count < burst {
-                let Some(packet) = self.stack.transmit(now, &mut self.observer) else { break };
-                count += 1;
+            while is_more && count < burst {
+                let Some(packet) = self.stack.transmit(now, &mut self.observer) else {
+                    is_more = false;
+                    break;
+                };
                 if let Some(siblings) = &mut self.siblings
                     && let Some(owner) = self.stack.sibling_for(&packet)
                 {
                     siblings.send(owner, packet.to_frame());
+                    count += 1;
                 } else {
-                    self.leaving.push_back(packet);
+                    count += self.leaving.push(packet);
                 }
             }
             if !self.leaving.is_empty() {
-                device.transmit_burst(now, &mut self.leaving)?;
+                self.leaving.transmit(now, device)?;
             }
-            if count < burst {
-                break;
-            }
-            room -= count;
+            room = room.saturating_sub(count);
         }
         self.deliver_mail(now);
-        Ok(room == 0)
+        Ok(is_more)
     }
 
     /// Asks the stack whose readiness has changed, and finds who waits for that.

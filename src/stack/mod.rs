@@ -54,7 +54,7 @@ use crate::config::{ConfigError, StackConfig};
 use crate::ip::{Datagram, IcmpError, Ipv4, Packet, Verdict, Via};
 use crate::observe::{DropReason, Event, Observer, TcpState};
 use crate::options::SocketOptions;
-use crate::packet::{Frame, Offload, Outgoing};
+use crate::packet::{Frame, Outgoing};
 use crate::rng::{Rng, Seed};
 use crate::tcp::{Connection, Cookies, End, IsnGenerator, SegmentPlan};
 use crate::time::Instant;
@@ -354,7 +354,7 @@ impl Stack {
         };
         let text_len = plan.payload.iter().map(bytes::Bytes::len).sum::<usize>();
         let len = TcpHeader::LEN + plan.options.len() + text_len;
-        let offload = Offload { checksum: self.config.interface.checksum(), segment: plan.segment };
+        let offload = self.config.interface.offload(plan.segment);
         let (protocol, dont_fragment, parts) = (PROTOCOL_TCP, true, plan.parts());
         let packet = Packet { source, destination, protocol, tos, ttl, dont_fragment, parts };
         let Outgoing { head, payload, .. } = made;

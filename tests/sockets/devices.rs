@@ -262,6 +262,28 @@ fn several_bulk_senders_are_answered_after_a_few_bursts_and_a_lone_one_after_eac
     });
 }
 
+#[test]
+fn a_bulk_sender_makes_super_segments_whether_its_device_splits_them_or_not() {
+    limited(|| {
+        for splits in [false, true] {
+            let (near, far) = Link::pair(1500);
+            let near = if splits { near.with_offload() } else { near };
+            let near = Modified::new(near, Fault::None);
+            let notes = Arc::clone(&near.notes);
+            let near = Net::start(near, config(NEAR)).unwrap();
+            let far = Net::start(far, config(FAR)).unwrap();
+            exchange(&near, &far, 500_000);
+            let sent = notes.lock().unwrap().iter().filter(|it| **it == Done::Sent).count();
+            let list = near.counters().list();
+            let made = list.iter().find(|it| it.name == "packets_sent_total").unwrap().value;
+            let made = usize::try_from(made).unwrap();
+            // The initial window alone is ten segments.
+            let is_split_behind = sent >= made + 9;
+            assert_eq!(is_split_behind, !splits, "{made} packets of the stack, {sent} carried");
+        }
+    });
+}
+
 /// A driver that does not sleep sees everything that one that sleeps sees, and lets others run.
 #[test]
 fn a_driver_that_polls_busily_carries_what_one_that_sleeps_carries() {
