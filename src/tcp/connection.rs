@@ -233,10 +233,10 @@ impl Connection {
         act: impl FnOnce(&mut Self) -> R,
     ) -> R {
         self.receive.lend(spares, need == Need::Pages);
-        self.send.lend(&mut spares.chunks, need == Need::Chunks);
+        self.send.lend(spares, need == Need::Chunks);
         let outcome = act(self);
         self.receive.take_back(spares);
-        self.send.take_back(&mut spares.chunks);
+        self.send.take_back(spares);
         outcome
     }
 
@@ -451,12 +451,11 @@ impl Connection {
 
     /// Whether something is held for what may come, though nothing may lie in it.
     pub(crate) fn is_warm(&self) -> bool {
-        self.send.is_warm() || self.recovery.is_warm()
+        self.recovery.is_warm()
     }
 
     /// Gives up what only data needs, as far as there are none.
     pub(crate) fn cool(&mut self) {
-        self.send.cool();
         self.recovery.cool();
     }
 

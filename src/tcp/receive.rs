@@ -203,18 +203,40 @@ impl ReceiveSide {
     pub(crate) fn take_next(&mut self, segment: &Segment) -> Taken {
         let octets = segment.text_len();
         let buffer = self.buffer.get_or_insert_default();
-        if segment.payload.len() >= SHARE_MIN {
+        if !segment.is_train() && segment.payload.len() >= SHARE_MIN {
             buffer.append(segment.payload.clone());
         } else {
-            buffer.write_at(0, &segment.payload);
+            let mut offset = 0;
+            segment.pieces().for_each(|piece| {
+                buffer.write_at(offset, piece);
+                offset += u32::try_from(piece.len()).unwrap_or(0);
+            });
             buffer.commit(octets);
         }
         self.nxt += octets;
         Taken { octets, ..Taken::default() }
     }
 
+    /// Lays down the text of a train that [is next](Self::is_next).
+    fn place_train(&mut self, segment: &Segment) -> Placed {
+        if self.assembler.add(0, segment.text_len()).is_err() {
+            return Placed::Refused;
+        }
+        let buffer = self.buffer.get_or_insert_default();
+        let mut offset = 0;
+        for piece in segment.pieces() {
+            buffer.write_at(offset, piece);
+            offset += u32::try_from(piece.len()).unwrap_or(0);
+        }
+        Placed::Laid
+    }
+
     /// Puts what is new and allowed of the segment where it belongs.
     fn place(&mut self, segment: &Segment, text_end: SeqNumber) -> Placed {
+        if segment.is_train() {
+            debug_assert!(self.assembler.contiguous() == 0 && segment.seq == self.nxt);
+            return self.place_train(segment);
+        }
         let start = SeqNumber::max_of(segment.seq, self.nxt);
         let mut end = if text_end.after(self.edge) { self.edge } else { text_end };
         if let Some(fin) = self.fin
@@ -312,7 +334,7 @@ impl ReceiveSide {
     /// [`take_back`](Self::take_back).
     pub(crate) fn lend(&mut self, spares: &mut Spares, is_needed: bool) {
         if is_needed {
-            self.buffer.get_or_insert_with(|| spares.take_buffer().unwrap_or_default());
+            self.buffer.get_or_insert_with(|| spares.take_receive_buffer().unwrap_or_default());
         }
         if let Some(buffer) = &mut self.buffer {
             buffer.lend(&mut spares.pages);
@@ -325,7 +347,7 @@ impl ReceiveSide {
             buffer.take_back(&mut spares.pages);
         }
         if let Some(empty) = self.buffer.take_if(|buffer| buffer.is_unused()) {
-            spares.give_buffer(empty);
+            spares.give_receive_buffer(empty);
         }
     }
 

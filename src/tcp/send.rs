@@ -9,7 +9,7 @@ use super::negotiated::Negotiated;
 use super::segment::Segment;
 use super::send_buffer::SendBuffer;
 use super::seq::{SeqNumber, SeqRange};
-use super::spares::SpareChunks;
+use super::spares::Spares;
 use super::timestamps;
 use crate::observe::DropReason;
 use crate::options::SocketOptions;
@@ -242,30 +242,25 @@ impl SendSide {
         self.buffer.as_ref().map_or(0, |buffer| buffer.allocated())
     }
 
-    /// Gives up the empty buffer.
-    pub(crate) fn cool(&mut self) {
-        self.buffer.take_if(|buffer| buffer.is_empty());
-    }
-
-    /// Lends chunks for the calls up to [`take_back`](Self::take_back).
-    pub(crate) fn lend(&mut self, spares: &mut SpareChunks, is_needed: bool) {
+    /// Lends chunks, and a buffer if one is needed, for the calls up to
+    /// [`take_back`](Self::take_back).
+    pub(crate) fn lend(&mut self, spares: &mut Spares, is_needed: bool) {
         if is_needed {
-            self.buffer.get_or_insert_default().lend(spares);
-        } else if let Some(buffer) = &mut self.buffer {
-            buffer.lend(spares);
+            self.buffer.get_or_insert_with(|| spares.take_send_buffer().unwrap_or_default());
         }
-    }
-
-    /// Gives the chunks back.
-    pub(crate) fn take_back(&mut self, spares: &mut SpareChunks) {
         if let Some(buffer) = &mut self.buffer {
-            buffer.take_back(spares);
+            buffer.lend(&mut spares.chunks);
         }
     }
 
-    /// Whether there is an empty buffer to give up, or one that will be empty.
-    pub(crate) fn is_warm(&self) -> bool {
-        self.buffer.is_some()
+    /// Gives the chunks back, and the buffer if nothing lies in it.
+    pub(crate) fn take_back(&mut self, spares: &mut Spares) {
+        if let Some(buffer) = &mut self.buffer {
+            buffer.take_back(&mut spares.chunks);
+        }
+        if let Some(empty) = self.buffer.take_if(|buffer| buffer.is_empty()) {
+            spares.give_send_buffer(empty);
+        }
     }
 
     /// Whether our FIN has been acknowledged.

@@ -4,11 +4,12 @@ use bytes::{Bytes, BytesMut};
 
 use super::pages::SparePages;
 use super::receive_buffer::ReceiveBuffer;
+use super::send_buffer::SendBuffer;
 
 /// Most pages that are kept: 256 KiB.
 const PAGES_MAX: usize = 64;
 
-/// Most receive buffers that are kept: as many as the packets of a few bursts can fill.
+/// Most buffers that are kept of each kind: as many as the packets of a few bursts can fill.
 const BUFFERS_MAX: usize = 256;
 
 /// Most chunks that are kept, and most octets of them.
@@ -23,29 +24,63 @@ const CHUNK_OCTETS_MAX: usize = 512 << 10;
 pub(crate) struct Spares {
     pub(super) pages: SparePages,
     pub(super) chunks: SpareChunks,
-    #[expect(clippy::vec_box, reason = "as boxes they go to connections, and come from them")]
-    buffers: Vec<Box<ReceiveBuffer>>,
+    receive_buffers: SpareBuffers<ReceiveBuffer>,
+    send_buffers: SpareBuffers<SendBuffer>,
+}
+
+/// Buffers in which nothing lies: the one that was used last, and is at hand, is the next to be
+/// used.
+#[derive(Debug)]
+struct SpareBuffers<T> {
+    list: Vec<Box<T>>,
 }
 
 impl Default for Spares {
     fn default() -> Self {
         let chunks = SpareChunks { list: Some(Box::default()) };
-        Self { pages: SparePages::new(PAGES_MAX), chunks, buffers: Vec::new() }
+        let (receive_buffers, send_buffers) = (SpareBuffers::new(), SpareBuffers::new());
+        Self { pages: SparePages::new(PAGES_MAX), chunks, receive_buffers, send_buffers }
     }
 }
 
 impl Spares {
     /// A receive buffer in which nothing lies, if one is kept.
-    pub(super) fn take_buffer(&mut self) -> Option<Box<ReceiveBuffer>> {
-        self.buffers.pop()
+    pub(super) fn take_receive_buffer(&mut self) -> Option<Box<ReceiveBuffer>> {
+        self.receive_buffers.list.pop()
     }
 
-    /// Keeps a receive buffer in which nothing lies: the one that was used last, and is at hand,
-    /// is the next to be used.
-    pub(super) fn give_buffer(&mut self, buffer: Box<ReceiveBuffer>) {
+    /// Keeps a receive buffer in which nothing lies.
+    pub(super) fn give_receive_buffer(&mut self, buffer: Box<ReceiveBuffer>) {
         debug_assert!(buffer.is_unused() && buffer.allocated() == 0);
-        if self.buffers.len() < BUFFERS_MAX {
-            self.buffers.push(buffer);
+        self.receive_buffers.give(buffer);
+    }
+
+    /// A send buffer in which nothing lies, if one is kept.
+    pub(super) fn take_send_buffer(&mut self) -> Option<Box<SendBuffer>> {
+        self.send_buffers.list.pop()
+    }
+
+    /// Keeps a send buffer in which nothing lies.
+    pub(super) fn give_send_buffer(&mut self, buffer: Box<SendBuffer>) {
+        debug_assert!(buffer.is_empty() && buffer.allocated() == 0);
+        self.send_buffers.give(buffer);
+    }
+
+    /// How many buffers for receiving and for sending are kept.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> (usize, usize) {
+        (self.receive_buffers.list.len(), self.send_buffers.list.len())
+    }
+}
+
+impl<T> SpareBuffers<T> {
+    fn new() -> Self {
+        Self { list: Vec::new() }
+    }
+
+    fn give(&mut self, buffer: Box<T>) {
+        if self.list.len() < BUFFERS_MAX {
+            self.list.push(buffer);
         }
     }
 }
@@ -179,18 +214,15 @@ mod tests {
     }
 
     #[test]
-    fn the_receive_buffer_that_was_used_last_is_the_next_and_few_are_kept() {
-        let mut spares = Spares::default();
-        assert!(spares.take_buffer().is_none());
-        let [first, last] = [Box::default(), Box::default()];
-        let place = std::ptr::from_ref::<ReceiveBuffer>(&last);
-        spares.give_buffer(first);
-        spares.give_buffer(last);
-        assert_eq!(spares.take_buffer().map(|buffer| std::ptr::from_ref(&*buffer)), Some(place));
-        for _ in 0..2 * BUFFERS_MAX {
-            spares.give_buffer(Box::default());
+    fn the_buffer_that_was_used_last_is_the_next_and_few_are_kept() {
+        let mut spares = SpareBuffers::<u64>::new();
+        for number in 1..=2 * BUFFERS_MAX as u64 {
+            spares.give(Box::new(number));
         }
-        assert_eq!(std::iter::from_fn(|| spares.take_buffer()).count(), BUFFERS_MAX);
+        for number in (1..=BUFFERS_MAX as u64).rev() {
+            assert_eq!(spares.list.pop().map(|buffer| *buffer), Some(number));
+        }
+        assert!(spares.list.is_empty());
     }
 
     #[test]

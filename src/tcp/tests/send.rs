@@ -338,3 +338,22 @@ fn a_fin_leaves_with_the_last_part_of_a_super_segment() {
     let text = side.extend(first, u32::MAX, 65_000);
     assert_eq!((text.range, text.fin), (range(0, 2500), true));
 }
+
+#[test]
+fn the_buffer_goes_back_once_all_of_it_is_acknowledged_and_is_as_new_for_the_next() {
+    let mut spares = Spares::default();
+    for _ in 0..2 {
+        let mut side = side(65_535);
+        side.lend(&mut spares, true);
+        side.write(&[7; 1500]);
+        side.take_back(&mut spares);
+        assert_eq!(spares.kept(), (0, 0));
+        assert_eq!(send_all(&mut side), [1000, 500]);
+        for (octets, kept) in [(1000, 0), (1500, 1)] {
+            side.lend(&mut spares, false);
+            ack(&mut side, octets, 65_535);
+            side.take_back(&mut spares);
+            assert_eq!((spares.kept(), side.queued()), ((0, kept), 1500 - octets));
+        }
+    }
+}
