@@ -19,7 +19,7 @@ impl Stack {
     ) -> Result<(), DropReason> {
         let options = &self.listeners.get(id).ok_or(DropReason::NoTcpSocket)?.options;
         let (ttl, tos) = (options.ttl, options.dscp());
-        let offer = self.offer(options, &tuple);
+        let offer = self.offer(options, self.isn.timestamp_clock(&tuple));
         let promise = promise(options, offer);
         let iss = self.cookies.make(now, &tuple, syn.seq, (offer, &syn.options), promise);
         let mut half_open = self.half_open(now, syn, iss, offer, promise.window());
@@ -46,7 +46,8 @@ impl Stack {
     ) -> Result<(), DropReason> {
         let tuple = ends.tuple;
         let (irs, cookie) = (segment.seq - 1, segment.ack.ok_or(DropReason::NoAck)? - 1);
-        let stamps = (self.isn.timestamp_clock(&tuple).value(now), segment.options.timestamps);
+        let clock = self.isn.timestamp_clock(&tuple);
+        let stamps = (clock.value(now), segment.options.timestamps);
         let promises = self.listeners.promises(now, tuple.local.port());
         let recalled = self.cookies.read(now, &tuple, irs, cookie, promises, stamps);
         let Recalled { options, rtt, promise } = recalled.ok_or(DropReason::BadCookie)?;
@@ -67,7 +68,7 @@ impl Stack {
             }
             return Err(DropReason::AcceptQueueFull);
         }
-        let offer = promise.offer(self.offer(&entry.options, &tuple));
+        let offer = promise.offer(self.offer(&entry.options, clock));
         let syn = segment.syn_of(options);
         let half_open = self.half_open(now, &syn, cookie, offer, promise.window());
         let half_open = half_open.recalled(now, rtt);

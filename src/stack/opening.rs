@@ -10,7 +10,7 @@ use super::socket::Kind;
 use super::{DropReason, Instant, Observer, Shutdown, SocketId, Stack, TcpState, report_state};
 use crate::error::SocketError;
 use crate::options::SocketOptions;
-use crate::tcp::{Close, Connecting, ConnectingVerdict, Connection, Offer, Opened, Segment};
+use crate::tcp::{Close, Connecting, ConnectingVerdict, Connection, Opened, Segment};
 use crate::time::Duration;
 use crate::wire::{Endpoint, FourTuple};
 
@@ -52,9 +52,8 @@ impl Stack {
             }),
         };
         let tuple = tuple_from(port.ok_or(SocketError::AddressNotAvailable)?);
-        let iss = self.isn.isn(now, &tuple);
-        let (mtu, clock) = (self.config.interface.mtu, self.isn.timestamp_clock(&tuple));
-        let offer = Offer::new(&self.config.tcp, mtu, &options, clock);
+        let (iss, clock) = self.isn.start(now, &tuple);
+        let offer = self.offer(&options, clock);
         let window = self.first_window(&options, offer);
         let connecting = Connecting::new(now, &self.config.tcp, iss, (offer, window), &options);
         let flow = Flow::Connecting(Box::new(connecting));

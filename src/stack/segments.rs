@@ -9,7 +9,7 @@ use crate::ip::{Cast, Datagram};
 use crate::packet::Checksum;
 use crate::tcp::{
     Connection, HalfOpen, HalfOpenVerdict, ListenerVerdict, Need, Offer, Opened, Outcome, Segment,
-    SegmentPlan, SeqNumber, TimeWaitVerdict, reset_for,
+    SegmentPlan, SeqNumber, TimeWaitVerdict, TimestampClock, reset_for,
 };
 use crate::wire::tcp::TcpHeader;
 use crate::wire::tcp_options::TcpOptions;
@@ -181,11 +181,11 @@ impl Stack {
         if self.live() >= self.config.limits.connections_max {
             return Err(DropReason::TooManyConnections);
         }
-        let isn = self.isn.isn(now, &ends.tuple);
+        let (isn, clock) = self.isn.start(now, &ends.tuple);
         // As Linux: past all that the old connection can have in the network.
         let iss = reopened.map_or(isn, |old| SeqNumber::max_of(isn, old.floor + 65_537));
         let options = &self.listeners.get(id).ok_or(DropReason::NoTcpSocket)?.options;
-        let offer = self.offer(options, &ends.tuple);
+        let offer = self.offer(options, clock);
         let half_open = self.half_open(now, syn, iss, offer, self.first_window(options, offer));
         if let Some(Reopened { record, .. }) = reopened {
             self.remove_flow(now, record, observer);
@@ -206,10 +206,9 @@ impl Stack {
         HalfOpen::new(now, syn, iss, offer, window, self.config.tcp.syn_ack_retries)
     }
 
-    /// What we offer the peer of a listener with these options.
-    pub(super) fn offer(&self, options: &SocketOptions, tuple: &FourTuple) -> Offer {
-        let (mtu, clock) = (self.config.interface.mtu, self.isn.timestamp_clock(tuple));
-        Offer::new(&self.config.tcp, mtu, options, clock)
+    /// What we offer the peer of a socket with these options.
+    pub(super) fn offer(&self, options: &SocketOptions, clock: TimestampClock) -> Offer {
+        Offer::new(&self.config.tcp, self.config.interface.mtu, options, clock)
     }
 
     /// The window of our SYN, octets: no more than a segment's when memory is short, so that the

@@ -26,21 +26,22 @@ impl IsnGenerator {
         Self { key: rng.key() }
     }
 
-    /// The initial sequence number of a connection between these two ends that is opened at `now`.
-    pub(crate) fn isn(&self, now: Instant, tuple: &FourTuple) -> SeqNumber {
-        let [h0, h1, h2, h3, ..] = tuple.keyed_hash(&self.key).to_le_bytes();
+    /// The initial sequence number of a connection between these two ends that is opened at `now`,
+    /// and its timestamp clock. That is of the other half of the hash, so that neither tells
+    /// anything of the other (as Linux).
+    pub(crate) fn start(&self, now: Instant, tuple: &FourTuple) -> (SeqNumber, TimestampClock) {
+        let [h0, h1, h2, h3, h4, h5, h6, h7] = tuple.keyed_hash(&self.key).to_le_bytes();
         let ticks = now.as_nanos() / TICK_NANOS;
         // The clock wraps after 4.8 hours, as it is meant to: its low 32 bits count.
         let [t0, t1, t2, t3, ..] = ticks.to_le_bytes();
         let clock = u32::from_le_bytes([t0, t1, t2, t3]);
-        SeqNumber(u32::from_le_bytes([h0, h1, h2, h3])) + clock
+        let isn = SeqNumber(u32::from_le_bytes([h0, h1, h2, h3])) + clock;
+        (isn, TimestampClock::new(u32::from_le_bytes([h4, h5, h6, h7])))
     }
 
-    /// The timestamp clock of a connection between these two ends: the other half of the hash,
-    /// so that neither tells anything of the other (as Linux).
+    /// The timestamp clock of a connection between these two ends, whenever it was opened.
     pub(crate) fn timestamp_clock(&self, tuple: &FourTuple) -> TimestampClock {
-        let [.., h4, h5, h6, h7] = tuple.keyed_hash(&self.key).to_le_bytes();
-        TimestampClock::new(u32::from_le_bytes([h4, h5, h6, h7]))
+        self.start(Instant::ZERO, tuple).1
     }
 }
 
@@ -63,7 +64,7 @@ mod tests {
 
     #[test]
     fn must_8_the_number_of_one_connection_advances_by_one_every_4_microseconds() {
-        let isn = |micros| generator(1).isn(Instant::from_micros(micros), &tuple(1));
+        let isn = |micros| generator(1).start(Instant::from_micros(micros), &tuple(1)).0;
         for (earlier, later, steps) in
             [(0, 3, 0), (0, 4, 1), (0, 4_000_000, 1_000_000), ((1 << 34) - 4, 1 << 34, 1)]
         {
@@ -75,7 +76,7 @@ mod tests {
     fn must_9_the_number_of_one_connection_tells_nothing_of_the_next() {
         let generator = generator(1);
         let numbers: Vec<u32> =
-            (0..4096).map(|port| generator.isn(Instant::ZERO, &tuple(port)).0).collect();
+            (0..4096).map(|port| generator.start(Instant::ZERO, &tuple(port)).0.0).collect();
         let deltas: std::collections::BTreeSet<_> =
             numbers.windows(2).map(|pair| pair[1].wrapping_sub(pair[0])).collect();
         assert!(deltas.len() > 4090, "{} deltas", deltas.len());
@@ -87,7 +88,7 @@ mod tests {
 
     #[test]
     fn shld_1_a_new_secret_gives_new_numbers_and_the_same_one_the_same() {
-        let isn = |seed, port| generator(seed).isn(Instant::ZERO, &tuple(port));
+        let isn = |seed, port| generator(seed).start(Instant::ZERO, &tuple(port)).0;
         assert_eq!(isn(1, 7), isn(1, 7));
         let same = (0..1000).filter(|&port| isn(1, port) == isn(2, port));
         assert_eq!(same.count(), 0);
@@ -99,7 +100,7 @@ mod tests {
         let values: Vec<u32> = (0..4096)
             .map(|port| generator.timestamp_clock(&tuple(port)).value(Instant::ZERO))
             .collect();
-        let isn = |port| generator.isn(Instant::ZERO, &tuple(port)).0;
+        let isn = |port| generator.start(Instant::ZERO, &tuple(port)).0.0;
         let deltas: std::collections::BTreeSet<_> =
             (0..).zip(&values).map(|(port, value)| value.wrapping_sub(isn(port))).collect();
         let values: std::collections::BTreeSet<_> = values.into_iter().collect();
@@ -109,7 +110,7 @@ mod tests {
     #[test]
     fn each_of_the_four_parts_of_a_tuple_changes_the_number() {
         let generator = generator(1);
-        let isn = |tuple: FourTuple| generator.isn(Instant::ZERO, &tuple);
+        let isn = |tuple: FourTuple| generator.start(Instant::ZERO, &tuple).0;
         let FourTuple { local, remote } = tuple(80);
         let other = |end: Endpoint| Endpoint::new(end.addr(), 81);
         let numbers = std::collections::BTreeSet::from([
