@@ -282,13 +282,19 @@ impl Stack {
         }
         let path = path_of(&self.ip, now, &entry.tuple).ok_or(DropReason::NoTcpSocket)?;
         let ticket = listener.listener.enqueue(Child::Open(id));
-        let connection = Connection::new(now, &self.config.tcp, &listener.options, opened, path);
+        let mut connection =
+            Connection::new(now, &self.config.tcp, &listener.options, opened, path);
+        // Of a bare ACK, as most are, the connection has been made: there is no more in it.
+        let is_bare = segment.len() == 0 && segment.urgent.is_none();
+        if is_bare {
+            connection.on_arrived(now, segment);
+        }
         let listening_socket = listener.socket;
         entry.flow = Flow::Open(Box::new(connection));
         report_state(now, entry, observer); // It may be over before anything is transmitted.
         self.give_to(id, Owner::Queue(listener_id, ticket));
         self.touch_socket(listening_socket);
-        self.receive_for_flow(now, id, segment, observer)
+        if is_bare { Ok(()) } else { self.receive_for_flow(now, id, segment, observer) }
     }
 
     /// The last ACK of a handshake finds the queue full: it is dropped, and the peer's data or our

@@ -21,7 +21,7 @@ impl Connection {
         segment: &Segment,
         may_hold: bool,
     ) -> Result<Outcome, DropReason> {
-        self.statistics.on_arrived(now, segment.parts(), segment.text_len());
+        self.on_arrived(now, segment);
         if self.predicts
             && let Some(outcome) = self.receive_predicted(now, segment)
         {
@@ -65,6 +65,11 @@ impl Connection {
         // Seventh and eighth: text and FIN.
         self.on_text(now, segment, may_hold, &mut outcome);
         Ok(outcome)
+    }
+
+    /// Counts a segment, whatever else becomes of it.
+    pub(crate) fn on_arrived(&mut self, now: Instant, segment: &Segment) {
+        self.statistics.on_arrived(now, segment.parts(), segment.text_len());
     }
 
     /// Whether a train of segments may be received as if it were one: each would be taken, and none
