@@ -36,10 +36,7 @@ where
     R: Clone + Send + Sync + 'static,
     R::Future: Send,
 {
-    accept_all(listener, stop, |stream, guard| {
-        Box::pin(serve_connection(stream, site.clone(), guard))
-    })
-    .await;
+    accept_all(listener, stop, |stream, guard| serve_connection(stream, site.clone(), guard)).await;
 }
 
 /// Runs `serve` in a task for each connection that `listener` accepts, until `stop` begins. Each
@@ -51,14 +48,14 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     accept_all(listener, stop, |stream, guard| {
+        // Boxed, or it would be there twice: as it is handed over, and where it is polled.
         let serving = Box::pin(serve(stream, guard.clone()));
         async { guard.run(serving).await.unwrap_or_default() }
     })
     .await;
 }
 
-/// As [`accept_each`], where the task ends itself when its guard says so. `serve` boxes what is
-/// large: it would be copied whole at each step into the task, and may be there twice.
+/// As [`accept_each`], where the task ends itself when its guard says so.
 async fn accept_all<L, S, F>(mut listener: L, stop: &Stop, serve: S)
 where
     L: Listener,
