@@ -73,6 +73,7 @@ async fn serve(net: &Net, args: &Args) -> io::Result<()> {
 
 async fn listen(net: &Net, addr: Ipv4Addr, port: u16) -> io::Result<TcpListener> {
     let socket = wharf::tokio::TcpSocket::new_v4(net)?;
+    socket.set_nodelay(true)?; // What is accepted inherits it.
     socket.bind((addr, port).into())?;
     socket.listen(BACKLOG)
 }
@@ -86,7 +87,6 @@ where
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let _ = stream.set_nodelay(true); // Fails on a connection that has ended.
                 tokio::spawn(serve(stream));
             }
             Err(error) => {

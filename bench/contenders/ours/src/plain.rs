@@ -10,11 +10,11 @@ const LAST_ANSWER: &[u8] =
     b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 13\r\n\r\nHello, World!";
 
 /// Longest head of a request; a longer one ends the connection.
-const HEAD_MAX: usize = 1024;
+const HEAD_MAX: usize = 1000;
 
 /// Answers requests, pipelined ones too, until one says that it is the last.
 pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> io::Result<()> {
-    let mut buffer = vec![0; HEAD_MAX];
+    let mut buffer = Box::new([0; HEAD_MAX]);
     let mut filled = 0;
     loop {
         let len = stream.read(&mut buffer[filled..]).await?;

@@ -76,6 +76,7 @@ fn listen(addr: Ipv4Addr, port: u16) -> io::Result<TcpListener> {
     let s = TcpSocket::new_v4()?;
     s.set_reuseaddr(true)?;
     s.set_reuseport(true)?;
+    s.set_nodelay(true)?; // What is accepted inherits it.
     s.bind(SocketAddrV4::new(addr, port).into())?;
     s.listen(16384)
 }
@@ -88,7 +89,6 @@ where
     loop {
         match l.accept().await {
             Ok((s, _)) => {
-                let _ = s.set_nodelay(true);
                 tokio::spawn(f(s));
             }
             Err(e) => {

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 
 use bench_wharf::plain;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket};
 use wharf::app::dashboard::Status;
 use wharf::app::http::{router, Site};
 use wharf::app::server::serve_http;
@@ -35,6 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn listen(addr: Ipv4Addr) -> io::Result<TcpListener> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;
+    socket.set_nodelay(true)?; // What is accepted inherits it.
     socket.bind(SocketAddrV4::new(addr, 80).into())?;
     socket.listen(BACKLOG)
 }
@@ -43,23 +44,14 @@ async fn serve_plain(listener: TcpListener) -> io::Result<()> {
     loop {
         let (stream, _) = listener.accept().await?;
         tokio::spawn(async move {
-            let _ = plain::serve(without_delay(stream)).await; // Peers may end as they like.
+            let _ = plain::serve(stream).await; // Peers may end as they like.
         });
     }
 }
 
 async fn serve_axum(listener: TcpListener) {
-    use axum::serve::ListenerExt as _;
-    let listener = listener.tap_io(|stream| {
-        let _ = stream.set_nodelay(true); // Fails on a connection that has ended.
-    });
     let stop = Stop::new();
     serve_http(listener, router(Site::new(Arc::new(Nothing), stop.clone())), &stop).await;
-}
-
-fn without_delay(stream: TcpStream) -> TcpStream {
-    let _ = stream.set_nodelay(true); // Fails on a connection that has ended.
-    stream
 }
 
 /// No stack of wharf's runs here, of which the live page could tell.
