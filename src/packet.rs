@@ -166,9 +166,9 @@ impl FramePool {
     }
 }
 
-/// Memory for packets of any size up to a super-segment's: as [`FramePool`], for a reader that
-/// writes into memory which was never initialized, since clearing 64 KiB for each packet would
-/// cost as much as a packet.
+/// Memory for packets of any size up to a super-segment's, or for the text of many: as
+/// [`FramePool`], for a writer into memory which was never initialized, since clearing 64 KiB for
+/// each packet would cost as much as a packet.
 #[derive(Debug, Default)]
 pub(crate) struct SuperPool {
     chunk: BytesMut,
@@ -192,12 +192,34 @@ impl SuperPool {
         &mut self,
         read: impl FnOnce(&mut BytesMut) -> Result<(), E>,
     ) -> Result<Bytes, E> {
+        self.make_room(PACKET_MAX);
+        read(&mut self.chunk)?;
+        Ok(self.take())
+    }
+
+    /// Sees to it that [`memory`](Self::memory), in which nothing stands yet, has room for so many
+    /// octets, at most a chunk's.
+    pub(crate) fn make_room(&mut self, octets: usize) {
         // As long as packets are gone when the next come, those use memory that is still at hand.
-        if !self.chunk.try_reclaim(SUPER_CHUNK) && self.chunk.capacity() < PACKET_MAX {
+        if !self.chunk.try_reclaim(SUPER_CHUNK) && self.chunk.capacity() < octets {
             self.next_chunk();
         }
-        read(&mut self.chunk)?;
-        Ok(self.chunk.split().freeze())
+    }
+
+    /// What is appended here, no more than there was room for, is the next to be taken.
+    pub(crate) fn memory(&mut self) -> &mut BytesMut {
+        &mut self.chunk
+    }
+
+    /// Takes what was appended since the last time.
+    pub(crate) fn take(&mut self) -> Bytes {
+        self.chunk.split().freeze()
+    }
+
+    /// Whether anything was ever taken from here.
+    #[cfg(test)]
+    pub(crate) fn is_in_use(&self) -> bool {
+        self.chunk.capacity() > 0
     }
 
     fn next_chunk(&mut self) {

@@ -281,3 +281,13 @@ fn by_reference_only_a_small_packet_makes_a_call_of_the_allocator() {
     assert_eq!((client.calls, client.sent), (0, 5 * ROUNDS as u64));
     assert_eq!(server.calls, ROUNDS as u64);
 }
+
+/// Small packets next to each other are joined, in memory that is used again once nobody holds it.
+#[test]
+fn by_reference_packets_of_an_ethernets_size_make_no_call_of_the_allocator() {
+    let mut pair = Pair::new(|_| {});
+    let octets = Bytes::from(vec![7; BULK]);
+    let [client, server] = pair.tallies(|pair| pair.send_bytes(CLIENT, &octets));
+    assert_eq!((client.calls, server.calls), (0, 0));
+    assert!(client.sent > 150 * ROUNDS as u64);
+}

@@ -38,9 +38,9 @@ const BULK_OCTETS: usize = 64 << 10;
 /// acknowledged as seldom as one alone. An acknowledgment costs the kernel's whole way in.
 const SILENT_TURNS: usize = 3;
 
-/// Octets that are read before they are looked at: one super-segment, or so many small packets that
-/// those of a sender stand next to each other.
-const SIP_OCTETS: usize = 64 << 10;
+/// Octets that are read before they are looked at: a few super-segments, or all other packets of a
+/// turn, so that those of a sender stand next to each other.
+const SIP_OCTETS: usize = 96 << 10;
 
 /// Most packets that an application's call sends itself; the loop sends the rest. What most
 /// requests and answers need, and little enough for others not to wait long for the lock.

@@ -54,7 +54,7 @@ use crate::config::{ConfigError, StackConfig};
 use crate::ip::{Datagram, IcmpError, Ipv4, Packet, Verdict, Via};
 use crate::observe::{DropReason, Event, Observer, TcpState};
 use crate::options::SocketOptions;
-use crate::packet::{Frame, Outgoing};
+use crate::packet::{Frame, Outgoing, SuperPool};
 use crate::rng::{Rng, Seed};
 use crate::tcp::{Connection, Cookies, End, IsnGenerator, SegmentPlan};
 use crate::time::Instant;
@@ -121,8 +121,8 @@ pub struct Stack {
     dirty: OnceQueue<SocketId>,
     /// Octets that all TCP buffers hold.
     memory: Memory,
-    /// Empty; kept for its memory, which the next train of segments uses.
-    pieces: Vec<bytes::Bytes>,
+    /// Where the text of trains of segments is joined.
+    joined: SuperPool,
     /// Which of several stacks with the same addresses this is; `None` if there is no other.
     share: Option<Share>,
 }
@@ -167,7 +167,7 @@ impl Stack {
             loopback: Loopback::default(),
             dirty: OnceQueue::default(),
             memory: Memory::new(config.limits.memory_max),
-            pieces: Vec::new(),
+            joined: SuperPool::default(),
             share: None,
             config,
         })

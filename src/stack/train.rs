@@ -2,13 +2,15 @@
 //!
 //! What Linux's generic receive offload does for a device, but behind all checks of a packet and of
 //! its checksum: each segment has passed them by itself before it is coupled. What is saved is the
-//! way from the demultiplexer through the connection, which one train goes once.
+//! way from the demultiplexer through the connection, which one train goes once, and the way of its
+//! text: it is copied while the processor has it at hand, into one piece that readers may keep.
 
 use std::collections::VecDeque;
 
 use super::segments::Arrival;
 use super::{DropReason, Event, Frame, Instant, Observer, Stack, segments};
 use crate::ip::{Verdict, Via};
+use crate::tcp::TRAIN_OCTETS_MAX;
 use crate::wire::ipv4::PROTOCOL_TCP;
 
 impl Stack {
@@ -52,7 +54,10 @@ impl Stack {
             && train.tos == next.tos
             && train.segment.may_precede(&next.segment)
         {
-            train.segment.couple(next.segment, || std::mem::take(&mut self.pieces));
+            if !train.segment.is_train() {
+                self.joined.make_room(TRAIN_OCTETS_MAX as usize);
+            }
+            train.segment.couple(&next.segment, self.joined.memory());
             return;
         }
         self.run(now, train, observer);
@@ -74,6 +79,7 @@ impl Stack {
 
     /// A train of several segments arrives.
     fn run_coupled(&mut self, now: Instant, train: &mut Arrival, observer: &mut dyn Observer) {
+        train.segment.join(self.joined.take());
         let flow = self.flows.find(&train.tuple);
         let open = flow.and_then(|id| self.flows.get(id)?.connection());
         if !open.is_some_and(|open| open.may_receive_whole(now, &train.segment)) {
@@ -85,7 +91,6 @@ impl Stack {
         }
         let taken = self.receive_segment(now, train, observer);
         report(now, taken, observer);
-        self.pieces = train.segment.take_memory();
     }
 }
 

@@ -87,7 +87,7 @@ pub use self::mtu_search::MtuProbing;
 pub(crate) use self::negotiated::Offer;
 pub(crate) use self::pmtu::Path;
 pub(crate) use self::reset::reset_for;
-pub(crate) use self::segment::{Segment, SegmentPlan};
+pub(crate) use self::segment::{Segment, SegmentPlan, TRAIN_OCTETS_MAX};
 pub(crate) use self::seq::SeqNumber;
 pub(crate) use self::spares::{Need, Spares};
 pub(crate) use self::time_wait::{TimeWait, Verdict as TimeWaitVerdict};

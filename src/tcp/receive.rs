@@ -203,40 +203,18 @@ impl ReceiveSide {
     pub(crate) fn take_next(&mut self, segment: &Segment) -> Taken {
         let octets = segment.text_len();
         let buffer = self.buffer.get_or_insert_default();
-        if !segment.is_train() && segment.payload.len() >= SHARE_MIN {
+        if segment.payload.len() >= SHARE_MIN {
             buffer.append(segment.payload.clone());
         } else {
-            let mut offset = 0;
-            segment.pieces().for_each(|piece| {
-                buffer.write_at(offset, piece);
-                offset += u32::try_from(piece.len()).unwrap_or(0);
-            });
+            buffer.write_at(0, &segment.payload);
             buffer.commit(octets);
         }
         self.nxt += octets;
         Taken { octets, ..Taken::default() }
     }
 
-    /// Lays down the text of a train that [is next](Self::is_next).
-    fn place_train(&mut self, segment: &Segment) -> Placed {
-        if self.assembler.add(0, segment.text_len()).is_err() {
-            return Placed::Refused;
-        }
-        let buffer = self.buffer.get_or_insert_default();
-        let mut offset = 0;
-        for piece in segment.pieces() {
-            buffer.write_at(offset, piece);
-            offset += u32::try_from(piece.len()).unwrap_or(0);
-        }
-        Placed::Laid
-    }
-
     /// Puts what is new and allowed of the segment where it belongs.
     fn place(&mut self, segment: &Segment, text_end: SeqNumber) -> Placed {
-        if segment.is_train() {
-            debug_assert!(self.assembler.contiguous() == 0 && segment.seq == self.nxt);
-            return self.place_train(segment);
-        }
         let start = SeqNumber::max_of(segment.seq, self.nxt);
         let mut end = if text_end.after(self.edge) { self.edge } else { text_end };
         if let Some(fin) = self.fin

@@ -10,7 +10,8 @@ use super::pages::{Pages, SparePages};
 /// that a few octets never hold the memory of a whole super-segment.
 pub(crate) const SHARE_MIN: usize = 32 << 10;
 
-/// What a kept packet is charged: about its share of the memory that it was read into.
+/// What a kept packet is charged, or each such part of a larger one: about its share of the memory
+/// that it was read into.
 const SHARE_CHARGE: usize = 64 << 10;
 
 /// Octets in order that wait for the application, and early ones right of them.
@@ -47,21 +48,22 @@ const SECTIONS_KEPT: usize = 16;
 /// A run of octets in order.
 #[derive(Debug)]
 enum Section {
-    Packet(Bytes),
+    /// What is left of a packet, and what it is charged until all of it is read.
+    Packet(Bytes, usize),
     Pages(Pages),
 }
 
 impl Section {
     fn len(&self) -> usize {
         match self {
-            Self::Packet(packet) => packet.len(),
+            Self::Packet(packet, _) => packet.len(),
             Self::Pages(pages) => pages.len() as usize,
         }
     }
 
     fn charge(&self) -> usize {
         match self {
-            Self::Packet(_) => SHARE_CHARGE,
+            Self::Packet(_, charge) => *charge,
             Self::Pages(pages) => pages.allocated(),
         }
     }
@@ -69,7 +71,7 @@ impl Section {
     /// Copies octets from behind the first `skip` on.
     fn peek_behind(&self, skip: usize, buf: &mut [u8]) -> usize {
         match self {
-            Self::Packet(packet) => {
+            Self::Packet(packet, _) => {
                 let rest = packet.get(skip..).unwrap_or_default();
                 let len = rest.len().min(buf.len());
                 buf[..len].copy_from_slice(&rest[..len]);
@@ -81,7 +83,7 @@ impl Section {
 
     fn skip(&mut self, octets: usize, spares: &mut SparePages) {
         match self {
-            Self::Packet(packet) => packet.advance(octets),
+            Self::Packet(packet, _) => packet.advance(octets),
             Self::Pages(pages) => {
                 spares.lend(&mut pages.spares);
                 pages.skip(octets);
@@ -145,7 +147,8 @@ impl ReceiveBuffer {
             pages.spares.lend(&mut self.tail.spares);
             front.push(Section::Pages(pages));
         }
-        front.push(Section::Packet(packet));
+        let charge = packet.len().next_multiple_of(SHARE_CHARGE);
+        front.push(Section::Packet(packet, charge));
     }
 
     /// The `octets` right of RCV.NXT have no gap any more: they are in order now.
@@ -173,7 +176,7 @@ impl ReceiveBuffer {
     pub(crate) fn take(&mut self, max: usize) -> Bytes {
         let first = self.front.as_deref_mut().and_then(|front| front.sections.front_mut());
         let octets = match first {
-            Some(Section::Packet(packet)) => packet.slice(..packet.len().min(max)),
+            Some(Section::Packet(packet, _)) => packet.slice(..packet.len().min(max)),
             Some(Section::Pages(pages)) => copy_of(pages, max),
             None => copy_of(&self.tail, max),
         };

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU16;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::receive_buffer::SHARE_MIN;
 use super::seq::{SeqNumber, SeqRange};
@@ -12,7 +12,10 @@ use crate::wire::tcp::{TcpFlags, TcpHeader};
 use crate::wire::tcp_options::TcpOptions;
 
 /// Most segments in a train; a burst of the runtime has no more.
-const TRAIN_MAX: usize = 64;
+const TRAIN_MAX: u32 = 64;
+
+/// Most octets of text in a train: 64 segments of an Ethernet's size.
+pub(crate) const TRAIN_OCTETS_MAX: u32 = 96 << 10;
 
 /// A segment that has arrived and whose checksum was right.
 #[derive(Clone, Debug)]
@@ -33,15 +36,13 @@ pub(crate) struct Segment {
     pub(crate) urgent: Option<u16>,
     /// The options.
     pub(crate) options: TcpOptions,
-    /// The text; of a train that of its first segment.
+    /// The text; of a train that is not yet joined, that of its first segment.
     pub(crate) payload: Bytes,
     /// Octets of text, of a train those of all its segments.
     pub(super) text_len: u32,
     /// A super-segment stands for several, each with so many octets of text, the last with what is
     /// left.
     pub(crate) part: Option<NonZeroU16>,
-    /// The text of those that are coupled to it, a piece for each.
-    pub(super) rest: Vec<Bytes>,
 }
 
 impl Segment {
@@ -60,7 +61,6 @@ impl Segment {
             text_len: octets_of(&payload),
             payload,
             part: None,
-            rest: Vec::new(),
         }
     }
 
@@ -94,7 +94,6 @@ impl Segment {
             options,
             payload: Bytes::new(),
             text_len: 0,
-            rest: Vec::new(),
             ..*self
         }
     }
@@ -105,65 +104,59 @@ impl Segment {
     ///
     /// The rules are Linux's (`tcp_gro_receive`): equal acknowledgments, windows and timestamps.
     pub(crate) fn may_precede(&self, next: &Self) -> bool {
-        let full = self.payload.len();
-        let last = self.rest.last().unwrap_or(&self.payload).len();
+        let full = octets_of(&self.payload);
         let is_plain =
             |s: &Self| !s.syn && !s.rst && s.urgent.is_none() && s.options.sack.is_empty();
         next.seq == self.seq + self.text_len
             && next.ack == self.ack
             && next.window == self.window
-            && (1..=full).contains(&next.payload.len())
-            && (last == full && full < SHARE_MIN)
+            && (full as usize) < SHARE_MIN
+            && (1..=full).contains(&next.text_len)
+            && self.text_len.is_multiple_of(full)
+            && self.text_len < TRAIN_MAX * full
+            && self.text_len + next.text_len <= TRAIN_OCTETS_MAX
             && (self.is_train() || self.part.is_none())
-            && (next.part.is_none() && self.rest.len() + 1 < TRAIN_MAX)
+            && next.part.is_none()
             && (is_plain(self) && is_plain(next) && !self.fin)
             && next.options == self.options
     }
 
-    /// Couples `next`, which it [may precede](Self::may_precede). `memory`: an empty list, which is
-    /// asked for at most once.
-    pub(crate) fn couple(&mut self, next: Self, memory: impl FnOnce() -> Vec<Bytes>) {
-        if self.rest.is_empty() {
+    /// Couples `next`, which it [may precede](Self::may_precede), and adds to `text` that of both,
+    /// or of `next` if `text` holds that of the others.
+    pub(crate) fn couple(&mut self, next: &Self, text: &mut BytesMut) {
+        if !self.is_train() {
             self.part = u16::try_from(self.payload.len()).ok().and_then(NonZeroU16::new);
-            self.rest = memory();
+            text.extend_from_slice(&self.payload);
         }
         self.fin = next.fin;
         self.text_len += next.text_len;
-        self.rest.push(next.payload);
+        text.extend_from_slice(&next.payload);
     }
 
-    /// Whether others are coupled to it.
+    /// Whether others are coupled to it, and their text is still to be joined to it.
     pub(crate) fn is_train(&self) -> bool {
-        !self.rest.is_empty()
+        octets_of(&self.payload) < self.text_len
     }
 
-    /// Takes the first segment of a train off; `None` if it is none.
+    /// Makes a super-segment of a train by the `text` of all its segments.
+    pub(crate) fn join(&mut self, text: Bytes) {
+        debug_assert_eq!(octets_of(&text), self.text_len);
+        self.payload = text;
+    }
+
+    /// Takes the first segment that it stands for off; `None` if it stands for one.
     pub(crate) fn uncouple(&mut self) -> Option<Self> {
-        if !self.is_train() {
-            return None;
-        }
-        let payload = std::mem::replace(&mut self.payload, self.rest.remove(0));
-        let (fin, part, rest, text_len) = (false, None, Vec::new(), octets_of(&payload));
+        let len = self.part.map(|part| usize::from(part.get()));
+        let payload = self.payload.split_to(len.filter(|&len| len < self.payload.len())?);
+        let (fin, part, text_len) = (false, None, octets_of(&payload));
         let options = self.options.clone();
-        let first = Self { fin, options, payload, text_len, part, rest, ..*self };
+        let first = Self { fin, options, payload, text_len, part, ..*self };
         self.seq += text_len;
         self.text_len -= text_len;
-        if !self.is_train() {
+        if self.parts() == 1 {
             self.part = None;
         }
         Some(first)
-    }
-
-    /// The text, in pieces.
-    pub(crate) fn pieces(&self) -> impl Iterator<Item = &Bytes> {
-        std::iter::once(&self.payload).chain(&self.rest)
-    }
-
-    /// Gives the memory of a train back, which then is none any more.
-    pub(crate) fn take_memory(&mut self) -> Vec<Bytes> {
-        let mut pieces = std::mem::take(&mut self.rest);
-        pieces.clear();
-        pieces
     }
 
     /// SEG.SEQ of the last segment that it stands for.

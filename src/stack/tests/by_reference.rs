@@ -1,5 +1,7 @@
 //! Octets that are handed over, and not copied.
 
+use std::collections::VecDeque;
+
 use super::super::tests::Pair;
 use super::*;
 use crate::options::SocketOptions;
@@ -85,6 +87,36 @@ fn what_arrives_in_a_large_packet_is_read_from_where_it_lies() {
     assert!(read == octets && shared >= 2, "{shared} parts were shared");
     pair.wait(Duration::from_secs(1));
     assert_eq!((pair.client.memory.used(), pair.server.memory.used()), (0, 0));
+}
+
+/// As a TUN without offload hands them in: 23 segments of an Ethernet's size are 33,304 octets.
+#[test]
+fn what_a_burst_brings_in_small_packets_is_kept_in_one_piece_if_it_is_much() {
+    let mut pair = Pair::new(6);
+    let (socket, accepted) = pair.connect();
+    let rounds = [(150, 0), (150, 0), (22, 32), (23, 64), (45, 64), (46, 128), (60, 128)];
+    for (count, charged) in rounds {
+        let octets: Vec<u8> = (0..count * 1448u32).map(|n| (n % 251).to_le_bytes()[0]).collect();
+        assert_eq!(pair.client.write(pair.now, socket, &octets), Ok(octets.len()));
+        let (client, now) = (&mut pair.client, pair.now);
+        let packets = std::iter::from_fn(|| client.transmit(now, &mut ()));
+        let mut burst: VecDeque<Frame> = packets.map(|packet| packet.to_frame()).collect();
+        if charged > 0 {
+            assert_eq!(burst.len(), count as usize);
+            pair.server.receive_burst(now, &mut burst, &mut ());
+            assert_eq!(pair.server.memory.used(), charged << 10, "{count}");
+            let whole = pair.server.read_bytes(now, accepted, usize::MAX).unwrap();
+            assert!(whole == octets, "{count}: {} octets", whole.len());
+        }
+        // The congestion window has opened by the first ones.
+        pair.server.receive_burst(now, &mut burst, &mut ());
+        for _ in 0..60 {
+            while pair.server.read_bytes(pair.now, accepted, usize::MAX).is_ok() {}
+            pair.exchange();
+            pair.wait(Duration::from_millis(1));
+        }
+        assert_eq!(pair.server.memory.used(), 0);
+    }
 }
 
 #[test]

@@ -121,7 +121,7 @@ fn a_burst_is_read_and_answered_as_its_packets_are() {
             world.pass(Duration::from_millis(1 + rng.below(20)));
         }
         assert!(read == text, "seed {seed}: {} octets of {}", read.len(), text.len());
-        assert!(world.twin.pieces.capacity() > 0, "seed {seed}: no train was taken whole");
-        assert!(world.pair.server.pieces.capacity() == 0);
+        assert!(world.twin.joined.is_in_use(), "seed {seed}: no train was taken whole");
+        assert!(!world.pair.server.joined.is_in_use());
     }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::BytesMut;
+
 use super::*;
 use crate::options::SocketOptions;
 use crate::tcp::MtuProbing;
@@ -137,8 +139,10 @@ fn the_next_text_and_a_new_acknowledgment_are_predicted_and_nothing_else() {
 fn text_kept_by_reference_and_a_train_are_taken_as_the_steps_take_them() {
     assert!(is_predicted(|_| {}, &seg(".", 0, 0, 40_000)));
     let mut train = seg(".", 0, 1000, 500);
-    train.couple(seg(".", 500, 1000, 500), Vec::new);
-    train.couple(seg(".", 1000, 1000, 20), Vec::new);
+    let mut text = BytesMut::new();
+    train.couple(&seg(".", 500, 1000, 500), &mut text);
+    train.couple(&seg(".", 1000, 1000, 20), &mut text);
+    train.join(text.freeze());
     assert!(is_predicted(|_| {}, &train));
 }
 

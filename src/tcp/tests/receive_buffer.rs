@@ -22,6 +22,19 @@ fn a_packet_is_kept_and_given_out_without_a_copy() {
 }
 
 #[test]
+fn a_packet_is_charged_by_its_size_until_all_of_it_is_read() {
+    for (len, charge) in [(SHARE_MIN, 64), (65_536, 64), (65_537, 128), (96 << 10, 128)] {
+        let mut buffer = ReceiveBuffer::default();
+        buffer.append(packet(7, len));
+        assert_eq!(buffer.allocated(), charge << 10, "{len}");
+        buffer.skip(len - 1);
+        assert_eq!(buffer.allocated(), charge << 10, "{len}, one octet is left");
+        buffer.skip(1);
+        assert_eq!(buffer.allocated(), 0, "{len}");
+    }
+}
+
+#[test]
 fn small_segments_around_a_packet_stay_in_their_order() {
     let mut buffer = ReceiveBuffer::default();
     buffer.write_at(0, b"before");

@@ -27,6 +27,8 @@ fn segments_that_differ_in_their_text_alone_are_coupled_and_others_are_not() {
         Segment { options, ..segment }
     };
     let part = NonZeroU16::new(4);
+    let large = |len| segment(".", 0, 7, 100, &vec![0; len]);
+    let after = |len| segment(".", u32::try_from(len).unwrap(), 7, 100, b"i");
     for (why, first, next, is_good) in [
         ("plain", first(), next(), true),
         ("as long", first(), segment(".", at, 7, 100, b"ijklmnop"), true),
@@ -50,6 +52,8 @@ fn segments_that_differ_in_their_text_alone_are_coupled_and_others_are_not() {
         ("other timestamps", stamped(first(), 3), stamped(next(), 4), false),
         ("timestamps of one", first(), stamped(next(), 3), false),
         ("SACK blocks", told(first()), told(next()), false),
+        ("a text that is kept by reference", large(SHARE_MIN), after(SHARE_MIN), false),
+        ("one that is not", large(SHARE_MIN - 1), after(SHARE_MIN - 1), true),
         ("a super-segment", first(), Segment { part, ..next() }, false),
         ("behind a super-segment", Segment { part, ..first() }, next(), false),
     ] {
@@ -59,28 +63,41 @@ fn segments_that_differ_in_their_text_alone_are_coupled_and_others_are_not() {
 
 #[test]
 fn a_train_says_what_it_stands_for_and_ends_with_a_short_segment_or_the_64th() {
-    let mut train = first();
-    for n in 1..u32::try_from(TRAIN_MAX).unwrap() {
+    let (mut train, mut text) = (first(), BytesMut::new());
+    for n in 1..TRAIN_MAX {
         let next = segment(".", SEQ.wrapping_add(n * 8), 7, 100, b"ijklmnop");
         assert!(train.may_precede(&next), "{n}");
-        train.couple(next, Vec::new);
+        train.couple(&next, &mut text);
         assert_eq!((train.parts(), train.part_len(), train.text_len()), (n + 1, 8, n * 8 + 8));
         assert_eq!(train.last_seq(), SeqNumber(SEQ) + n * 8);
     }
     assert!(!train.may_precede(&segment(".", SEQ.wrapping_add(512), 7, 100, b"i")));
     let mut short = first();
-    short.couple(next(), Vec::new);
+    short.couple(&next(), &mut BytesMut::new());
     assert_eq!((short.parts(), short.text_len(), short.len()), (2, 12, 12));
     assert!(!short.may_precede(&segment(".", SEQ.wrapping_add(12), 7, 100, b"i")));
 }
 
 #[test]
+fn a_train_of_large_segments_ends_where_its_memory_does() {
+    let long = vec![0; 32_767];
+    let at = |seq, len: usize| segment(".", seq, 7, 100, &long[..len]);
+    let mut train = at(0, 32_767);
+    train.couple(&at(32_767, 32_767), &mut BytesMut::new());
+    assert!(train.may_precede(&at(65_534, 32_766)));
+    train.couple(&at(65_534, 32_767), &mut BytesMut::new());
+    assert!(!train.may_precede(&at(98_301, 4)) && train.may_precede(&at(98_301, 3)));
+}
+
+#[test]
 fn a_train_comes_apart_into_what_was_coupled() {
     let last = segment("F.", SEQ.wrapping_add(16), 7, 100, b"q");
-    let mut train = first();
-    train.couple(segment(".", SEQ.wrapping_add(8), 7, 100, b"ijklmnop"), Vec::new);
-    train.couple(last, Vec::new);
-    assert!(train.fin && train.len() == 18);
+    let (mut train, mut text) = (first(), BytesMut::new());
+    train.couple(&segment(".", SEQ.wrapping_add(8), 7, 100, b"ijklmnop"), &mut text);
+    train.couple(&last, &mut text);
+    assert!(train.is_train() && train.fin && train.len() == 18);
+    train.join(text.freeze());
+    assert!(!train.is_train(), "it is a super-segment");
     let mut apart = Vec::new();
     while let Some(first) = train.uncouple() {
         apart.push(first);
