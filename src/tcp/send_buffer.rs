@@ -129,7 +129,11 @@ impl SendBuffer {
         if end > self.tail_start() && may_freeze {
             self.freeze_tail();
         }
-        let first = self.chunks.partition_point(|chunk| chunk.end() <= start);
+        let first = match self.chunks.back() {
+            // New text mostly stands in the newest.
+            Some(last) if (last.start..last.end()).contains(&start) => self.chunks.len() - 1,
+            _ => self.chunks.partition_point(|chunk| chunk.end() <= start),
+        };
         let mut payload = Payload::new();
         for chunk in self.chunks.range(first..).take_while(|chunk| chunk.start < end) {
             let part = within(chunk.start, chunk.octets.len(), start, end);
@@ -167,11 +171,11 @@ impl SendBuffer {
 
     /// Everything is acknowledged: the short list is kept.
     fn rest(&mut self) {
-        let Self { chunks, tail, tail_charge, spares, .. } = std::mem::take(self);
-        self.spares = spares;
-        self.spares.give(tail, tail_charge);
-        if chunks.capacity() <= LIST_KEPT {
-            self.chunks = chunks;
+        debug_assert!(self.chunks.is_empty());
+        self.spares.give(std::mem::take(&mut self.tail), self.tail_charge);
+        (self.tail_charge, self.charged) = (0, 0);
+        if self.chunks.capacity() > LIST_KEPT {
+            self.chunks = VecDeque::new();
         }
     }
 
