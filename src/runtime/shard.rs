@@ -10,7 +10,7 @@ use std::task::Waker;
 use crate::device::Device;
 use crate::error::SocketError;
 use crate::observe::{Counters, DropReason, Event, LogObserver, Observer as _, TcpState};
-use crate::packet::Frame;
+use crate::packet::{Frame, Outgoing};
 use crate::runtime::busy_poll::BusyPoll;
 use crate::runtime::deferred::Deferred;
 use crate::runtime::leaving::Leaving;
@@ -451,10 +451,11 @@ impl Shard {
             let burst = room.min(BURST);
             let mut count = 0;
             while is_more && count < burst {
-                let Some(packet) = self.stack.transmit(now, &mut self.observer) else {
-                    is_more = false;
+                let mut packet = Outgoing::default();
+                is_more = self.stack.transmit_to(now, &mut packet, &mut self.observer);
+                if !is_more {
                     break;
-                };
+                }
                 if let Some(siblings) = &mut self.siblings
                     && let Some(owner) = self.stack.sibling_for(&packet)
                 {

@@ -240,22 +240,32 @@ impl Stack {
     /// So the readiness of sockets may change in it. If there are very many, the rest arrives in
     /// later calls, and [`next_timeout`](Self::next_timeout) is not after `now` until then.
     pub fn transmit(&mut self, now: Instant, observer: &mut dyn Observer) -> Option<Outgoing> {
-        let mut left = loopback::PACKETS_MAX;
         let mut packet = Outgoing::default();
+        self.transmit_to(now, &mut packet, observer).then_some(packet)
+    }
+
+    /// Says whether there was something to send; `packet`, which is so large that moving it from
+    /// hand to hand would count, then is that: else as [`transmit`](Self::transmit).
+    pub(crate) fn transmit_to(
+        &mut self,
+        now: Instant,
+        packet: &mut Outgoing,
+        observer: &mut dyn Observer,
+    ) -> bool {
+        let mut left = loopback::PACKETS_MAX;
         loop {
-            if !self.loopback.is_full() && self.next_packet(now, &mut packet, observer) {
-                if !self.is_to_itself(&packet) {
-                    return Some(packet);
+            if !self.loopback.is_full() && self.next_packet(now, packet, observer) {
+                if !self.is_to_itself(packet) {
+                    return true;
                 }
-                self.loopback.push(&packet);
+                self.loopback.push(packet);
             } else if !self.loop_back(now, &mut left, observer) {
-                return None;
+                return false;
             }
         }
     }
 
-    /// Says whether there was something to send; `packet`, which is so large that moving it from
-    /// hand to hand would count, then is that.
+    /// The next packet of all that leave: as [`transmit_to`](Self::transmit_to).
     fn next_packet(
         &mut self,
         now: Instant,
@@ -274,7 +284,7 @@ impl Stack {
         true
     }
 
-    /// The next packet of a flow, round robin: as [`next_packet`](Self::next_packet).
+    /// The next packet of a flow, round robin: as [`transmit_to`](Self::transmit_to).
     fn transmit_flow(
         &mut self,
         now: Instant,
@@ -290,15 +300,23 @@ impl Stack {
             };
             learn_path(&self.ip, now, entry);
             report_state(now, entry, observer);
-            let Some(plan) = entry.transmit(now, may_grow, super_text) else {
+            let mut plan = entry.transmit(now, may_grow, super_text);
+            let Some(plan) = &mut plan else {
                 self.end_turn(id, may_grow);
                 continue;
             };
             let (flow, ttl, tos) = (entry.tuple, entry.ttl, entry.tos);
             let (reason, len) = (plan.reason, plan.text_len());
-            if self.make_packet(flow, ttl, tos, plan, packet).is_some() {
+            let is_made = self.make_packet(flow, ttl, tos, plan, packet).is_some();
+            if is_made {
                 observer.on_event(now, &Event::SegmentSent { flow, reason, len });
+            }
+            if plan.is_last {
+                self.end_turn(id, may_grow);
+            } else if is_made {
                 self.ready.on_sent(packet.len());
+            }
+            if is_made {
                 return true;
             }
         }
@@ -327,19 +345,25 @@ impl Stack {
     }
 
     /// The packet of a segment; `None` if IP cannot send it, which it then never could.
-    fn packet(&mut self, flow: FourTuple, ttl: u8, tos: u8, plan: SegmentPlan) -> Option<Outgoing> {
+    fn packet(
+        &mut self,
+        flow: FourTuple,
+        ttl: u8,
+        tos: u8,
+        mut plan: SegmentPlan,
+    ) -> Option<Outgoing> {
         let mut packet = Outgoing::default();
-        self.make_packet(flow, ttl, tos, plan, &mut packet)?;
+        self.make_packet(flow, ttl, tos, &mut plan, &mut packet)?;
         Some(packet)
     }
 
-    /// Makes the packet of a segment in the place of what `packet` was.
+    /// Makes the packet of a segment, whose text goes there, in the place of what `packet` was.
     fn make_packet(
         &mut self,
         flow: FourTuple,
         ttl: u8,
         tos: u8,
-        plan: SegmentPlan,
+        plan: &mut SegmentPlan,
         made: &mut Outgoing,
     ) -> Option<()> {
         let (source, destination) = (flow.local.ipv4()?, flow.remote.ipv4()?);
@@ -360,7 +384,7 @@ impl Stack {
         let Outgoing { head, payload, .. } = made;
         head.clear();
         self.ip.output(&packet, len, head).ok()?;
-        (made.offload, *payload) = (offload, plan.payload);
+        (made.offload, *payload) = (offload, std::mem::take(&mut plan.payload));
         header.emit(&plan.options, source, destination, payload, offload.checksum, head);
         Some(())
     }

@@ -95,6 +95,10 @@ impl Connection {
                     plan.flags = plan.flags.with(TcpFlags::URG);
                     plan.urgent = pointer;
                 }
+                plan.is_last = self.is_quiet();
+                if plan.is_last {
+                    self.end_burst(now, Blocked::Nothing);
+                }
                 Some(plan)
             }
             Err(blocked) => {
@@ -311,5 +315,6 @@ fn plan_text(reason: SendReason, text: &NewText, payload: Payload, stamp: Stamp)
         options: stamp.options,
         payload,
         segment: text.part,
+        is_last: false,
     }
 }

@@ -208,6 +208,8 @@ pub(crate) struct SegmentPlan {
     pub(crate) payload: Payload,
     /// It is a super-segment, for the device to split into segments of so many octets of text.
     pub(crate) segment: Option<NonZeroU16>,
+    /// Whether it is known that nothing follows it now.
+    pub(crate) is_last: bool,
 }
 
 impl SegmentPlan {
@@ -230,6 +232,7 @@ impl SegmentPlan {
             options: TcpOptions::default(),
             payload: Payload::new(),
             segment: None,
+            is_last: false,
         }
     }
 
