@@ -125,8 +125,11 @@ impl Stack {
         len: usize,
         write: impl FnOnce(&mut Connection, usize) -> Option<usize>,
     ) -> Result<usize, SocketError> {
-        self.error_or(id, Ok(0))?;
-        match self.socket(id)?.kind {
+        let socket = self.socket_mut(id)?;
+        if let Some(error) = socket.error.take() {
+            return Err(error);
+        }
+        match socket.kind {
             Kind::Connected(flow) => {
                 let entry = self.flows.get_mut(flow).ok_or(SocketError::BadHandle)?;
                 let open = entry.connection_mut().ok_or(SocketError::BadHandle)?;
@@ -141,7 +144,8 @@ impl Stack {
                 if written == 0 && len > 0 {
                     return Err(SocketError::WouldBlock);
                 }
-                self.touch_flow(flow);
+                self.ready.join(flow, &mut entry.is_ready);
+                self.memory.recharge(entry);
                 Ok(written)
             }
             Kind::Connecting(_) => Err(SocketError::WouldBlock),

@@ -138,7 +138,7 @@ impl AckScheduler {
     /// New text of ours leaves. If it answers text that `arrived_at` just before, the two ends
     /// take turns: from now on acknowledgments are held back for the answers to carry.
     pub(crate) fn on_text_sent(&mut self, now: Instant, arrived_at: Option<Instant>) {
-        if arrived_at.is_some_and(|at| now - at < self.delay()) {
+        if self.quick > 0 && arrived_at.is_some_and(|at| now - at < self.delay()) {
             self.quick = 0;
         }
     }

@@ -123,7 +123,7 @@ impl NewText {
 
     /// How many segments it is.
     pub(crate) fn parts(&self) -> u32 {
-        self.range.len().div_ceil(self.part_len().max(1)).max(1)
+        self.part.map_or(1, |part| self.range.len().div_ceil(part.get().into()).max(1))
     }
 }
 
@@ -464,10 +464,10 @@ impl SendSide {
         let full = self.text_max();
         let unsent = self.unsent();
         let room = unsent.min(self.usable_window()).min(congestion).min(most);
-        let Some(part) = u16::try_from(full).ok().and_then(NonZeroU16::new) else { return first };
         if first.range.len() < full || first.fin || room <= full {
             return first;
         }
+        let Some(part) = u16::try_from(full).ok().and_then(NonZeroU16::new) else { return first };
         let is_fin_due = self.fin.is_some() && !self.is_fin_sent();
         let whole = room / full * full;
         let rest = unsent - whole;
