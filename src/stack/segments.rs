@@ -81,7 +81,6 @@ impl Stack {
             }
             Flow::HalfOpen(half_open) => {
                 let verdict = half_open.receive(now, segment);
-                self.touch_flow(id);
                 self.continue_half_open(now, id, segment, verdict, observer)
             }
             Flow::TimeWait(time_wait) => match time_wait.receive(now, segment) {
@@ -240,7 +239,10 @@ impl Stack {
         observer: &mut dyn Observer,
     ) -> Result<(), DropReason> {
         match verdict {
-            HalfOpenVerdict::Stay => Ok(()),
+            HalfOpenVerdict::Stay => {
+                self.touch_flow(id);
+                Ok(())
+            }
             HalfOpenVerdict::Drop(reason) => Err(reason),
             HalfOpenVerdict::Forget => {
                 self.remove_flow(now, id, observer); // Nobody is told (MUST-11).
@@ -275,6 +277,7 @@ impl Stack {
             (listener.options.defer_accept, segment.len(), &mut entry.flow)
             && half_open.defers(now, wait)
         {
+            self.touch_flow(id); // Its deadline is another.
             return Err(DropReason::AcceptDeferred);
         }
         if !listener.listener.has_room() {
@@ -289,12 +292,20 @@ impl Stack {
         if is_bare {
             connection.on_arrived(now, segment);
         }
+        let has_deadline = connection.deadline().is_some();
         let listening_socket = listener.socket;
         entry.flow = Flow::Open(Box::new(connection));
         report_state(now, entry, observer); // It may be over before anything is transmitted.
         self.give_to(id, Owner::Queue(listener_id, ticket));
         self.touch_socket(listening_socket);
-        if is_bare { Ok(()) } else { self.receive_for_flow(now, id, segment, observer) }
+        if !is_bare {
+            return self.receive_for_flow(now, id, segment, observer);
+        }
+        // A turn would send nothing: it arms a timer, or has the peer told once there is memory.
+        if has_deadline || !self.memory.has_room() {
+            self.touch_flow(id);
+        }
+        Ok(())
     }
 
     /// The last ACK of a handshake finds the queue full: it is dropped, and the peer's data or our

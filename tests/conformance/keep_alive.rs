@@ -1,6 +1,6 @@
 //! Keep-alive (RFC 9293 §3.8.4), which is off until a socket asks for it.
 
-use wharf::sim::established;
+use wharf::sim::{Script, established};
 
 /// Probes after 10 s, every 5 s, three times.
 const ON: &str = "
@@ -37,6 +37,24 @@ fn must_24_each_connection_has_its_own_switch() {
         +0    > . 0:0(0) ack 1
         "
     ));
+}
+
+#[test]
+fn who_waits_for_accept_is_asked_as_its_listener_says() {
+    Script::default().plays(
+        "
+        +0    socket listen 80
+        +0    listener set keepalive_idle 2
+        +0    listener set keepalive on
+        +0    < S  0:0(0) win 65535 <mss 1460>
+        +0    > S. 0:0(0) ack 1 <...>
+        +1    > S. 0:0(0) ack 1 <...>
+        +2    > S. 0:0(0) ack 1 <...>
+        +4    > S. 0:0(0) ack 1 <...>
+        +0.1  < .  1:1(0) ack 1 win 512
+        +2    > .  0:0(0) ack 1              # Before the SYN-ACK would have been due again.
+        ",
+    );
 }
 
 #[test]
@@ -184,7 +202,7 @@ fn a_half_closed_connection_is_kept_alive_too() {
 
 #[test]
 fn what_a_listener_accepts_inherits_its_keepalive() {
-    wharf::sim::Script::default().plays(
+    Script::default().plays(
         "
         +0    socket listen 80
         +0    listener set keepalive on
