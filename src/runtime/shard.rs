@@ -244,9 +244,9 @@ impl Shard {
         self.seat.thread = thread;
         if !(self.seat.kick.as_ref()).is_some_and(|old| old.will_wake(kick)) {
             let old = self.seat.kick.replace(kick.clone());
-            self.deferred.discard.extend(old);
+            self.deferred.discard(old);
             let old = self.siblings.as_ref().and_then(|siblings| siblings.set_kick(kick));
-            self.deferred.discard.extend(old);
+            self.deferred.discard(old);
         }
     }
 

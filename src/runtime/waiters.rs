@@ -11,6 +11,9 @@ use smallvec::SmallVec;
 use crate::collections::{Slab, Sparse, new_key_type};
 use crate::stack::{Readiness, SocketId};
 
+/// Those who are to be woken, or dropped.
+pub(crate) type Wakers = SmallVec<[Waker; 4]>;
+
 /// What a waiter waits for. An error or a closed direction ends every wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Interest(Readiness);
@@ -147,43 +150,46 @@ impl Waiters {
     /// Takes out the waiter `key`, unless it has been woken.
     #[must_use]
     pub(crate) fn remove(&mut self, socket: SocketId, key: Key) -> Option<Waker> {
-        let keyed = &mut self.get_mut(socket)?.keyed;
-        let place = keyed.iter().position(|it| it.key == key)?;
-        let waker = keyed.swap_remove(place).waker;
-        self.forget_empty(socket);
+        let id = *self.sockets.get(socket)?;
+        let waiting = self.waiting.get_mut(id)?;
+        let place = waiting.keyed.iter().position(|it| it.key == key)?;
+        let waker = waiting.keyed.swap_remove(place).waker;
+        if waiting.is_empty() {
+            self.forget(socket, id);
+        }
         Some(waker)
     }
 
     /// Moves everybody whose wait `readiness` ends to `into`, longest wait first.
-    pub(crate) fn take_ready(
-        &mut self,
-        socket: SocketId,
-        readiness: Readiness,
-        into: &mut impl Extend<Waker>,
-    ) {
-        let Some(waiting) = self.get_mut(socket) else {
-            return;
-        };
-        if waiting.reader.is_some() && Interest::READ.is_met(readiness) {
-            into.extend(waiting.reader.take());
+    pub(crate) fn take_ready(&mut self, socket: SocketId, readiness: Readiness, into: &mut Wakers) {
+        let Some(&id) = self.sockets.get(socket) else { return };
+        let Some(waiting) = self.waiting.get_mut(id) else { return };
+        if Interest::READ.is_met(readiness)
+            && let Some(reader) = waiting.reader.take()
+        {
+            into.push(reader);
         }
-        if waiting.writer.is_some() && Interest::WRITE.is_met(readiness) {
-            into.extend(waiting.writer.take());
+        if Interest::WRITE.is_met(readiness)
+            && let Some(writer) = waiting.writer.take()
+        {
+            into.push(writer);
         }
         if !waiting.keyed.is_empty() {
             for it in std::mem::take(&mut waiting.keyed) {
                 if it.interest.is_met(readiness) {
-                    into.extend(Some(it.waker));
+                    into.push(it.waker);
                 } else {
                     waiting.keyed.push(it);
                 }
             }
         }
-        self.forget_empty(socket);
+        if waiting.is_empty() {
+            self.forget(socket, id);
+        }
     }
 
     /// Forgets a socket; whoever waited for it is moved to `into`, and finds it closed.
-    pub(crate) fn take_socket(&mut self, socket: SocketId, into: &mut impl Extend<Waker>) {
+    pub(crate) fn take_socket(&mut self, socket: SocketId, into: &mut Wakers) {
         let waiting = self.sockets.remove(socket).and_then(|id| self.waiting.remove(id));
         if let Some(waiting) = waiting {
             into.extend(waiting.into_wakers());
@@ -191,7 +197,7 @@ impl Waiters {
     }
 
     /// Moves everybody to `into`: the end of the stack.
-    pub(crate) fn take_all(&mut self, into: &mut impl Extend<Waker>) {
+    pub(crate) fn take_all(&mut self, into: &mut Wakers) {
         self.sockets = Sparse::new();
         for waiting in std::mem::take(&mut self.waiting).into_values() {
             into.extend(waiting.into_wakers());
@@ -201,28 +207,23 @@ impl Waiters {
     /// Those who wait for a socket; nobody yet, if need be. `None` if the socket is gone and
     /// somebody waits for the next one of its place.
     fn entry(&mut self, socket: SocketId) -> Option<&mut Waiting> {
-        if self.sockets.is_stale(socket) {
-            return None;
-        }
-        if self.sockets.get(socket).is_none() {
-            let id = self.waiting.insert(Waiting::default());
-            let displaced = self.sockets.insert(socket, id);
-            debug_assert!(displaced.is_none(), "the end of a socket takes its waiters");
-        }
-        self.get_mut(socket)
-    }
-
-    fn get_mut(&mut self, socket: SocketId) -> Option<&mut Waiting> {
-        self.waiting.get_mut(*self.sockets.get(socket)?)
+        let id = match self.sockets.get(socket) {
+            Some(&id) => id,
+            None if self.sockets.is_stale(socket) => return None,
+            None => {
+                let id = self.waiting.insert(Waiting::default());
+                let displaced = self.sockets.insert(socket, id);
+                debug_assert!(displaced.is_none(), "the end of a socket takes its waiters");
+                id
+            }
+        };
+        self.waiting.get_mut(id)
     }
 
     /// Gives the place of a socket back for which nobody waits any more.
-    fn forget_empty(&mut self, socket: SocketId) {
-        if self.get_mut(socket).is_some_and(|waiting| waiting.is_empty())
-            && let Some(id) = self.sockets.remove(socket)
-        {
-            self.waiting.remove(id);
-        }
+    fn forget(&mut self, socket: SocketId, id: WaitingId) {
+        self.sockets.remove(socket);
+        self.waiting.remove(id);
     }
 }
 
@@ -276,12 +277,12 @@ mod tests {
 
         /// Wakes whoever `readiness` ends the wait of; how often each bell has rung so far.
         fn ready(&mut self, readiness: Readiness) -> [u32; 3] {
-            let mut woken = Vec::new();
+            let mut woken = Wakers::new();
             self.waiters.take_ready(self.socket, readiness, &mut woken);
             self.rung(woken)
         }
 
-        fn rung(&self, woken: Vec<Waker>) -> [u32; 3] {
+        fn rung(&self, woken: Wakers) -> [u32; 3] {
             woken.into_iter().for_each(Waker::wake);
             [0, 1, 2].map(|n| self.bells[n].0.load(Ordering::Relaxed))
         }
@@ -375,10 +376,10 @@ mod tests {
             waiters.set_poll_waker(other, Direction::Write, &wakers[2]),
         ];
         assert!(set.iter().all(Option::is_none));
-        let mut woken = Vec::new();
+        let mut woken = Wakers::new();
         waiters.take_socket(fixture.socket, &mut woken);
         assert_eq!(fixture.rung(woken), [1, 1, 0]);
-        let mut woken = Vec::new();
+        let mut woken = Wakers::new();
         fixture.waiters.take_all(&mut woken);
         assert_eq!(fixture.rung(woken), [1, 1, 1]);
     }
@@ -395,7 +396,7 @@ mod tests {
             assert!(waiters.remove(socket, key.take().unwrap()).is_some());
             assert!(waiters.set_poll_waker(socket, Direction::Read, &waker).is_none());
         }
-        let mut woken = Vec::new();
+        let mut woken = Wakers::new();
         for &socket in &others {
             waiters.take_ready(socket, Readiness::READABLE, &mut woken);
         }

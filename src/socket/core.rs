@@ -31,7 +31,7 @@ impl Drop for SocketCore {
     fn drop(&mut self) {
         self.net.shared().call(|shard, now| {
             shard.stack.close(now, self.id);
-            shard.waiters.take_socket(self.id, &mut shard.deferred.discard);
+            shard.waiters.take_socket(self.id, &mut shard.deferred.discarded);
         });
     }
 }

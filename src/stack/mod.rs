@@ -472,8 +472,7 @@ impl Stack {
     /// A flow may have something to send, a new deadline, or other buffers than before.
     fn touch_flow(&mut self, id: FlowId) {
         if let Some(entry) = self.flows.get_mut(id) {
-            self.ready.join(id, &mut entry.is_ready);
-            self.memory.recharge(entry);
+            touch(&mut self.ready, &mut self.memory, id, entry);
         }
     }
 
@@ -535,6 +534,12 @@ fn learn_path(ip: &Ipv4, now: Instant, entry: &mut FlowEntry) {
     {
         connection.on_path_news(now, path);
     }
+}
+
+/// As [`Stack::touch_flow`], for whoever has found the flow.
+fn touch(ready: &mut Ready, memory: &mut Memory, id: FlowId, entry: &mut FlowEntry) {
+    ready.join(id, &mut entry.is_ready);
+    memory.recharge(entry);
 }
 
 /// Tells the observer when a flow's state is another than it last heard of.

@@ -4,7 +4,7 @@ use super::demux::{FlowId, Hashed};
 use super::flow::{Flow, FlowEntry, Owner};
 use super::icmp_errors::path_of;
 use super::listeners::{Child, ListenerId};
-use super::{DropReason, Event, Instant, Observer, SocketOptions, Stack, report_state};
+use super::{DropReason, Event, Instant, Observer, SocketOptions, Stack, report_state, touch};
 use crate::ip::{Cast, Datagram};
 use crate::packet::Checksum;
 use crate::tcp::{
@@ -67,8 +67,7 @@ impl Stack {
                 let spares = &mut self.memory.spares;
                 let receive = |open: &mut Connection| open.receive(now, segment, may_hold);
                 let outcome = connection.with_spares(spares, need, receive);
-                self.ready.join(id, &mut entry.is_ready);
-                self.memory.recharge(entry);
+                touch(&mut self.ready, &mut self.memory, id, entry);
                 let outcome = outcome?;
                 let dropped = outcome.dropped;
                 self.apply(now, id, outcome, observer);

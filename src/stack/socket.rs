@@ -136,6 +136,17 @@ impl Socket {
             has_failed: false,
         }
     }
+
+    /// The pending error, once; else `otherwise`.
+    pub(super) fn error_or(
+        &mut self,
+        otherwise: Result<usize, SocketError>,
+    ) -> Result<usize, SocketError> {
+        match self.error.take() {
+            Some(error) => Err(error),
+            None => otherwise,
+        }
+    }
 }
 
 /// What a socket is.

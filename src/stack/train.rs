@@ -28,8 +28,16 @@ impl Stack {
             observer.on_event(now, &Event::PacketReceived { len: frame.octets().len() });
             let taken = match self.ip.input(frame, Via::Device) {
                 Verdict::Deliver(datagram) if datagram.protocol == PROTOCOL_TCP => {
-                    segments::parse(datagram)
-                        .map(|next| self.couple(now, &mut train, next, observer))
+                    let next = segments::parse(datagram);
+                    match &next {
+                        Ok(next) if self.couple(&mut train, next) => Ok(()),
+                        Ok(_) => {
+                            self.run(now, &mut train, observer);
+                            train = next.ok();
+                            Ok(())
+                        }
+                        Err(reason) => Err(*reason),
+                    }
                 }
                 verdict => {
                     self.run(now, &mut train, observer);
@@ -41,14 +49,8 @@ impl Stack {
         self.run(now, &mut train, observer);
     }
 
-    /// Couples `next` to the train that stands, or lets that one go and `next` take its place.
-    fn couple(
-        &mut self,
-        now: Instant,
-        train: &mut Option<Arrival>,
-        next: Arrival,
-        observer: &mut dyn Observer,
-    ) {
+    /// Couples `next` to the train that stands, if it can be.
+    fn couple(&mut self, train: &mut Option<Arrival>, next: &Arrival) -> bool {
         if let Some(train) = train
             && train.tuple == next.tuple
             && train.tos == next.tos
@@ -58,10 +60,9 @@ impl Stack {
                 self.joined.make_room(TRAIN_OCTETS_MAX as usize);
             }
             train.segment.couple(&next.segment, self.joined.memory());
-            return;
+            return true;
         }
-        self.run(now, train, observer);
-        *train = Some(next);
+        false
     }
 
     /// The train that stands, if there is one, arrives: as one segment, where that makes no

@@ -2,7 +2,7 @@
 
 use super::memory::WRITE_MIN;
 use super::socket::Kind;
-use super::{SocketId, Stack};
+use super::{SocketId, Stack, touch};
 use crate::error::SocketError;
 use crate::tcp::{Connection, Need, Unread};
 
@@ -22,17 +22,22 @@ impl Stack {
         self.read_with(id, buffer, Connection::read, Unread::read)
     }
 
-    /// How many octets a read can give at most; `usize::MAX` where that is not known.
+    /// As [`read_stream`](Self::read_stream), from a connection only, into what `room` makes of
+    /// `buffer`, which is told how many octets there are. If it makes nothing of it, nothing is
+    /// read.
     #[cfg(feature = "tokio")]
-    pub(crate) fn unread(&self, id: SocketId) -> usize {
-        match self.socket(id).map(|socket| &socket.kind) {
-            Ok(Kind::Connected(flow)) => {
-                let open = self.flows.get(*flow).and_then(|entry| entry.connection());
-                open.map_or(usize::MAX, |open| open.unread() as usize)
-            }
-            Ok(Kind::Ended(ended)) => ended.unread.len() as usize,
-            Ok(_) | Err(_) => usize::MAX,
-        }
+    pub(crate) fn read_stream_into<B>(
+        &mut self,
+        id: SocketId,
+        buffer: &mut B,
+        room: impl Fn(&mut B, usize) -> &mut [u8],
+    ) -> Result<usize, SocketError> {
+        self.read_with(
+            id,
+            buffer,
+            |open, buffer| open.read(room(buffer, open.unread() as usize)),
+            |rest, buffer| rest.read(room(buffer, rest.len() as usize)),
+        )
     }
 
     /// As [`write`](Stack::write), which has no use for the time.
@@ -70,12 +75,13 @@ impl Stack {
                 };
                 let is_end = is_read_shut || open.is_finished();
                 if octets > 0 || entry.allocated() != entry.charged {
-                    self.touch_flow(flow); // A window update may be due.
+                    // A window update may be due.
+                    touch(&mut self.ready, &mut self.memory, flow, entry);
                 }
                 if octets > 0 {
                     return Ok(octets);
                 }
-                self.error_or(id, if is_end { Ok(0) } else { Err(SocketError::WouldBlock) })
+                socket.error_or(if is_end { Ok(0) } else { Err(SocketError::WouldBlock) })
             }
             Kind::Ended(ended) => {
                 let held = ended.unread.allocated();
@@ -84,24 +90,12 @@ impl Stack {
                 if octets > 0 || ended.is_finished {
                     return Ok(octets); // As Linux: the end of the file stays the end of the file.
                 }
-                self.error_or(id, Ok(0))
+                socket.error_or(Ok(0))
             }
-            Kind::Connecting(_) => self.error_or(id, Err(SocketError::WouldBlock)),
-            Kind::Fresh if socket.has_failed => self.error_or(id, Ok(0)),
-            Kind::Fresh | Kind::Listening(_) => self.error_or(id, Err(SocketError::NotConnected)),
+            Kind::Connecting(_) => socket.error_or(Err(SocketError::WouldBlock)),
+            Kind::Fresh if socket.has_failed => socket.error_or(Ok(0)),
+            Kind::Fresh | Kind::Listening(_) => socket.error_or(Err(SocketError::NotConnected)),
             Kind::Udp(_) | Kind::Echo(_) => Err(SocketError::NotSupported),
-        }
-    }
-
-    /// The pending error, once; else `otherwise`.
-    pub(super) fn error_or(
-        &mut self,
-        id: SocketId,
-        otherwise: Result<usize, SocketError>,
-    ) -> Result<usize, SocketError> {
-        match self.socket_mut(id)?.error.take() {
-            Some(error) => Err(error),
-            None => otherwise,
         }
     }
 
@@ -126,9 +120,7 @@ impl Stack {
         write: impl FnOnce(&mut Connection, usize) -> Option<usize>,
     ) -> Result<usize, SocketError> {
         let socket = self.socket_mut(id)?;
-        if let Some(error) = socket.error.take() {
-            return Err(error);
-        }
+        socket.error_or(Ok(0))?;
         match socket.kind {
             Kind::Connected(flow) => {
                 let entry = self.flows.get_mut(flow).ok_or(SocketError::BadHandle)?;
@@ -144,8 +136,7 @@ impl Stack {
                 if written == 0 && len > 0 {
                     return Err(SocketError::WouldBlock);
                 }
-                self.ready.join(flow, &mut entry.is_ready);
-                self.memory.recharge(entry);
+                touch(&mut self.ready, &mut self.memory, flow, entry);
                 Ok(written)
             }
             Kind::Connecting(_) => Err(SocketError::WouldBlock),

@@ -61,11 +61,11 @@ impl SocketCore {
                     let displaced = WAKER.with(|waker| {
                         (shard.waiters).register(self.id(), interest, &mut key, waker)
                     });
-                    shard.deferred.discard.extend(displaced);
+                    shard.deferred.discard(displaced);
                     return (None, now);
                 }
                 let gone = key.and_then(|key| shard.waiters.remove(self.id(), key));
-                shard.deferred.discard.extend(gone);
+                shard.deferred.discard(gone);
                 (Some(result), now)
             });
             match (result, end.flatten()) {
@@ -101,7 +101,7 @@ pub(crate) fn block_on_any<N: Copy, T>(
                 if matches!(result, Err(SocketError::WouldBlock)) {
                     let displaced = WAKER
                         .with(|waker| (shard.waiters).register(core.id(), interest, key, waker));
-                    shard.deferred.discard.extend(displaced);
+                    shard.deferred.discard(displaced);
                 }
                 result
             });
@@ -120,7 +120,7 @@ pub(crate) fn block_on_any<N: Copy, T>(
         if let Some(key) = key {
             core.net().shared().ask(|shard, _| {
                 let gone = shard.waiters.remove(core.id(), key);
-                shard.deferred.discard.extend(gone);
+                shard.deferred.discard(gone);
             });
         }
     }

@@ -49,7 +49,7 @@ where
             } else {
                 key.take().and_then(|key| shard.waiters.remove(core.id(), key))
             };
-            shard.deferred.discard.extend(displaced);
+            shard.deferred.discard(displaced);
             result
         });
         match result {
@@ -67,7 +67,7 @@ impl<F> Drop for Operation<'_, F> {
         if let Some(key) = self.key {
             self.core.net().shared().ask(|shard, _| {
                 let gone = shard.waiters.remove(self.core.id(), key);
-                shard.deferred.discard.extend(gone);
+                shard.deferred.discard(gone);
             });
         }
     }
@@ -130,7 +130,7 @@ impl SocketCore {
         let result = unless_over(shard, result);
         if matches!(result, Err(SocketError::WouldBlock)) {
             let displaced = (shard.waiters).set_poll_waker(self.id(), direction, cx.waker());
-            shard.deferred.discard.extend(displaced);
+            shard.deferred.discard(displaced);
         }
         result
     }

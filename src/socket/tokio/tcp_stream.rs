@@ -267,10 +267,14 @@ impl TcpStream {
     ) -> Poll<io::Result<()>> {
         let id = self.core.id();
         let len = ready!(self.core.poll_transfer(Direction::Read, cx, |shard| {
-            // No more of the buffer is cleared than what may be read: it can be large, and what is
-            // read mostly is not.
-            let most = buffer.remaining().min(shard.stack.unread(id).max(1));
-            shard.stack.read_stream(id, buffer.initialize_unfilled_to(most))
+            if buffer.remaining() == 0 {
+                return shard.stack.read_stream(id, &mut []);
+            }
+            // No more of the buffer is cleared than what is read: it can be large, and what is read
+            // mostly is not.
+            shard.stack.read_stream_into(id, buffer, |buffer, octets| {
+                buffer.initialize_unfilled_to(octets.min(buffer.remaining()))
+            })
         }))?;
         buffer.advance(len);
         Poll::Ready(Ok(()))
