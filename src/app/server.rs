@@ -82,15 +82,17 @@ where
     R::Future: Send,
 {
     let service = TowerToHyperService::new(site);
+    let stream = TokioIo::new(Lingering::new(stream));
     let connection = http1::Builder::new()
         .timer(LazyTimer::default())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_header_size(HEADER_OCTETS_MAX)
-        .serve_connection(TokioIo::new(Lingering::new(stream)), service)
-        .with_upgrades();
+        .serve_connection(stream, service);
+    // Boxed, since a task is copied whole at each step into its place, and out of it.
+    let mut connection = Box::pin(connection.with_upgrades());
     // The request in progress is answered; an idle connection closes at once.
     let finish = |connection: Pin<&mut _>| UpgradeableConnection::graceful_shutdown(connection);
-    if let Some(Err(error)) = guard.run_and_finish(pin!(connection), finish).await {
+    if let Some(Err(error)) = guard.run_and_finish(connection.as_mut(), finish).await {
         log::debug!("a connection ended early: {error}");
     }
 }
