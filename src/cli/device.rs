@@ -23,6 +23,10 @@ pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// carries in some milliseconds, so that a small answer beside them does not wait for longer.
 const BUFFER: u32 = 2 << 20;
 
+/// Octets that a connection may receive into where the kernel hands over no super-segments: 725
+/// packets of an Ethernet's size, so that one sender alone cannot overrun a queue of 1,000.
+const PLAIN_RECEIVE_BUFFER: u32 = 1 << 20;
+
 /// The device and the addresses at both ends of it.
 #[derive(Debug, clap::Args)]
 pub(super) struct DeviceArgs {
@@ -80,7 +84,8 @@ impl DeviceArgs {
         }
         let mut config = StackConfig::new(addr);
         config.interface.mtu = self.mtu;
-        (config.tcp.receive_buffer, config.tcp.send_buffer) = (BUFFER, BUFFER);
+        config.tcp.receive_buffer = if self.no_offload { PLAIN_RECEIVE_BUFFER } else { BUFFER };
+        config.tcp.send_buffer = BUFFER;
         config.validate().map_err(Failure::usage)?;
         Ok(config)
     }
