@@ -171,6 +171,11 @@ impl Shard {
                 return Turn::Over;
             }
         };
+        // Asked in every turn: while packets keep tasks busy, each turn puts its sending off.
+        if self.has_finished(now) {
+            self.finish(now, SocketError::Aborted);
+            return Turn::Over;
+        }
         if self.is_sending_put_off {
             let is_drained = !may_receive || self.is_drained();
             if packets > 0 {
@@ -178,10 +183,6 @@ impl Shard {
             }
             let may_spawn = std::mem::take(&mut self.is_accept_awaited);
             return Turn::Yield { is_drained: is_drained && !is_more, may_spawn };
-        }
-        if self.has_finished(now) {
-            self.finish(now, SocketError::Aborted);
-            return Turn::Over;
         }
         self.collect_wakes();
         if packets > 0 {

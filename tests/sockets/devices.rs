@@ -32,6 +32,8 @@ enum Fault {
     Drops,
     /// Panics when a packet arrives.
     Panics,
+    /// Gives the last packet over and over, when there is no other.
+    Repeats,
 }
 
 /// An end of a link that notes down what it does.
@@ -40,11 +42,12 @@ struct Modified {
     link: Link,
     fault: Fault,
     notes: Arc<Mutex<Vec<Done>>>,
+    last: Option<Frame>,
 }
 
 impl Modified {
     fn new(link: Link, fault: Fault) -> Self {
-        Self { link, fault, notes: Arc::default() }
+        Self { link, fault, notes: Arc::default(), last: None }
     }
 }
 
@@ -60,7 +63,14 @@ impl Device for Modified {
         max: usize,
     ) -> io::Result<usize> {
         let most = if self.fault == Fault::None { max } else { max.min(1) };
-        let count = self.link.receive_burst(now, into, most)?;
+        let mut count = self.link.receive_burst(now, into, most)?;
+        if self.fault == Fault::Repeats {
+            match &self.last {
+                Some(last) if count == 0 => into.push_back(last.clone()),
+                _ => self.last = into.back().cloned(),
+            }
+            count = self.last.iter().len();
+        }
         let mut notes = self.notes.lock().unwrap();
         notes.extend(iter::repeat_n(Done::Received, count));
         notes.extend((count < max).then_some(Done::FoundNothing));
@@ -432,6 +442,34 @@ async fn a_descriptor_that_reports_an_error_ends_a_driver_that_has_nothing_to_do
     let result = tokio::time::timeout(Duration::from_secs(30), driver).await;
     assert_eq!(errno(result.expect("the driver must end").unwrap()), Some(libc::EBADFD));
     drop(net);
+}
+
+#[test]
+fn a_flood_that_has_a_task_busy_in_every_turn_does_not_keep_the_end_away() {
+    limited(|| {
+        let (near, far) = Link::pair(1500);
+        let near = Net::start(near, config(NEAR)).unwrap();
+        let (far, driver) = Net::driver(Modified::new(far, Fault::Repeats), config(FAR)).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async move {
+            let driver = tokio::spawn(driver);
+            let socket = wharf::tokio::UdpSocket::bind(&far, (FAR, 9)).await.unwrap();
+            let reader = tokio::spawn(async move {
+                let mut count = 0;
+                while socket.recv_from(&mut [0; 8]).await.is_ok() {
+                    count += 1;
+                }
+                count
+            });
+            let sender = UdpSocket::bind(&near, (NEAR, 0)).unwrap();
+            sender.send_to(b"again", (FAR, 9)).unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            far.shutdown_async(Duration::ZERO).await.unwrap();
+            driver.await.unwrap().unwrap();
+            let count = reader.await.unwrap();
+            assert!(count > 10, "{count} datagrams");
+        });
+    });
 }
 
 /// Runs `disturb` over and over in another thread while octets go back and forth.
