@@ -15,6 +15,7 @@ mod impairment;
 mod link;
 mod netlink;
 mod offload;
+mod packet_writer;
 mod privileges;
 mod setup;
 mod steering;

@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, IoSlice, Write};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use smallvec::SmallVec;
 use tun_tap::{Iface, Mode};
 
 use super::agreement::Offloads;
+use super::packet_writer::write_packet;
 use super::setup::{self, TunConfig};
 use super::sys::{self, ControlSocket, Queues};
 use super::tun_error::TunError;
@@ -69,12 +69,7 @@ impl PlainQueue {
     }
 
     fn write(&self, packet: &Outgoing) -> io::Result<()> {
-        // In pieces: the queue takes what one call brings as one packet.
-        let mut slices: SmallVec<[IoSlice<'_>; 12]> = SmallVec::new();
-        for slice in packet.slices() {
-            slices.push(IoSlice::new(slice));
-        }
-        (&self.file).write_vectored(&slices).map(drop)
+        write_packet(&self.file, &[], packet)
     }
 }
 

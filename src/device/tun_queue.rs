@@ -4,20 +4,16 @@
 //! so one packet of 64 KiB for forty of 1,500 octets is what decides the speed of a bulk transfer.
 
 use std::fs::File;
-use std::io::{self, IoSlice, Write};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use arrayvec::ArrayVec;
 use bytes::Buf as _;
-use smallvec::SmallVec;
 
 use super::agreement::{self, Kernel, Offloads};
+use super::packet_writer::write_packet;
 use super::sys::{self, Queues};
 use crate::packet::{Frame, Outgoing, SuperPool};
 use crate::wire::virtio_net;
-
-/// Octets, header included, of a packet that is written in one piece.
-const SHORT_MAX: usize = 512;
 
 /// A queue with a `virtio_net_hdr` before each packet.
 #[derive(Debug)]
@@ -82,15 +78,7 @@ impl TunQueue {
     pub(super) fn write(&self, packet: &Outgoing) -> io::Result<()> {
         let header = virtio_net::emit(packet.offload, &packet.head)
             .ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
-        if let Some(whole) = in_one_piece(&header, packet) {
-            return (&self.file).write(&whole).map(drop);
-        }
-        let mut slices: SmallVec<[IoSlice<'_>; 12]> = SmallVec::new();
-        slices.push(IoSlice::new(&header));
-        for slice in packet.slices() {
-            slices.push(IoSlice::new(slice));
-        }
-        (&self.file).write_vectored(&slices).map(drop)
+        write_packet(&self.file, &header, packet)
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
@@ -106,23 +94,6 @@ impl Kernel for TunQueue {
     fn carry(&self, packet: &Outgoing) -> io::Result<()> {
         self.write(packet)
     }
-}
-
-/// A short packet with its header in one piece: to copy it costs less than what the kernel takes to
-/// look at several pieces.
-fn in_one_piece(
-    header: &[u8; virtio_net::LEN],
-    packet: &Outgoing,
-) -> Option<ArrayVec<u8, SHORT_MAX>> {
-    if packet.len() > SHORT_MAX - virtio_net::LEN {
-        return None;
-    }
-    let mut whole = ArrayVec::new();
-    whole.try_extend_from_slice(header).ok()?;
-    for piece in packet.slices() {
-        whole.try_extend_from_slice(piece).ok()?;
-    }
-    Some(whole)
 }
 
 #[cfg(test)]
