@@ -74,6 +74,11 @@ impl Stack {
         };
         let is_time_wait = |entry: &FlowEntry| matches!(entry.flow, Flow::TimeWait(_));
         assert_eq!(self.time_waits.len(), count(&is_time_wait), "in TIME-WAIT");
+        let ends = self.time_waits.iter(&self.flows).map(|entry| match &entry.flow {
+            Flow::TimeWait(record) => record.deadline(),
+            _ => panic!("{}: not in TIME-WAIT", entry.tuple),
+        });
+        assert!(ends.is_sorted(), "records in TIME-WAIT stand in the order of their ends");
         let is_orphan = |entry: &FlowEntry| entry.owner == Owner::Nobody && !is_time_wait(entry);
         assert_eq!(self.orphans.len(), count(&is_orphan), "orphans");
         for id in self.listeners.ids() {

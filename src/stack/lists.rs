@@ -54,6 +54,16 @@ impl FlowList {
         self.first
     }
 
+    /// All that stand in it, the one first that has stood here longest.
+    #[cfg(any(test, feature = "sim"))]
+    pub(super) fn iter<'a>(
+        &self,
+        flows: &'a Flows,
+    ) -> impl Iterator<Item = &'a super::flow::FlowEntry> {
+        let after = |id: &FlowId| flows.get(*id)?.links.after?.id(flows);
+        std::iter::successors(self.first, after).filter_map(|id| flows.get(id))
+    }
+
     /// Appends a flow that stands in no list.
     fn push(&mut self, flows: &mut Flows, id: FlowId) {
         let before = self.last.replace(id);
