@@ -149,6 +149,7 @@ fn one_sentence(error: &clap::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::device::DeviceArgs;
     use super::*;
 
     fn failure(line: &str) -> Failure {
@@ -238,18 +239,27 @@ mod tests {
         }
     }
 
+    fn parsed(line: &str) -> DeviceArgs {
+        let arguments = line.split(' ').map(OsString::from);
+        match parse(arguments).unwrap().unwrap().command {
+            Command::Serve(serve) => serve.device,
+            Command::Get(get) => get.device,
+            Command::Ping(ping) => ping.device,
+            Command::Nc(nc) => nc.device,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn without_offload_one_sender_alone_cannot_fill_a_queue_of_a_thousand_packets() {
+        let window = |line| parsed(line).config().unwrap().tcp.receive_buffer;
+        assert_eq!(window("wharf serve"), 2 << 20);
+        let plain = window("wharf serve --no-offload");
+        assert!((500..1000).contains(&plain.div_ceil(1448)), "{plain} octets");
+    }
+
     #[test]
     fn a_server_and_a_client_run_beside_each_other_by_default() {
-        let parsed = |line: &str| {
-            let arguments = line.split(' ').map(OsString::from);
-            match parse(arguments).unwrap().unwrap().command {
-                Command::Serve(serve) => serve.device,
-                Command::Get(get) => get.device,
-                Command::Ping(ping) => ping.device,
-                Command::Nc(nc) => nc.device,
-                other => panic!("{other:?}"),
-            }
-        };
         let server = parsed("wharf serve --queues 1 --congestion reno --no-offload");
         assert_eq!(server.tun, "tun0");
         assert_eq!(server.addr.to_string(), "10.7.0.2/24");
