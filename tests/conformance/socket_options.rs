@@ -211,6 +211,22 @@ fn must_48_shld_21_and_22_the_dscp_of_an_open_connection_changes_and_leaves_as_i
 }
 
 #[test]
+fn a_connection_that_waited_is_accepted_with_what_its_listener_was_told_since() {
+    Script::default().plays(
+        "
+        +0    socket listen 80
+        +0    < S  0:0(0) win 65535 <mss 1460>
+        +0    > S. 0:0(0) ack 1 <...> ttl 64
+        +0.1  < .  1:1(0) ack 1 win 512
+        +0    listener set ttl 7
+        +0    accept
+        +0    write 10
+        +0    > P. 1:11(10) ack 1 ttl 7
+        ",
+    );
+}
+
+#[test]
 fn a_value_out_of_its_range_is_refused_and_changes_nothing() {
     for (option, refused) in [
         ("ttl", &["0"][..]),
@@ -451,6 +467,25 @@ fn a_peer_that_sends_nothing_is_asked_once_more_and_then_accepted() {
         +0.1  < .  1:1(0) ack 1 win 512
         +0    accept
         +0    expect state ESTABLISHED
+        ",
+    );
+}
+
+/// Its first ACKs were lost, so that the SYN-ACK would next leave after the time of the deferral.
+#[test]
+fn a_late_peer_that_was_put_off_is_asked_when_the_time_is_over() {
+    Script::default().plays(
+        "
+        +0    socket listen 80
+        +0    listener set defer_accept 5
+        +0    < S  0:0(0) win 65535 <mss 1460>
+        +0    > S. 0:0(0) ack 1 <...>
+        +1    > S. 0:0(0) ack 1 <...>
+        +2    > S. 0:0(0) ack 1 <...>
+        +0.5  < .  1:1(0) ack 1 win 512
+        +1.5  > S. 0:0(0) ack 1 <...>
+        +0    < .  1:1(0) ack 1 win 512
+        +0    accept
         ",
     );
 }
