@@ -10,7 +10,7 @@ const LAST_ANSWER: &[u8] =
     b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 13\r\n\r\nHello, World!";
 
 /// Longest head of a request; a longer one ends the connection.
-const HEAD_MAX: usize = 1000;
+const HEAD_MAX: usize = 1024;
 
 /// Answers requests, pipelined ones too, until one says that it is the last.
 pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> io::Result<()> {
