@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::BorrowedFd;
 
+use crate::config::InterfaceConfig;
 use crate::packet::{Frame, Outgoing};
 use crate::time::Instant;
 use crate::wire::Steering;
@@ -62,6 +63,26 @@ impl Capabilities {
     /// UDP.
     pub const fn with_offload(mtu: u32) -> Self {
         Self { mtu, checksum: true, super_segment: 65_535, super_datagrams: true }
+    }
+
+    /// Tells an interface what its device can do, so that the stack makes use of it; the MTU
+    /// becomes no larger. [`Net`](crate::Net) does that by itself.
+    ///
+    /// ```
+    /// use wharf::{Device, Link, Seed, Stack, StackConfig};
+    ///
+    /// let (device, _peer) = Link::pair(1400);
+    /// let mut config = StackConfig::new("10.7.0.2/24".parse()?);
+    /// device.capabilities().apply_to(&mut config.interface);
+    /// assert_eq!(config.interface.mtu, 1400);
+    /// let stack = Stack::new(config, Seed::from_number(1))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn apply_to(self, interface: &mut InterfaceConfig) {
+        interface.mtu = interface.mtu.min(self.mtu);
+        interface.checksum_offload = self.checksum;
+        interface.super_segment = self.super_segment;
+        interface.super_datagrams = self.super_datagrams;
     }
 }
 

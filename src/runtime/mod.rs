@@ -424,10 +424,8 @@ fn prepare(
         .ok_or_else(|| invalid("the device has no descriptor to wait for"))?
         .try_clone_to_owned()?;
     let capabilities = device.capabilities();
-    config.interface.mtu = config.interface.mtu.min(capabilities.mtu);
-    config.interface.checksum_offload = capabilities.checksum;
+    capabilities.apply_to(&mut config.interface);
     config.interface.super_segment = leaving::super_segment(capabilities);
-    config.interface.super_datagrams = capabilities.super_datagrams;
     let stack = Stack::new(config, seed).map_err(|error| invalid(&error.to_string()))?;
     let shared = Arc::new(Shared::new(Shard::new(stack, device, siblings), clock));
     Ok(Prepared { shared, device_fd })
