@@ -34,7 +34,7 @@ ALL="limit-raw limit-1500 limit-64k limit-gso kernel-veth kernel-axum kernel-pla
  smoltcp-1500 smoltcp-64k smoltcp-lean-1500 smoltcp-lean-64k
  gvisor-1500 gvisor-64k gvisor-gso ipstack-1500 netstack-smoltcp-1500
  lwip-1500 lwip-32k ours ours-no-offload ours-queues-2 ours-plain ours-hyper
- ours-copy"
+ ours-copy ours-stack"
 
 BIN=$TARGET/release
 ADDR=198.18.0.2 PEER=198.18.0.1 PREFIX=24
@@ -234,6 +234,10 @@ bring_up() {
             setup_tun "$OURS_MTU" "${OURS_TUN_FLAGS:-}"
             start "$CNS" "$BIN/bench-wharf" "${std[@]}" --mtu "$OURS_MTU" "${words[@]}"
             ;;
+        ours-stack)
+            setup_tun "$OURS_MTU"
+            start "$CNS" "$BIN/bench-stack" "${std[@]}" --mtu "$OURS_MTU"
+            ;;
         ours | ours-*) start_ours "$c" ;;
         *) say "no contender $c"; return 1 ;;
     esac
@@ -286,7 +290,7 @@ available() {
         gvisor-*) [[ -x "$BUILD/bench-gvisor" ]] ;;
         lwip-32k) [[ -x "$BUILD/bench-lwip-32768" ]] ;;
         lwip-*) [[ -x "$BUILD/bench-lwip-1500" ]] ;;
-        ours-plain | ours-hyper | ours-copy) return 0 ;;
+        ours-plain | ours-hyper | ours-copy | ours-stack) return 0 ;;
         ours | ours-*) [[ -n "$OURS_CMD" ]] ;;
         *) return 0 ;;
     esac
@@ -309,7 +313,9 @@ package_of() {
         kernel-veth) echo tokio-kernel ;;
         smoltcp-*) echo bench-smoltcp ;;
         ipstack-* | netstack-smoltcp-*) echo tokio-userspace ;;
-        ours-plain | ours-hyper | ours-copy | kernel-axum | kernel-plain) echo bench-wharf ;;
+        ours-plain | ours-hyper | ours-copy | ours-stack | kernel-axum | kernel-plain)
+            echo bench-wharf
+            ;;
     esac
 }
 

@@ -10,6 +10,7 @@ const SHOWN: &[&str] = &[
     "ours-plain",
     "ours-hyper",
     "ours-copy",
+    "ours-stack",
     "kernel-veth",
     "kernel-axum",
     "kernel-plain",
@@ -35,6 +36,7 @@ const RATIOS: &[(&str, &str)] = &[
     ("ours-plain", "smoltcp-1500"),
     ("ours-hyper", "kernel-veth"),
     ("ours-copy", "limit-gso"),
+    ("ours-stack", "smoltcp-1500"),
 ];
 
 pub(crate) fn run(files: &[String]) {

@@ -2,25 +2,27 @@
 
 use std::net::Ipv4Addr;
 
-pub(crate) struct Args {
-    pub(crate) tun: String,
-    pub(crate) addr: Ipv4Addr,
-    pub(crate) prefix: u8,
-    pub(crate) mtu: u32,
-    pub(crate) http: Http,
-    pub(crate) bulk: Bulk,
+/// What the words of the command say.
+pub struct Args {
+    pub tun: String,
+    pub addr: Ipv4Addr,
+    pub prefix: u8,
+    pub mtu: u32,
+    pub http: Http,
+    pub bulk: Bulk,
     /// Microseconds.
-    pub(crate) busy_poll: u64,
+    pub busy_poll: u64,
 }
 
-pub(crate) enum Http {
+/// Which HTTP server to be.
+pub enum Http {
     /// No library.
     Plain,
     Hyper,
 }
 
 /// How discard and source move octets.
-pub(crate) enum Bulk {
+pub enum Bulk {
     /// By `read_bytes` and `write_all_bytes`.
     Reference,
     /// By `AsyncRead` and `AsyncWrite`, which copy.
@@ -28,7 +30,8 @@ pub(crate) enum Bulk {
 }
 
 impl Args {
-    pub(crate) fn read() -> Self {
+    /// Reads them, and panics if one cannot be.
+    pub fn read() -> Self {
         let mut args = Self {
             tun: "tb0".into(),
             addr: Ipv4Addr::new(198, 18, 0, 2),

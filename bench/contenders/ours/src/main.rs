@@ -1,15 +1,13 @@
 //! The four services on wharf's sockets, with a plain HTTP server or hyper's: what the sockets are
 //! worth without the web framework of `wharf serve`.
 
-mod args;
-
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use args::{Args, Bulk, Http};
+use bench_wharf::args::{Args, Bulk, Http};
 use bench_wharf::plain;
 use bytes::Bytes;
 use http_body_util::Full;

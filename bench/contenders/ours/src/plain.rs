@@ -5,12 +5,14 @@ use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nHello, World!";
-const LAST_ANSWER: &[u8] =
+/// The answer to each request.
+pub const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nHello, World!";
+/// The answer to the last one of a connection.
+pub const LAST_ANSWER: &[u8] =
     b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 13\r\n\r\nHello, World!";
 
 /// Longest head of a request; a longer one ends the connection.
-const HEAD_MAX: usize = 1024;
+pub const HEAD_MAX: usize = 1024;
 
 /// Answers requests, pipelined ones too, until one says that it is the last.
 pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> io::Result<()> {
@@ -36,16 +38,16 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> io::Resu
 }
 
 /// The head of a request.
-struct Head {
+pub struct Head {
     /// Octets of it.
-    len: usize,
+    pub len: usize,
     /// Whether the client asks for the end of the connection.
-    is_last: bool,
+    pub is_last: bool,
 }
 
 impl Head {
     /// What `octets` begin with, if it is complete.
-    fn parse(octets: &[u8]) -> Option<Self> {
+    pub fn parse(octets: &[u8]) -> Option<Self> {
         let (mut begin, mut is_last) = (0, false);
         for end in memchr::memchr_iter(b'\n', octets) {
             let line = &octets[begin..end];
