@@ -174,9 +174,12 @@ fn wait(tun: &Tun, most: Option<Duration>) -> io::Result<()> {
     // Rounded up: to wake too early costs a turn.
     let millis = most.map_or(-1, |most| most.as_millis().min(60_000) as libc::c_int + 1);
     // SAFETY: it is one structure, which lives until the call returns.
-    match unsafe { libc::poll(&mut readable, 1, millis) } {
-        -1 => Err(io::Error::last_os_error()),
-        _ => Ok(()),
+    if unsafe { libc::poll(&mut readable, 1, millis) } >= 0 {
+        return Ok(());
+    }
+    match io::Error::last_os_error() {
+        error if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+        error => Err(error),
     }
 }
 
@@ -256,8 +259,7 @@ fn source(
     }
 }
 
-/// Answers requests, pipelined ones too, until one says that it is the last. There is room to write
-/// for as many answers as requests fit into what was read.
+/// Answers requests, pipelined ones too, until one says that it is the last.
 fn answer(
     now: Instant,
     stack: &mut Stack,
@@ -284,11 +286,26 @@ fn answer(
         let mut begin = 0;
         while let Some(head) = Head::parse(&buffer[begin..filled]) {
             if head.is_last {
-                return stack.write(now, socket, LAST_ANSWER).map(drop);
+                return send(now, stack, socket, LAST_ANSWER);
             }
-            stack.write(now, socket, ANSWER)?;
+            send(now, stack, socket, ANSWER)?;
             begin += head.len;
         }
         begun.extend_from_slice(&buffer[begin..filled]);
+    }
+}
+
+/// All of an answer, or an error that ends the connection: of a client that reads no answers, and
+/// asks until they fill the send buffer.
+fn send(
+    now: Instant,
+    stack: &mut Stack,
+    socket: SocketId,
+    answer: &[u8],
+) -> Result<(), SocketError> {
+    match stack.write(now, socket, answer) {
+        Ok(len) if len == answer.len() => Ok(()),
+        Ok(_) | Err(SocketError::WouldBlock) => Err(SocketError::NoBuffers),
+        Err(error) => Err(error),
     }
 }
