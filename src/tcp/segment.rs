@@ -104,33 +104,50 @@ impl Segment {
     ///
     /// The rules are Linux's (`tcp_gro_receive`): equal acknowledgments, windows and timestamps.
     pub(crate) fn may_precede(&self, next: &Self) -> bool {
-        let full = octets_of(&self.payload);
-        let is_plain =
-            |s: &Self| !s.syn && !s.rst && s.urgent.is_none() && s.options.sack.is_empty();
-        next.seq == self.seq + self.text_len
+        self.may_precede_text(next.seq, &next.payload)
             && next.ack == self.ack
             && next.window == self.window
+            && next.part.is_none()
+            && next.is_plain()
+            && next.options == self.options
+    }
+
+    /// As [`may_precede`](Self::may_precede), for a segment without FIN of whose header only
+    /// SEG.SEQ can differ.
+    pub(crate) fn may_precede_text(&self, seq: SeqNumber, text: &[u8]) -> bool {
+        let full = octets_of(&self.payload);
+        let text_len = octets_of(text);
+        seq == self.seq + self.text_len
             && (full as usize) < SHARE_MIN
-            && (1..=full).contains(&next.text_len)
+            && (1..=full).contains(&text_len)
             && self.text_len.is_multiple_of(full)
             && self.text_len < TRAIN_MAX * full
-            && self.text_len + next.text_len <= TRAIN_OCTETS_MAX
+            && self.text_len + text_len <= TRAIN_OCTETS_MAX
             && (self.is_train() || self.part.is_none())
-            && next.part.is_none()
-            && (is_plain(self) && is_plain(next) && !self.fin)
-            && next.options == self.options
+            && (self.is_plain() && !self.fin)
+    }
+
+    /// Whether it brings nothing but text and an acknowledgment.
+    fn is_plain(&self) -> bool {
+        !self.syn && !self.rst && self.urgent.is_none() && self.options.sack.is_empty()
     }
 
     /// Couples `next`, which it [may precede](Self::may_precede), and adds to `text` that of both,
     /// or of `next` if `text` holds that of the others.
     pub(crate) fn couple(&mut self, next: &Self, text: &mut BytesMut) {
+        self.couple_text(&next.payload, text);
+        self.fin = next.fin;
+    }
+
+    /// As [`couple`](Self::couple), for what it
+    /// [may precede](Self::may_precede_text) with a text of `octets`.
+    pub(crate) fn couple_text(&mut self, octets: &[u8], text: &mut BytesMut) {
         if !self.is_train() {
             self.part = u16::try_from(self.payload.len()).ok().and_then(NonZeroU16::new);
             text.extend_from_slice(&self.payload);
         }
-        self.fin = next.fin;
-        self.text_len += next.text_len;
-        text.extend_from_slice(&next.payload);
+        self.text_len += octets_of(octets);
+        text.extend_from_slice(octets);
     }
 
     /// Whether others are coupled to it, and their text is still to be joined to it.
@@ -183,7 +200,7 @@ impl Segment {
 }
 
 /// Octets of a text, which is part of one packet.
-fn octets_of(text: &Bytes) -> u32 {
+fn octets_of(text: &[u8]) -> u32 {
     u32::try_from(text.len()).unwrap_or(0)
 }
 

@@ -13,6 +13,7 @@ pub(crate) mod ipv4_options;
 pub(crate) mod steering;
 pub(crate) mod tcp;
 pub(crate) mod tcp_options;
+pub(crate) mod template;
 #[cfg(test)]
 mod tests;
 pub(crate) mod udp;

@@ -7,6 +7,7 @@ mod icmpv4;
 mod ipv4;
 mod tcp;
 mod tcp_options;
+mod template;
 mod udp;
 
 use std::net::Ipv4Addr;
