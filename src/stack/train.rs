@@ -26,7 +26,7 @@ impl Stack {
     ) {
         self.look_ahead(frames);
         let mut train = None;
-        // Of the segment that the train began with, or that was coupled to it last.
+        // Of the segment that the train began with.
         let mut template = None;
         for frame in frames.drain(..) {
             observer.on_event(now, &Event::PacketReceived { len: frame.octets().len() });
@@ -71,8 +71,9 @@ impl Stack {
     ) -> bool {
         let Offload { checksum, segment: None } = frame.offload() else { return false };
         let is_summed = checksum == Checksum::Complete;
-        let Some(next) = template.follower(frame.octets(), is_summed) else { return false };
-        let may_couple = train.segment.may_precede_text(SeqNumber(next.seq), next.text);
+        let Some(next) = template.follower(frame.octets()) else { return false };
+        let may_couple = train.segment.may_precede_text(SeqNumber(next.seq), next.text)
+            && template.is_intact(frame.octets(), is_summed); // Last: it costs most.
         if may_couple {
             self.make_room_for(train);
             train.segment.couple_text(next.text, self.joined.memory());

@@ -58,11 +58,11 @@ impl HeaderTemplate {
         Ipv4Header::LEN + usize::from(self.0[Ipv4Header::LEN + 12] >> 4) * 4
     }
 
-    /// What is `packet`'s own, if nothing else in its headers differs from the template's and its
-    /// checksums hold, that of TCP only if `is_summed`. Whatever else the checks of a packet look
-    /// at is then as it was when the template passed them. `None`: they must look themselves.
+    /// What is `packet`'s own, if nothing else in its headers differs from the template's. If it
+    /// [is intact](Self::is_intact) too, all that the checks of a packet look at is as it was when
+    /// the template passed them. `None`: they must look themselves.
     #[inline]
-    pub(crate) fn follower<'a>(&self, packet: &'a [u8], is_summed: bool) -> Option<Follower<'a>> {
+    pub(crate) fn follower<'a>(&self, packet: &'a [u8]) -> Option<Follower<'a>> {
         let head = packet.first_chunk::<FIXED>()?;
         let differ = |((ours, theirs), common): ((&u8, &u8), &u8)| (ours ^ theirs) & common;
         let octets = self.0.iter().zip(head).zip(&COMMON);
@@ -71,17 +71,19 @@ impl HeaderTemplate {
         }
         let (headers, text) = packet.split_at_checked(self.header_len())?;
         let total_len = u16::from_be_bytes([head[2], head[3]]);
-        if usize::from(total_len) != packet.len()
-            || headers[FIXED..] != self.0[FIXED..headers.len()]
-        {
-            return None;
-        }
-        let (ip, segment) = packet.split_at(Ipv4Header::LEN);
-        let is_intact = Sum::default().add(ip).is_valid()
-            && (!is_summed
-                || TcpHeader::checksum_is_valid(self.source(), self.destination(), segment));
+        let is_one = usize::from(total_len) == packet.len()
+            && headers[FIXED..] == self.0[FIXED..headers.len()];
         let seq = u32::from_be_bytes([head[24], head[25], head[26], head[27]]);
-        is_intact.then_some(Follower { seq, text })
+        is_one.then_some(Follower { seq, text })
+    }
+
+    /// Whether the checksums of a follower hold, that of TCP only if `is_summed`.
+    #[inline]
+    pub(crate) fn is_intact(&self, packet: &[u8], is_summed: bool) -> bool {
+        let Some((ip, segment)) = packet.split_at_checked(Ipv4Header::LEN) else { return false };
+        Sum::default().add(ip).is_valid()
+            && (!is_summed
+                || TcpHeader::checksum_is_valid(self.source(), self.destination(), segment))
     }
 
     fn source(&self) -> Ipv4Addr {

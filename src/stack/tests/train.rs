@@ -1,5 +1,7 @@
 //! What a stack does with bursts is what it does with their packets.
 
+use std::num::NonZeroU16;
+
 use super::super::tests::Pair;
 use super::*;
 use crate::observe::Counters;
@@ -58,6 +60,10 @@ impl World {
         self.twin.check();
         let [one, other] = &self.counted;
         assert_eq!(one.list().map(|c| c.value), other.list().map(|c| c.value));
+        let [one, other] = [(&self.pair.server, self.single), (&self.twin, self.whole)]
+            .map(|(stack, id)| stack.info(id).unwrap())
+            .map(|info| (info.segments_received, info.data_segments_received));
+        assert_eq!(one, other);
         octets
     }
 
@@ -124,4 +130,18 @@ fn a_burst_is_read_and_answered_as_its_packets_are() {
         assert!(world.twin.joined.is_in_use(), "seed {seed}: no train was taken whole");
         assert!(!world.pair.server.joined.is_in_use());
     }
+}
+
+#[test]
+fn a_super_segment_is_no_part_of_a_train_though_its_headers_are_those_of_the_first() {
+    let mut world = World::new(1);
+    let now = world.pair.now;
+    world.pair.client.write(now, world.socket, &[7; 2800]).unwrap();
+    let mut burst = world.departures();
+    let whole = burst.pop().unwrap();
+    let offload = Offload { checksum: Checksum::Complete, segment: NonZeroU16::new(400) };
+    burst.push(Frame::with_offload(whole.into_bytes(), offload));
+    assert_eq!(world.arrive(&burst), [7; 2800]);
+    let info = world.twin.info(world.whole).unwrap();
+    assert!(info.data_segments_received > 4, "{} segments", info.data_segments_received);
 }

@@ -28,6 +28,15 @@ fn first_and_next() -> [Vec<u8>; 2] {
     )
 }
 
+/// What is `packet`'s own, if it is an intact follower.
+fn follower<'a>(
+    template: &HeaderTemplate,
+    packet: &'a [u8],
+    is_summed: bool,
+) -> Option<Follower<'a>> {
+    template.follower(packet).filter(|_| template.is_intact(packet, is_summed))
+}
+
 /// Makes both checksums anew, wherever the headers now say that they end.
 fn with_checksums(mut octets: Vec<u8>) -> Vec<u8> {
     let header_len = (usize::from(octets[0] & 15) * 4).clamp(Ipv4Header::LEN, octets.len());
@@ -69,8 +78,8 @@ fn a_segment_that_differs_in_what_is_its_own_is_a_follower() {
     let [first, next] = first_and_next();
     let template = HeaderTemplate::of(&first).unwrap();
     let text: Vec<u8> = (0..20).collect();
-    assert_eq!(template.follower(&next, true), Some(Follower { seq: 17, text: &text }));
-    assert_eq!(template.follower(&first, true).map(|it| it.seq), Some(u32::MAX - 2));
+    assert_eq!(follower(&template, &next, true), Some(Follower { seq: 17, text: &text }));
+    assert_eq!(follower(&template, &first, true).map(|it| it.seq), Some(u32::MAX - 2));
 }
 
 #[test]
@@ -85,7 +94,7 @@ fn whatever_bit_of_its_headers_differs_the_parsers_would_say_the_same() {
         let octets = with_checksums(octets);
         let expected = read(&octets).filter(|(theirs, _)| *theirs == common).map(|(_, it)| it);
         followers += usize::from(expected.is_some());
-        assert_eq!(template.follower(&octets, true), expected, "bit {bit}");
+        assert_eq!(follower(&template, &octets, true), expected, "bit {bit}");
     }
     // Identification, sequence number, PSH; and the checksums, which were made anew.
     assert_eq!(followers, 16 + 32 + 1 + 32);
@@ -99,11 +108,11 @@ fn a_packet_with_an_error_anywhere_is_no_follower() {
         let mut octets = next.clone();
         octets[bit / 8] ^= 1 << (bit % 8);
         assert!(!checksums_hold(&octets));
-        assert_eq!(template.follower(&octets, true), None, "bit {bit}");
+        assert_eq!(follower(&template, &octets, true), None, "bit {bit}");
         let is_text = bit / 8 >= HEADERS;
         let is_own = is_text || (24..28).contains(&(bit / 8)) || (36..38).contains(&(bit / 8));
         let is_push = bit == 33 * 8 + 3;
-        let taken = template.follower(&octets, false).is_some();
+        let taken = follower(&template, &octets, false).is_some();
         assert_eq!(taken, is_own || is_push, "bit {bit}, the checksum of TCP being the device's");
     }
 }
@@ -113,9 +122,9 @@ fn a_packet_that_was_cut_or_padded_is_no_follower() {
     let [first, next] = first_and_next();
     let template = HeaderTemplate::of(&first).unwrap();
     for len in 0..next.len() {
-        assert_eq!(template.follower(&next[..len], false), None, "{len} octets");
+        assert_eq!(follower(&template, &next[..len], false), None, "{len} octets");
     }
-    assert_eq!(template.follower(&[&next[..], &[0]].concat(), false), None);
+    assert_eq!(follower(&template, &[&next[..], &[0]].concat(), false), None);
 }
 
 #[test]
