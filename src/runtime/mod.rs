@@ -6,6 +6,7 @@ mod deferred;
 mod event_loop;
 mod leaving;
 mod mailbox;
+mod phase;
 mod place;
 mod seat;
 mod shard;

@@ -15,6 +15,7 @@ use crate::runtime::busy_poll::BusyPoll;
 use crate::runtime::deferred::Deferred;
 use crate::runtime::leaving::Leaving;
 use crate::runtime::mailbox::Mail;
+use crate::runtime::phase::{Awaited, Phase, Step};
 use crate::runtime::seat::{Seat, Sleep};
 use crate::runtime::siblings::Siblings;
 use crate::runtime::sips::Sips;
@@ -46,12 +47,6 @@ const SIP_OCTETS: usize = 96 << 10;
 /// requests and answers need, and little enough for others not to wait long for the lock.
 const CALL_BURST: usize = 4;
 
-/// How long the loop lingers for closing connections when nobody holds the stack any more.
-const LINGER: Duration = Duration::from_secs(5);
-
-/// How often an ending stack looks whether its connections have finished.
-const ENDING_CHECK: Duration = Duration::from_millis(10);
-
 /// What the driver has to do after a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Turn {
@@ -70,28 +65,6 @@ pub(crate) enum Turn {
     Look(Option<Instant>),
     /// The stack has ended.
     Over,
-}
-
-/// Where the stack is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    Running,
-    /// Waits until `until` for connections to finish; looks for them at `check`.
-    Ending {
-        awaited: Awaited,
-        until: Instant,
-        check: Instant,
-    },
-    Over,
-}
-
-/// What an ending stack waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Awaited {
-    /// Connections that nobody holds and that still have something to send.
-    Orphans,
-    /// All connections.
-    Connections,
 }
 
 /// A stack, its device, and who waits for its sockets.
@@ -142,7 +115,7 @@ impl Shard {
             device: Some(device),
             arrived: VecDeque::new(),
             leaving,
-            phase: Phase::Running,
+            phase: Phase::default(),
             seat: Seat::default(),
             sips: Sips::default(),
             silent_turns: 0,
@@ -253,24 +226,17 @@ impl Shard {
 
     /// Nobody can make a call any more.
     pub(crate) fn leave(&mut self, now: Instant) {
-        if self.phase == Phase::Running {
-            self.phase =
-                Phase::Ending { awaited: Awaited::Orphans, until: now + LINGER, check: now };
+        if self.phase.leave(now) {
             self.kick();
         }
     }
 
     /// Takes no new connections, and ends when the old ones have, or after `timeout`.
     pub(crate) fn shut_down(&mut self, now: Instant, timeout: Duration) {
-        let asked = now + timeout;
-        let until = match self.phase {
-            Phase::Running => asked,
-            // Whoever asks for less time wins.
-            Phase::Ending { until, .. } => until.min(asked),
-            Phase::Over => return,
-        };
+        if !self.phase.shut_down(now, timeout) {
+            return;
+        }
         self.stack.stop_listening(now);
-        self.phase = Phase::Ending { awaited: Awaited::Connections, until, check: now };
         self.collect_wakes();
         self.kick();
     }
@@ -497,29 +463,17 @@ impl Shard {
     /// When the next turn is due though nothing arrives.
     fn deadline(&mut self) -> Option<Instant> {
         let device = self.device.as_ref().and_then(Device::deadline);
-        let phase = match self.phase {
-            Phase::Running | Phase::Over => None,
-            Phase::Ending { until, check, .. } => Some(until.min(check)),
-        };
-        [self.stack.next_timeout(), device, phase].into_iter().flatten().min()
+        let of_all = [self.stack.next_timeout(), device, self.phase.deadline()];
+        of_all.into_iter().flatten().min()
     }
 
-    /// Whether an ending stack has nothing more to wait for. It looks at all connections, so it
-    /// does that now and then, and not in every turn.
+    /// Whether an ending stack has nothing more to wait for.
     fn has_finished(&mut self, now: Instant) -> bool {
-        let Phase::Ending { awaited, until, check } = self.phase else {
-            return self.is_over();
-        };
-        if now >= until {
-            return true;
-        }
-        if now < check {
-            return false;
-        }
-        self.phase = Phase::Ending { awaited, until, check: now + ENDING_CHECK };
-        let is_awaited = match awaited {
-            Awaited::Orphans => self.stack.orphans() > 0,
-            Awaited::Connections => self.is_connected(),
+        let is_awaited = match self.phase.step(now) {
+            Step::Wait => return false,
+            Step::End => return true,
+            Step::Look(Awaited::Orphans) => self.stack.orphans() > 0,
+            Step::Look(Awaited::Connections) => self.is_connected(),
         };
         // A device that holds packets back has their last ones.
         let device = self.device.as_ref().and_then(Device::deadline);
