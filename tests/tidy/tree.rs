@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Folders that hold nothing of ours.
-const FOREIGN: &[&str] = &["target", ".git", "node_modules", "__pycache__"];
+/// Folders that hold nothing of ours: what others have made, and what fuzzing leaves behind.
+const FOREIGN: &[&str] =
+    &["target", ".git", "node_modules", "__pycache__", "corpus", "artifacts", "coverage"];
 
 pub(crate) struct File {
     /// Relative to the package, with `/`.
