@@ -43,8 +43,8 @@ pub(super) enum Step {
 }
 
 impl Phase {
-    /// Begins to end for nobody holds the stack; whether it does. What has been asked for before
-    /// stays.
+    /// Begins to end, since nobody holds the stack any more. Whether it does: an end that was asked
+    /// for before stays as it is.
     pub(super) fn leave(&mut self, now: Instant) -> bool {
         let is_running = *self == Self::Running;
         if is_running {

@@ -95,8 +95,7 @@ impl Stack {
         false
     }
 
-    /// Sees to it that there is room for the text of a train that may begin with the first segment
-    /// that it is now.
+    /// Sees to it that there is room for the text of a train, if one begins here.
     fn make_room_for(&mut self, train: &Arrival) {
         if !train.segment.is_train() {
             self.joined.make_room(TRAIN_OCTETS_MAX as usize);

@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 
 use super::checksum::Sum;
 use super::ipv4::Ipv4Header;
-use super::tcp::{TcpFlags, TcpHeader};
+use super::tcp::{CHECKSUM_AT, FLAGS_AT, TcpFlags, TcpHeader};
 
 /// Octets of a packet that a template keeps: of the headers those without IP options and with 24
 /// octets of TCP options at most. A timestamps option and its padding are 12.
@@ -21,15 +21,22 @@ const FIXED: usize = Ipv4Header::LEN + TcpHeader::LEN;
 /// length, identification, checksums and sequence number, and PSH may be set or not.
 const COMMON: [u8; FIXED] = {
     let mut common = [0xff; FIXED];
-    let own = [2, 3, 4, 5, 10, 11, 24, 25, 26, 27, 36, 37];
-    let mut at = 0;
-    while at < own.len() {
-        common[own[at]] = 0;
-        at += 1;
+    let [l0, l1, i0, i1] = [2, 3, 4, 5]; // Total length and identification.
+    let [c0, c1] = [10, 11]; // The header's checksum.
+    let [q0, q1, q2, q3] = [SEQ_AT, SEQ_AT + 1, SEQ_AT + 2, SEQ_AT + 3];
+    let [k0, k1] = [Ipv4Header::LEN + CHECKSUM_AT, Ipv4Header::LEN + CHECKSUM_AT + 1];
+    let own = [l0, l1, i0, i1, c0, c1, q0, q1, q2, q3, k0, k1];
+    let mut n = 0;
+    while n < own.len() {
+        common[own[n]] = 0;
+        n += 1;
     }
-    common[Ipv4Header::LEN + super::tcp::FLAGS_AT] = !TcpFlags::PSH.bits();
+    common[Ipv4Header::LEN + FLAGS_AT] = !TcpFlags::PSH.bits();
     common
 };
+
+/// Where in a packet without IP options the sequence number stands.
+const SEQ_AT: usize = Ipv4Header::LEN + 4;
 
 /// The first octets of a packet that has passed all checks: an IPv4 header without options, a TCP
 /// header, and text.
@@ -73,8 +80,8 @@ impl HeaderTemplate {
         let total_len = u16::from_be_bytes([head[2], head[3]]);
         let is_one = usize::from(total_len) == packet.len()
             && headers[FIXED..] == self.0[FIXED..headers.len()];
-        let seq = u32::from_be_bytes([head[24], head[25], head[26], head[27]]);
-        is_one.then_some(Follower { seq, text })
+        let seq = [head[SEQ_AT], head[SEQ_AT + 1], head[SEQ_AT + 2], head[SEQ_AT + 3]];
+        is_one.then_some(Follower { seq: u32::from_be_bytes(seq), text })
     }
 
     /// Whether the checksums of a follower hold, that of TCP only if `is_summed`.
