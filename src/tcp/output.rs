@@ -260,7 +260,7 @@ impl Connection {
             }
             Choice::Ack => {
                 self.statistics.on_sent(1, 0, false);
-                plan_bare(SendReason::Ack, self.send.nxt(), stamp)
+                plan_bare(SendReason::Ack, self.send.bare_seq(), stamp)
             }
         }
     }

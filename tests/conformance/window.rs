@@ -121,6 +121,29 @@ fn must_34_a_window_that_shrinks_stops_new_data_and_shld_16_old_data_is_sent_aga
     );
 }
 
+/// As Linux shrinks it when it has no memory for what comes; and drops whatever lies past the edge.
+#[test]
+fn must_34_what_comes_from_a_peer_that_has_shrunk_its_window_is_acknowledged_inside_of_it() {
+    established("rtt 100ms, mss 1000, wscale off, win 3000").plays(
+        "
+        +0    write 3000
+        +0    > .  1:1001(1000) ack 1
+        +0    > .  1001:2001(1000) ack 1
+        +0    > P. 2001:3001(1000) ack 1
+        +0.1  < .  1:1001(1000) ack 1001 win 500
+        +0    < .  1001:2001(1000) ack 1001 win 500
+        +0    > .  1501:1501(0) ack 2001
+        +0.05 < .  2001:3001(1000) ack 1001 win 0
+        +0    < .  3001:4001(1000) ack 1001 win 0
+        +0    > .  1001:1001(0) ack 4001
+        +0.05 < .  4001:4001(0) ack 1001 win 2000
+        +0    < .  4001:5001(1000) ack 1001 win 2000
+        +0    < .  5001:6001(1000) ack 1001 win 2000
+        +0    > .  3001:3001(0) ack 6001
+        ",
+    );
+}
+
 #[test]
 fn must_35_a_window_that_shrinks_to_nothing_is_probed() {
     established("rtt 100ms, mss 1000, wscale off, win 2000").plays(

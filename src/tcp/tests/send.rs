@@ -151,12 +151,32 @@ fn must_34_and_shld_15_a_window_that_shrinks_below_what_was_sent_lets_nothing_ne
     assert_eq!(send_all(&mut side), [1000; 3]);
     ack(&mut side, 0, 1500);
     assert_eq!(side.usable_window(), 0);
+    assert_eq!(side.bare_seq(), side.una() + 1500, "it is not past the window");
     assert_eq!(side.next_new(u32::MAX, true), Err(Blocked::Window));
     // SHLD-16: what lies inside of the shrunk window is sent again, and the first octet always.
     assert_eq!(side.next_again(range(0, 3000)).unwrap().range, range(0, 1000));
     assert_eq!(side.next_again(range(1000, 3000)), None);
     ack(&mut side, 0, 0);
     assert_eq!(side.next_again(range(0, 3000)).unwrap().range, range(0, 1000));
+}
+
+#[test]
+fn a_bare_acknowledgment_stands_at_snd_nxt_or_at_an_edge_that_shrank_by_more_than_rounding() {
+    for (sent, shift, window, expected) in [
+        (3000, 0, 3000, 3000),
+        (3000, 0, 2999, 2999),
+        (2999, 3, 374, 2999), // 2,992 octets: the peer may have room for 2,999.
+        (3000, 3, 374, 2992),
+    ] {
+        let mut side = side(3000);
+        side.write(&vec![0; usize::try_from(sent).unwrap()]);
+        while let Ok(text) = side.next_new(u32::MAX, true) {
+            side.on_sent(&text);
+        }
+        side.shift = shift;
+        ack(&mut side, 0, window);
+        assert_eq!(side.bare_seq(), UNA + expected, "{window} << {shift} for {sent} octets");
+    }
 }
 
 #[test]
