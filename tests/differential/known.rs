@@ -93,8 +93,10 @@ pub(crate) enum Known {
     WindowTakenBack,
     /// Linux's FIN waits for a shut window to open.
     FinAtShutWindow,
-    /// When the peer has taken window back, what carries no text stands at the window's edge in
-    /// Linux, which may be left of what was sent.
+    /// When the peer has taken window back, what carries no text stands at the window's edge,
+    /// which may be left of what was sent; in Linux each such segment, with us a bare
+    /// acknowledgment. Which windows count is another difference, and a FIN that a shut window
+    /// did not hold back lies past the edge.
     EdgeTakenBack,
     /// Linux's reset tells of urgent data.
     UrgentOnReset,
@@ -521,11 +523,11 @@ fn is_fin_at_shut_window(case: &Case) -> bool {
 
 fn is_edge_taken_back(case: &Case) -> bool {
     let alike = |(theirs, mine): (&Seen, &Seen)| {
-        let is_left = theirs.seq < mine.seq && theirs.payload.is_empty();
+        let is_elsewhere = theirs.seq != mine.seq && theirs.payload.is_empty();
         // There urgent data may still be ahead.
         let flags = TcpFlags::from_bits(theirs.flags.bits() & !TcpFlags::URG.bits());
         let moved = Seen { seq: mine.seq, urgent: mine.urgent, flags, ..theirs.clone() };
-        is_left && moved == *mine
+        is_elsewhere && moved == *mine
     };
     case.linux.seen.len() == case.ours.seen.len()
         && case.linux.seen.iter().zip(&case.ours.seen).all(alike)
