@@ -8,8 +8,8 @@ use smallvec::SmallVec;
 
 use crate::packet::Outgoing;
 
-/// Octets, header included, of a packet that is written in one piece.
-const SHORT_MAX: usize = 512;
+/// Octets, header included, of a packet that is written in one piece: one of an Ethernet's size is.
+const ONE_PIECE_MAX: usize = 1600;
 
 /// Writes a packet, behind the `header` that the queue wants before each.
 pub(super) fn write_packet(mut file: &File, header: &[u8], packet: &Outgoing) -> io::Result<()> {
@@ -27,10 +27,10 @@ pub(super) fn write_packet(mut file: &File, header: &[u8], packet: &Outgoing) ->
     file.write_vectored(&slices).map(drop)
 }
 
-/// A short packet with its header in one piece: to copy it costs less than what the kernel takes to
-/// look at several pieces.
-fn in_one_piece(header: &[u8], packet: &Outgoing) -> Option<ArrayVec<u8, SHORT_MAX>> {
-    if header.len() + packet.len() > SHORT_MAX {
+/// A packet that is no super-segment with its header in one piece: to copy it costs less than what
+/// the kernel takes to look at several pieces.
+fn in_one_piece(header: &[u8], packet: &Outgoing) -> Option<ArrayVec<u8, ONE_PIECE_MAX>> {
+    if header.len() + packet.len() > ONE_PIECE_MAX {
         return None;
     }
     let mut whole = ArrayVec::new();
@@ -55,7 +55,8 @@ mod tests {
         let (ours, peer) = UnixDatagram::pair().unwrap();
         let file = File::from(OwnedFd::from(ours));
         for header in [&b""[..], b"0123456789"] {
-            for len in [0, 1, SHORT_MAX - 40 - header.len(), SHORT_MAX - 39 - header.len(), 3000] {
+            let most = ONE_PIECE_MAX - 40 - header.len();
+            for len in [0, 1, most, most + 1, 3000] {
                 let text: Vec<u8> = (0..len).map(|n| n.to_le_bytes()[0]).collect();
                 let (left, right) = text.split_at(len / 3);
                 let mut packet = Outgoing::default();
