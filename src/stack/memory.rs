@@ -26,7 +26,7 @@ pub(super) struct Memory {
     is_told_short: bool,
     /// Flows that may have been held back; each has a bit in its entry.
     waiting: OnceQueue<FlowId>,
-    /// What no buffer uses, less than a MiB and not counted.
+    /// What no buffer uses, less than 3 MiB and not counted.
     pub(super) spares: Spares,
 }
 

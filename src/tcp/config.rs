@@ -12,7 +12,9 @@ pub struct TcpConfig {
     /// Octets that a connection holds for its application to read. 256 KiB; a socket may set
     /// its own before it connects or listens.
     pub receive_buffer: u32,
-    /// Octets that a connection holds until the peer acknowledges them. 256 KiB.
+    /// Octets that a connection holds until the peer acknowledges them. 256 KiB. Of several that
+    /// send in bulk, on a path as short as a TUN, more than 512 KiB each are in no cache of the
+    /// processor's any more when they leave; a long path needs its bandwidth times its delay.
     pub send_buffer: u32,
     /// Longest time an acknowledgment is held back. 40 ms, as Linux; 500 ms is the limit
     /// (RFC 9293 §3.8.6.3, MUST-40).

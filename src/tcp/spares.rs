@@ -12,9 +12,10 @@ const PAGES_MAX: usize = 64;
 /// Most buffers that are kept of each kind: as many as the packets of a few bursts can fill.
 const BUFFERS_MAX: usize = 256;
 
-/// Most chunks that are kept, and most octets of them.
+/// Most chunks that are kept, and most octets of them: what a few bulk senders give back at once.
+/// The allocator returns to the kernel what it cannot keep, and has it cleared when it comes again.
 const CHUNKS_MAX: usize = 256;
-const CHUNK_OCTETS_MAX: usize = 512 << 10;
+const CHUNK_OCTETS_MAX: usize = 2 << 20;
 
 /// What a stack keeps for all its connections, and lends to one of them for the length of a call.
 ///

@@ -21,6 +21,10 @@ use wharf::{Net, StackConfig, Tun, TunConfig};
 /// Octets that a connection may hold each way, as `wharf serve`.
 const BUFFER: u32 = 2 << 20;
 
+/// Octets that one may hold which are copied before they leave: of several senders more than these
+/// would be in no cache any more when their turn comes.
+const COPIED: u32 = 512 << 10;
+
 const BACKLOG: u32 = 16_384;
 
 type Failure = Box<dyn std::error::Error>;
@@ -31,7 +35,11 @@ fn main() -> Result<(), Failure> {
     device.mtu = args.mtu;
     let mut config = StackConfig::new(format!("{}/{}", args.addr, args.prefix).parse()?);
     config.interface.mtu = args.mtu;
-    (config.tcp.receive_buffer, config.tcp.send_buffer) = (BUFFER, BUFFER);
+    config.tcp.receive_buffer = BUFFER;
+    config.tcp.send_buffer = match args.bulk {
+        Bulk::Reference => BUFFER,
+        Bulk::Copy => COPIED,
+    };
     let tun = Tun::open(&device)?;
     // The device, the stack and the services share one thread.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
