@@ -558,3 +558,7 @@ mod tests;
 #[cfg(test)]
 #[path = "tests/limits.rs"]
 mod limits;
+
+#[cfg(test)]
+#[path = "tests/super_segments.rs"]
+mod super_segments;

@@ -83,6 +83,7 @@ impl Connection {
             self.end_burst(now, Blocked::Nothing);
             return None;
         }
+        self.restart(now);
         let options = self.options(now);
         self.send.set_next_options(u8::try_from(options.len()).unwrap_or(0));
         // What is told by SACK and by the urgent pointer is another thing in each segment.
@@ -105,6 +106,16 @@ impl Connection {
                 self.end_burst(now, blocked);
                 None
             }
+        }
+    }
+
+    /// Before new text leaves after a rest the congestion window becomes one of those that begin
+    /// (RFC 5681 §4.1). Before it is chosen: a super-segment of the old window would be a burst.
+    fn restart(&mut self, now: Instant) {
+        if self.send.has_new()
+            && let Some(idle) = self.recovery.idle(now, self.outstanding())
+        {
+            self.congestion.on_idle(idle, self.rtt.rto());
         }
     }
 
@@ -274,9 +285,6 @@ impl Connection {
         stamp: Stamp,
     ) -> SegmentPlan {
         let payload = self.send.text(text.range);
-        if let Some(idle) = self.recovery.idle(now, self.outstanding()) {
-            self.congestion.on_idle(idle, self.rtt.rto());
-        }
         self.recovery.on_sent(now, sequence_of(text), text.first_len());
         self.acks.on_text_sent(now, self.statistics.data_received_at());
         self.statistics.on_sent(text.parts(), text.range.len(), false);
