@@ -239,7 +239,7 @@ impl Connection {
                 self.recovery.on_sent_again(now, sequence_of(&text));
                 self.path.on_sent_again(now, sequence_of(&text));
                 self.statistics.on_sent(1, text.range.len(), true);
-                self.path.on_sent(sequence_of(&text), text.part_len(), stamp.options_len());
+                self.note_sizes(&text, stamp.options_len());
                 plan_text(SendReason::Retransmission, &text, payload, stamp)
             }
             Choice::New(text) => {
@@ -288,10 +288,21 @@ impl Connection {
         self.recovery.on_sent(now, sequence_of(text), text.first_len());
         self.acks.on_text_sent(now, self.statistics.data_received_at());
         self.statistics.on_sent(text.parts(), text.range.len(), false);
-        self.path.on_sent(sequence_of(text), text.part_len(), stamp.options_len());
+        self.note_sizes(text, stamp.options_len());
         self.persist.update(now, None); // It has an answer to wait for now.
         self.send.on_sent(text);
         plan_text(reason, text, payload, stamp)
+    }
+
+    /// Notes how large the segments are that leave with so many octets of options: of a
+    /// super-segment the last one by itself, which may fit where the others do not.
+    fn note_sizes(&mut self, text: &NewText, options_len: u32) {
+        let SeqRange { start, end } = sequence_of(text);
+        let last = text.range.end - text.last_len();
+        if last != start {
+            self.path.on_sent(SeqRange { start, end: last }, text.part_len(), options_len);
+        }
+        self.path.on_sent(SeqRange { start: last, end }, text.last_len(), options_len);
     }
 }
 

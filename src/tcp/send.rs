@@ -117,7 +117,7 @@ impl NewText {
     }
 
     /// Octets of text of its last segment.
-    fn last_len(&self) -> u32 {
+    pub(crate) fn last_len(&self) -> u32 {
         self.range.len() - (self.parts() - 1) * self.part_len()
     }
 
