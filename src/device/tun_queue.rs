@@ -62,14 +62,18 @@ impl TunQueue {
     /// The next packet that waits; EAGAIN if none does.
     pub(super) fn read(&mut self) -> io::Result<Frame> {
         let file = self.file.as_fd();
-        let mut octets = self.pool.fill(|spare| sys::read_behind(file, spare))?;
+        let mut octets = match self.pool.fill(|spare| sys::read_behind(file, spare)) {
+            // The kernel had a packet for which it finds no header (`tun_put_user`: "unexpected
+            // GSO type"), and has dropped it. The device is as well as before.
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => return Ok(no_packet()),
+            outcome => outcome?,
+        };
         let Some((&header, _)) = octets.split_first_chunk() else {
             return Err(io::Error::from_raw_os_error(libc::EINVAL));
         };
         octets.advance(virtio_net::LEN);
         let Ok(offload) = virtio_net::parse(header, &octets) else {
-            // It was not asked for, or cannot be; as no packet at all it is dropped where all are.
-            return Ok(Frame::new(bytes::Bytes::new()));
+            return Ok(no_packet()); // It was not asked for, or cannot be.
         };
         Ok(Frame::with_offload(octets, offload))
     }
@@ -84,6 +88,11 @@ impl TunQueue {
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
+}
+
+/// What comes in the place of a packet that nobody can read: it is dropped where all are.
+fn no_packet() -> Frame {
+    Frame::new(bytes::Bytes::new())
 }
 
 impl Kernel for TunQueue {
@@ -158,6 +167,16 @@ mod tests {
         assert!(queue.read().unwrap().octets().is_empty());
         peer.send(b"short").unwrap();
         assert!(queue.read().is_err(), "there is less than a header");
+    }
+
+    #[test]
+    fn a_packet_for_which_the_kernel_finds_no_header_does_not_end_the_device() {
+        // A file that cannot be read says what a TUN says of such a packet.
+        let file = File::open("/proc/self/ns/net").unwrap();
+        let mut queue = TunQueue::new(file);
+        for _ in 0..3 {
+            assert!(queue.read().unwrap().octets().is_empty());
+        }
     }
 
     #[test]
