@@ -11,7 +11,8 @@ use super::pages::{Pages, SparePages};
 pub(crate) const SHARE_MIN: usize = 32 << 10;
 
 /// What a kept packet is charged, or each such part of a larger one: about its share of the memory
-/// that it was read into.
+/// that it was read into. One whose neighbours have all been read keeps more, four times as much at
+/// most.
 const SHARE_CHARGE: usize = 64 << 10;
 
 /// Octets in order that wait for the application, and early ones right of them.
