@@ -396,9 +396,9 @@ impl Stack {
                 ready.and(Readiness::PRIORITY, ended.unread.is_priority())
             }
             Kind::Udp(udp) => self.udp_readiness(*udp, ready),
-            Kind::Echo(echo) => {
-                ready.with(Readiness::WRITABLE).and(Readiness::READABLE, echo.has_reply())
-            }
+            Kind::Echo(echo) => ready
+                .and(Readiness::WRITABLE, self.departures.has_room())
+                .and(Readiness::READABLE, echo.has_reply()),
         }
     }
 

@@ -213,6 +213,20 @@ impl Stack {
         Ok(())
     }
 
+    /// The next of the datagrams, and of the RSTs, that wait to leave. Whoever waits for their room
+    /// hears of it.
+    pub(super) fn next_departure(&mut self) -> Option<Outgoing> {
+        let packet = self.departures.pop()?;
+        if self.departures.has_room_again() {
+            let (udp, echo) = (self.udp_sockets.values(), self.echo.idents.values());
+            let waiting: Vec<_> = udp.chain(echo).copied().collect();
+            for id in waiting {
+                self.touch_socket(id);
+            }
+        }
+        Some(packet)
+    }
+
     /// recvfrom(2): one datagram, cut to `buffer`, and its sender.
     ///
     /// # Errors

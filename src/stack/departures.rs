@@ -14,6 +14,8 @@ const OCTETS_MAX: usize = 2 << 20;
 pub(super) struct Departures {
     queue: VecDeque<Outgoing>,
     octets: usize,
+    /// A datagram has found no room, or would have, and nobody has been told of any since.
+    was_full: bool,
 }
 
 impl Departures {
@@ -26,12 +28,22 @@ impl Departures {
     pub(super) fn push(&mut self, packet: Outgoing) {
         self.octets += packet.len();
         self.queue.push_back(packet);
+        self.was_full |= !self.has_room();
     }
 
     pub(super) fn pop(&mut self) -> Option<Outgoing> {
         let packet = self.queue.pop_front()?;
         self.octets -= packet.len();
         Some(packet)
+    }
+
+    /// Whether those who wait for room are to be told of it: once after there was none, and not
+    /// before half of it is free, since telling them costs as much as there are of them.
+    pub(super) fn has_room_again(&mut self) -> bool {
+        let is_half_free = self.queue.len() <= PACKETS_MAX / 2 && self.octets <= OCTETS_MAX / 2;
+        let is_news = self.was_full && is_half_free;
+        self.was_full &= !is_news;
+        is_news
     }
 
     /// How many wait.

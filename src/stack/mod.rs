@@ -273,11 +273,11 @@ impl Stack {
         observer: &mut dyn Observer,
     ) -> bool {
         self.settle_memory(now, observer);
-        if let Some(queued) = self.outbox.pop().or_else(|| self.departures.pop()) {
+        if let Some(queued) = self.outbox.pop().or_else(|| self.next_departure()) {
             *packet = queued;
         } else if !self.transmit_flow(now, packet, observer) {
             self.shed(now, observer); // Only now: each has sent what it owes.
-            let Some(reset) = self.departures.pop() else { return false };
+            let Some(reset) = self.next_departure() else { return false };
             *packet = reset;
         }
         observer.on_event(now, &Event::PacketSent { len: packet.len() });

@@ -485,6 +485,26 @@ async fn datagrams_and_pings_are_exchanged() {
     assert_eq!((reply.sequence, reply.len), (7, 8));
 }
 
+/// The driver shares the thread, so that nothing leaves before all of them have had their turn.
+#[tokio::test]
+async fn tasks_that_find_no_room_for_a_datagram_go_on_when_there_is_some() {
+    let tasks = Tasks::new();
+    let senders: Vec<_> = (0..20)
+        .map(|_| {
+            let net = tasks.near.clone();
+            tokio::spawn(async move {
+                let socket = UdpSocket::bind(&net, (NEAR, 0)).await.unwrap();
+                for _ in 0..200 {
+                    socket.send_to(b"datagram", at(FAR, 7000)).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for sender in senders {
+        limited(sender).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_driver_ends_with_its_last_handle() {
     let Tasks { near, far, cable, near_drivers, far_drivers } = Tasks::new();

@@ -223,3 +223,32 @@ fn a_bad_line_carries_each_datagram_by_itself_both_ways() {
         assert!(frames.iter().all(|frame| frame.offload() == Offload::default()));
     }
 }
+
+#[test]
+fn whoever_waits_for_room_hears_of_it_once_half_of_it_is_free() {
+    let mut stack = stack(2, true);
+    let (one, other) = (udp(&mut stack, addr(2, 53)), udp(&mut stack, addr(2, 54)));
+    let echo = stack.echo_socket().unwrap();
+    for octets in [1, 60_000] {
+        let send = |stack: &mut Stack| {
+            stack.send_segments_to(NOW, one, &text(octets), 1000, Some(addr(1, 54)))
+        };
+        while send(&mut stack).is_ok() {}
+        assert_eq!(send(&mut stack), Err(SocketError::WouldBlock));
+        while stack.poll_event().is_some() {}
+        let waiting = [one, other, echo];
+        let is_writable = |stack: &Stack, id| stack.readiness(id).contains(Readiness::WRITABLE);
+        assert!(!waiting.iter().any(|&id| is_writable(&stack, id)));
+        let (mut left, mut told) = (0, None);
+        while stack.transmit(NOW, &mut ()).is_some() {
+            left += 1;
+            let heard: Vec<_> = std::iter::from_fn(|| stack.poll_event()).collect();
+            if !heard.is_empty() {
+                assert!(waiting.iter().all(|id| heard.contains(id)));
+                assert!(waiting.iter().all(|&id| is_writable(&stack, id)));
+                assert!(told.replace(left).is_none(), "once");
+            }
+        }
+        assert!(told.is_some_and(|told| (left / 2..=left / 2 + 1).contains(&told)), "{left}");
+    }
+}
