@@ -325,14 +325,15 @@ impl Shard {
         if std::mem::take(&mut self.is_sending_put_off) {
             self.transmit(now, usize::MAX)?;
         }
-        let mut packets = self.take_mail(now);
+        let mail = self.take_mail(now);
         let Some(device) = self.device.as_mut() else {
-            return Ok((packets, false));
+            return Ok((mail, false));
         };
         // A device that holds packets back has something to do, though no descriptor says so.
         let is_device_due = device.deadline().is_some_and(|due| due <= now);
         let mut is_more = may_receive || is_device_due;
-        let (mut octets, mut sip) = (0, 0);
+        // Mail does not count: siblings that have much of it would keep us from our own queue.
+        let (mut packets, mut octets, mut sip) = (0, 0, 0);
         while is_more && packets < BURST && octets < BURST_OCTETS {
             let max = self.sips.size();
             let count = match device.receive_burst(now, &mut self.arrived, max) {
@@ -367,7 +368,7 @@ impl Shard {
         }
         if is_more && is_bulk(octets) && may_be_silent(self.silent_turns, self.stack.senders()) {
             self.silent_turns += 1;
-            return Ok((packets, is_more));
+            return Ok((mail + packets, is_more));
         }
         self.silent_turns = 0;
         // Tasks that share the driver's thread first say what they have to: an acknowledgment then
@@ -377,7 +378,7 @@ impl Shard {
         if !self.is_sending_put_off {
             self.transmit(now, usize::MAX)?;
         }
-        Ok((packets, is_more))
+        Ok((mail + packets, is_more))
     }
 
     /// Takes in what siblings have found or sent; how many packets those are.
@@ -514,6 +515,11 @@ fn may_be_silent(silent: usize, senders: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::StackConfig;
+    use crate::device::Link;
+    use crate::rng::Seed;
+        use crate::runtime::siblings::Board;
+    use crate::wire::Steering;
 
     #[test]
     fn a_turn_of_full_packets_is_one_of_a_bulk_transfer_and_one_of_small_packets_is_not() {
@@ -530,6 +536,26 @@ mod tests {
             let turns = (0..10).take_while(|&silent| may_be_silent(silent, senders)).count();
             assert_eq!(turns, expected, "{senders} senders");
         }
+    }
+
+    #[test]
+    fn whoever_has_much_mail_reads_its_own_queue_all_the_same() {
+        let board = Board::new(2);
+        let seed = Seed::from_number(1);
+        let steering = Steering::new(2.try_into().unwrap(), &seed);
+        let [own, mut other] = [0, 1].map(|index| Siblings::new(steering, index, board.clone()));
+        let (mut peer, link) = Link::pair(1500);
+        let stack = Stack::new(StackConfig::new("10.7.0.2/24".parse().unwrap()), seed);
+        let device = Box::new(link.with_queue(1));
+        let mut shard = Shard::new(stack.unwrap(), device, Some(Box::new(own)));
+        for turn in 0..3 {
+            (0..2 * BURST).for_each(|_| other.send(0, Frame::new(vec![7; 20])));
+            assert_eq!(other.deliver(&mut Vec::new()), 0);
+            let mut packets = VecDeque::from([Outgoing::default()]);
+            peer.transmit_burst(Instant::ZERO, &mut packets).unwrap();
+            shard.turn(Instant::from_millis(turn), true);
+        }
+        assert_eq!(peer.dropped(), 0, "there is room for one");
     }
 
     #[test]
