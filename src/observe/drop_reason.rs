@@ -109,8 +109,10 @@ drop_reasons! {
     RateLimited = "rate_limited",
     /// An answer was due that would be longer than our MTU.
     AnswerTooLong = "answer_too_long",
-    /// The shard that it belongs to has more packets waiting than it may, or has ended.
+    /// The shard that it belongs to has more packets waiting than it may.
     MailboxFull = "mailbox_full",
+    /// The shard that it belongs to has ended, and this one is about to.
+    ShardEnded = "shard_ended",
 }
 
 #[cfg(test)]

@@ -48,11 +48,20 @@ struct Inside {
     is_closed: bool,
 }
 
+/// Packets that were not taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Refused {
+    /// There was no room.
+    pub(super) by_full: u64,
+    /// The owner has ended.
+    pub(super) by_closed: u64,
+}
+
 /// What came of a delivery.
 #[derive(Debug, Default)]
 pub(super) struct Receipt {
-    /// How many packets found no room.
-    pub(super) refused: u64,
+    /// How many packets were not taken.
+    pub(super) refused: Refused,
     /// To be woken, since the owner may sleep.
     pub(super) kick: Option<Waker>,
 }
@@ -64,11 +73,13 @@ impl Mailbox {
         let mut inside = self.lock();
         let was_empty = inside.mail.is_empty();
         for mail in mail.drain(..) {
-            if inside.admits() {
+            if inside.is_closed {
+                receipt.refused.by_closed += 1;
+            } else if inside.has_room() {
                 inside.octets += mail.len();
                 inside.mail.push_back(mail);
             } else {
-                receipt.refused += 1;
+                receipt.refused.by_full += 1;
             }
         }
         if was_empty && !inside.mail.is_empty() {
@@ -111,8 +122,8 @@ impl Mailbox {
 }
 
 impl Inside {
-    fn admits(&self) -> bool {
-        !self.is_closed && self.mail.len() < PACKETS_MAX && self.octets < OCTETS_MAX
+    fn has_room(&self) -> bool {
+        self.mail.len() < PACKETS_MAX && self.octets < OCTETS_MAX
     }
 }
 
@@ -149,7 +160,7 @@ mod tests {
         assert!(taken(&mailbox).is_empty());
         for len in [1, 2] {
             let refused = mailbox.deliver(&mut VecDeque::from([stray(len)])).refused;
-            assert_eq!(refused, 0);
+            assert_eq!(refused, Refused::default());
         }
         let sibling = Mail::Sibling(Frame::new(vec![7; 3]));
         mailbox.deliver(&mut VecDeque::from([sibling.clone()]));
@@ -179,11 +190,12 @@ mod tests {
         for (len, room) in [(1, PACKETS_MAX), (64 << 10, OCTETS_MAX / (64 << 10))] {
             let mailbox = Mailbox::default();
             let mut mail: VecDeque<_> = (0..room + 3).map(|_| stray(len)).collect();
-            assert_eq!(mailbox.deliver(&mut mail).refused, 3, "{len} octets each");
+            let full = |by_full| Refused { by_full, by_closed: 0 };
+            assert_eq!(mailbox.deliver(&mut mail).refused, full(3), "{len} octets each");
             assert!(mail.is_empty());
-            assert_eq!(mailbox.deliver(&mut VecDeque::from([stray(len)])).refused, 1);
+            assert_eq!(mailbox.deliver(&mut VecDeque::from([stray(len)])).refused, full(1));
             assert_eq!(taken(&mailbox).len(), room);
-            assert_eq!(mailbox.deliver(&mut VecDeque::from([stray(len)])).refused, 0);
+            assert_eq!(mailbox.deliver(&mut VecDeque::from([stray(len)])).refused, full(0));
         }
     }
 
@@ -192,7 +204,8 @@ mod tests {
         let mailbox = Mailbox::default();
         mailbox.deliver(&mut VecDeque::from([stray(1)]));
         mailbox.close();
-        assert_eq!(mailbox.deliver(&mut VecDeque::from([stray(1)])).refused, 1);
+        let refused = mailbox.deliver(&mut VecDeque::from([stray(1)])).refused;
+        assert_eq!(refused, Refused { by_full: 0, by_closed: 1 }, "it is not full");
         assert!(taken(&mailbox).is_empty());
     }
 }

@@ -402,9 +402,14 @@ impl Shard {
     /// Hands over what was found or sent for siblings.
     fn deliver_mail(&mut self, now: Instant) {
         if let Some(siblings) = &mut self.siblings {
-            let reason = DropReason::MailboxFull;
-            for _ in 0..siblings.deliver(&mut self.deferred.wake) {
-                self.observer.on_event(now, &Event::PacketDropped { reason });
+            let refused = siblings.deliver(&mut self.deferred.wake);
+            for (count, reason) in [
+                (refused.by_full, DropReason::MailboxFull),
+                (refused.by_closed, DropReason::ShardEnded),
+            ] {
+                for _ in 0..count {
+                    self.observer.on_event(now, &Event::PacketDropped { reason });
+                }
             }
         }
     }
@@ -518,7 +523,8 @@ mod tests {
     use crate::StackConfig;
     use crate::device::Link;
     use crate::rng::Seed;
-        use crate::runtime::siblings::Board;
+    use crate::runtime::mailbox::Refused;
+    use crate::runtime::siblings::Board;
     use crate::wire::Steering;
 
     #[test]
@@ -550,7 +556,7 @@ mod tests {
         let mut shard = Shard::new(stack.unwrap(), device, Some(Box::new(own)));
         for turn in 0..3 {
             (0..2 * BURST).for_each(|_| other.send(0, Frame::new(vec![7; 20])));
-            assert_eq!(other.deliver(&mut Vec::new()), 0);
+            assert_eq!(other.deliver(&mut Vec::new()), Refused::default());
             let mut packets = VecDeque::from([Outgoing::default()]);
             peer.transmit_burst(Instant::ZERO, &mut packets).unwrap();
             shard.turn(Instant::from_millis(turn), true);

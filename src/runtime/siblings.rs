@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
 
 use crate::packet::Frame;
-use crate::runtime::mailbox::{Mail, Mailbox};
+use crate::runtime::mailbox::{Mail, Mailbox, Refused};
 use crate::wire::Steering;
 
 /// What all shards of a stack see. Nobody holds a shard's lock for it.
@@ -81,15 +81,16 @@ impl Siblings {
         self.outgoing[owner].push_back(Mail::Sibling(frame));
     }
 
-    /// Delivers what was taken out and sent; how many packets found no room. Whoever is to be woken
-    /// is added to `wake`.
-    pub(super) fn deliver(&mut self, wake: &mut impl Extend<Waker>) -> u64 {
-        let mut refused = 0;
+    /// Delivers what was taken out and sent; how many packets were not taken. Whoever is to be
+    /// woken is added to `wake`.
+    pub(super) fn deliver(&mut self, wake: &mut impl Extend<Waker>) -> Refused {
+        let mut refused = Refused::default();
         if std::mem::take(&mut self.is_outgoing) {
             for (entry, mail) in self.board.entries.iter().zip(&mut self.outgoing) {
                 if !mail.is_empty() {
                     let receipt = entry.mailbox.deliver(mail);
-                    refused += receipt.refused;
+                    refused.by_full += receipt.refused.by_full;
+                    refused.by_closed += receipt.refused.by_closed;
                     wake.extend(receipt.kick);
                 }
             }

@@ -94,7 +94,7 @@ const CASES: &[(DropReason, &str, &str)] = &[
 ];
 
 /// Reasons whose case needs more than a line, each in a test of its own: below, for an answer that
-/// is too long beside the code of ICMP, and for a full mailbox where sockets have shards.
+/// is too long beside the code of ICMP, and for mailboxes, full and closed, where these are.
 const ELSEWHERE: &[DropReason] = &[
     DropReason::UnknownProtocol,
     DropReason::UdpQueueFull,
@@ -103,6 +103,7 @@ const ELSEWHERE: &[DropReason] = &[
     DropReason::RateLimited,
     DropReason::AnswerTooLong,
     DropReason::MailboxFull,
+    DropReason::ShardEnded,
     DropReason::MemoryPressure,
 ];
 
