@@ -18,7 +18,7 @@ mod sys;
 mod tokio_driver;
 mod waiters;
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
 use std::num::NonZeroU16;
 use std::os::fd::OwnedFd;
@@ -318,7 +318,7 @@ impl Net {
     pub async fn wait_async(&self) -> io::Result<()> {
         let mut outcome = Ok(());
         for shared in self.place.shards() {
-            outcome = outcome.and(poll_fn(|cx| shared.poll_wait(cx)).await);
+            outcome = outcome.and(shared.wait_async().await);
         }
         outcome
     }

@@ -1,7 +1,10 @@
 //! The shard behind its lock, and the stack's end: what handles and the driver share.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::future::Future;
 use std::io;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll, Waker};
@@ -44,7 +47,16 @@ pub(super) fn here() -> usize {
 #[derive(Debug, Default)]
 struct End {
     result: Option<Result<(), Failure>>,
-    wakers: Vec<Waker>,
+    /// Of the tasks that wait, each under a key of its own.
+    wakers: BTreeMap<u64, Waker>,
+    key_last: u64,
+}
+
+/// A task's wait for the stack's end; takes its waker back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Ending<'a> {
+    shared: &'a Shared,
+    key: Option<u64>,
 }
 
 /// An error that can be told more than once, as `io::Error` cannot.
@@ -197,15 +209,8 @@ impl Shared {
     }
 
     /// As [`Shared::wait`], for a task.
-    pub(crate) fn poll_wait(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
-        let mut end = lock(&self.end);
-        if let Some(result) = end.result() {
-            return Poll::Ready(result);
-        }
-        if !end.wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
-            end.wakers.push(cx.waker().clone());
-        }
-        Poll::Pending
+    pub(crate) fn wait_async(&self) -> Ending<'_> {
+        Ending { shared: self, key: None }
     }
 
     fn announce_end(&self) {
@@ -220,7 +225,7 @@ impl Shared {
         let wakers = std::mem::take(&mut end.wakers);
         drop(end);
         self.ended.notify_all();
-        wakers.into_iter().for_each(Waker::wake);
+        wakers.into_values().for_each(Waker::wake);
     }
 
     fn locked<T>(&self, act: impl FnOnce(&mut Shard, Instant) -> T) -> T {
@@ -258,6 +263,33 @@ impl End {
     }
 }
 
+impl Future for Ending<'_> {
+    type Output = io::Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut end = lock(&self.shared.end);
+        if let Some(result) = end.result() {
+            return Poll::Ready(result);
+        }
+        let key = self.key.unwrap_or(end.key_last + 1);
+        end.key_last = end.key_last.max(key);
+        let displaced = end.wakers.insert(key, cx.waker().clone());
+        drop(end);
+        drop(displaced); // It may run anything, so not under the lock.
+        self.key = Some(key);
+        Poll::Pending
+    }
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            let gone = lock(&self.shared.end).wakers.remove(&key);
+            drop(gone); // As above: the lock is free again.
+        }
+    }
+}
+
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared").finish_non_exhaustive()
@@ -287,7 +319,32 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use super::*;
+    use crate::device::Link;
+    use crate::{Net, StackConfig};
+
+    #[test]
+    fn a_wait_that_is_dropped_leaves_nothing_and_takes_nothing_from_another() {
+        let (_peer, link) = Link::pair(1500);
+        let net = Net::start(link, StackConfig::new("10.7.0.2/24".parse().unwrap())).unwrap();
+        let shared = net.shared();
+        let wakers = || lock(&shared.end).wakers.len();
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut lasting = pin!(shared.wait_async());
+        assert!(lasting.as_mut().poll(&mut cx).is_pending());
+        for _ in 0..3 {
+            let mut dropped = pin!(shared.wait_async());
+            for _ in 0..2 {
+                assert!(dropped.as_mut().poll(&mut cx).is_pending());
+                assert_eq!(wakers(), 2);
+            }
+        }
+        assert_eq!(wakers(), 1);
+        net.shutdown(crate::time::Duration::ZERO).unwrap();
+        assert!(matches!(lasting.poll(&mut cx), Poll::Ready(Ok(()))));
+    }
 
     #[test]
     fn an_error_is_told_twice_with_its_number_or_its_words() {

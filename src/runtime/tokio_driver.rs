@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::thread;
@@ -67,7 +67,7 @@ impl Future for Driver {
         if let Err(error) = std::task::ready!(self.poll_turns(cx)) {
             self.shared.abandon(error); // tokio cannot watch the descriptors.
         }
-        self.shared.poll_wait(cx)
+        pin!(self.shared.wait_async()).poll(cx) // It has ended, so that nobody need wait.
     }
 }
 
