@@ -189,12 +189,18 @@ mod tests {
 
     /// Two stacks of two shards each.
     fn pair() -> (Net, Net) {
+        pair_of(1 << 16)
+    }
+
+    /// As [`pair`]; a shard of the far one may have so many sockets.
+    fn pair_of(sockets: usize) -> (Net, Net) {
         let (near, far) = Link::queues(1500, 2, 2);
-        let start = |queues, addr| {
-            let config = StackConfig::new(format!("{addr}/24").parse().unwrap());
+        let start = |queues, addr, sockets| {
+            let mut config = StackConfig::new(format!("{addr}/24").parse().unwrap());
+            config.limits.sockets_max = sockets;
             Net::start_queues(queues, config).unwrap()
         };
-        (start(near, "10.7.0.1"), start(far, "10.7.0.2"))
+        (start(near, "10.7.0.1", 1 << 16), start(far, "10.7.0.2", sockets))
     }
 
     /// Which shard of `net` a socket is in.
@@ -216,6 +222,57 @@ mod tests {
             .unwrap();
     }
 
+    #[cfg(feature = "tokio")]
+    fn accept_polled(listener: &Replicas) -> io::Result<(SocketCore, SocketAddr)> {
+        use std::future::Future as _;
+        use std::task::{Context, Poll, Waker};
+        let accept = std::pin::pin!(listener.accept_async());
+        let Poll::Ready(result) = accept.poll(&mut Context::from_waker(Waker::noop())) else {
+            panic!("one shard has connections, and another an error");
+        };
+        result
+    }
+
+    #[cfg(not(feature = "tokio"))]
+    fn accept_polled(listener: &Replicas) -> io::Result<(SocketCore, SocketAddr)> {
+        listener.accept()
+    }
+
+    fn wait_until_opened(far: &Net, count: u64) {
+        while (far.counters().list().iter())
+            .any(|it| it.name == "tcp_opened_total" && it.value < count)
+        {
+            std::thread::yield_now(); // The last acknowledgments are on their way.
+        }
+    }
+
+    #[test]
+    fn a_shard_that_has_no_sockets_left_keeps_nobody_from_accepting_those_of_another() {
+        let (near, far) = pair_of(40);
+        let (listener, addr) = listener(&far);
+        let open = || SocketCore::open(&far.shard(0), Stack::tcp_socket);
+        let full: Vec<_> = std::iter::from_fn(|| open().ok()).collect();
+        assert_eq!(full.len(), 39, "and the listener");
+        listener.first().set_nonblocking(true);
+        assert_eq!(listener.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        let clients: Vec<_> =
+            (0..24).map(|_| Replicas::open(&near).unwrap().start_connect(addr).unwrap()).collect();
+        clients.iter().for_each(wait);
+        wait_until_opened(&far, 24);
+        let in_second = far.shard(1).shared().ask(|shard, _| shard.stack.connections().len());
+        let mut accepted = 0;
+        let error = loop {
+            let result =
+                if accepted % 2 == 0 { listener.accept() } else { accept_polled(&listener) };
+            match result {
+                Ok(_) => accepted += 1,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.raw_os_error(), Some(libc::ENOBUFS), "of the first shard");
+        assert!(accepted > 1 && accepted == in_second, "{accepted} of {in_second}");
+    }
+
     #[test]
     fn shards_accept_in_turn_while_connections_wait_in_each() {
         let (near, far) = pair();
@@ -223,10 +280,7 @@ mod tests {
         let clients: Vec<_> =
             (0..24).map(|_| Replicas::open(&near).unwrap().start_connect(addr).unwrap()).collect();
         clients.iter().for_each(wait);
-        while far.counters().list().iter().any(|it| it.name == "tcp_opened_total" && it.value < 24)
-        {
-            std::thread::yield_now(); // The last acknowledgments are on their way.
-        }
+        wait_until_opened(&far, 24);
         let accepted: Vec<_> = clients.iter().map(|_| listener.accept().unwrap().0).collect();
         let shards: Vec<_> = accepted.iter().map(|core| shard_of(&far, core)).collect();
         let ones = shards.iter().sum::<usize>();

@@ -141,7 +141,8 @@ impl Stack {
     ///
     /// # Errors
     ///
-    /// `WouldBlock`: nobody waits; `InvalidArgument`: the socket does not listen; `NoBuffers`.
+    /// `WouldBlock`: nobody waits; `InvalidArgument`: the socket does not listen; `NoBuffers`:
+    /// somebody waits, and there are as many sockets as the stack may have.
     pub fn accept(
         &mut self,
         _now: Instant,
@@ -154,10 +155,11 @@ impl Stack {
         let Kind::Listening(listener_id) = socket.kind else {
             return Err(SocketError::InvalidArgument);
         };
-        if self.sockets.len() >= self.config.limits.sockets_max {
+        let is_full = self.sockets.len() >= self.config.limits.sockets_max;
+        let listener = self.listeners.get_mut(listener_id).ok_or(SocketError::InvalidArgument)?;
+        if is_full && listener.listener.is_ready() {
             return Err(SocketError::NoBuffers);
         }
-        let listener = self.listeners.get_mut(listener_id).ok_or(SocketError::InvalidArgument)?;
         let child = listener.listener.accept().ok_or(SocketError::WouldBlock)?;
         let options = Arc::clone(&listener.options);
         let (kind, flow, error, remote) = match child {

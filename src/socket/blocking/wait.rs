@@ -78,9 +78,9 @@ impl SocketCore {
     }
 }
 
-/// Tries `act` on each of `cores`, in this order, until one does not have to wait, whenever there
-/// may be what `interest` names: `WouldBlock` after `limit`. Each comes with a name, which is
-/// returned with its result.
+/// Tries `act` on each of `cores`, in this order, until one succeeds or fails, whenever there may
+/// be what `interest` names: `WouldBlock` after `limit`. One that fails keeps nobody from what
+/// another has. Each comes with a name, which is returned with its result.
 pub(crate) fn block_on_any<N: Copy, T>(
     cores: &[(N, &SocketCore)],
     interest: Interest,
@@ -94,6 +94,7 @@ pub(crate) fn block_on_any<N: Copy, T>(
     let mut waits: Vec<_> = cores.iter().map(|&(name, core)| (name, core, None)).collect();
     let mut end = None;
     let outcome = 'waiting: loop {
+        let mut failure = None;
         for (name, core, key) in &mut waits {
             let result = core.net().shared().call(|shard, now| {
                 end = end.or_else(|| limit.map(|limit| now + limit));
@@ -106,9 +107,13 @@ pub(crate) fn block_on_any<N: Copy, T>(
                 result
             });
             match result {
+                Ok(done) => break 'waiting Ok((*name, done)),
                 Err(SocketError::WouldBlock) => {}
-                result => break 'waiting result.map(|done| (*name, done)),
+                Err(error) => failure = failure.or(Some(error)),
             }
+        }
+        if let Some(error) = failure {
+            break Err(error);
         }
         match end.zip(cores.first()).map(|(end, (_, core))| end - core.net().shared().now()) {
             None => thread::park(),

@@ -10,10 +10,12 @@ use smallvec::SmallVec;
 
 use crate::runtime::Direction;
 use crate::socket::{Replicas, SocketCore};
+use crate::stack::SocketId;
 
 impl Replicas {
-    /// Waits for a connection. Cancel-safe: a future that is dropped before it is ready has
-    /// accepted nothing.
+    /// Waits for a connection. A shard that fails, since it has no sockets left, keeps nobody from
+    /// what another has. Cancel-safe: a future that is dropped before it is ready has accepted
+    /// nothing.
     pub(crate) async fn accept_async(&self) -> io::Result<(SocketCore, SocketAddr)> {
         let waits = self.in_turn().map(|(place, core)| {
             let id = core.id();
@@ -23,12 +25,8 @@ impl Replicas {
         });
         let mut waits: SmallVec<[_; 1]> = waits.collect();
         poll_fn(|cx| {
-            for (place, accept) in &mut waits {
-                if let Poll::Ready(result) = Pin::new(accept).poll(cx) {
-                    return Poll::Ready(result.map(|accepted| self.accepted(*place, accepted)));
-                }
-            }
-            Poll::Pending
+            let polls = waits.iter_mut().map(|(place, it)| (*place, Pin::new(it).poll(cx)));
+            self.first_accepted(polls)
         })
         .await
     }
@@ -38,14 +36,30 @@ impl Replicas {
         &self,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<(SocketCore, SocketAddr)>> {
-        for (place, core) in self.in_turn() {
+        let polls = self.in_turn().map(|(place, core)| {
             let accepted = core.poll_operation(Direction::Read, cx, |shard, now| {
                 shard.stack.accept(now, core.id())
             });
-            if let Poll::Ready(result) = accepted {
-                return Poll::Ready(result.map(|accepted| self.accepted(place, accepted)));
+            (place, accepted)
+        });
+        self.first_accepted(polls)
+    }
+
+    /// What the first that has something has, and else what the first that has failed says.
+    fn first_accepted(
+        &self,
+        polls: impl Iterator<Item = (usize, Poll<io::Result<(SocketId, SocketAddr)>>)>,
+    ) -> Poll<io::Result<(SocketCore, SocketAddr)>> {
+        let mut failure = None;
+        for (place, poll) in polls {
+            match poll {
+                Poll::Ready(Ok(accepted)) => {
+                    return Poll::Ready(Ok(self.accepted(place, accepted)));
+                }
+                Poll::Ready(Err(error)) => failure = failure.or(Some(error)),
+                Poll::Pending => {}
             }
         }
-        Poll::Pending
+        failure.map_or(Poll::Pending, |error| Poll::Ready(Err(error)))
     }
 }
