@@ -1,8 +1,9 @@
 //! The same crowd behind a running stack: accepted by a listener of tokio's shape, and each
 //! connection's `TcpStream` held.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read, Write};
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,12 +20,16 @@ use crate::crowd::{config, local, segment};
 /// Connections that are opened at a time.
 const BURST: u32 = 256;
 
+/// What opening so many takes at most, on the busiest machine.
+const LIMIT: Duration = Duration::from_mins(1);
+
 /// What is between the peers and the stack.
 #[derive(Debug, Default)]
 struct Wire {
     to_stack: VecDeque<Frame>,
-    /// Our initial sequence number, as each SYN-ACK brought it.
-    answers: Vec<u32>,
+    /// Our initial sequence numbers, as SYN-ACKs brought them: by the number of the peer, which is
+    /// its own initial sequence number. A SYN-ACK comes twice where the peers are slow to answer.
+    answers: BTreeMap<u32, u32>,
 }
 
 /// A device whose other end is this program.
@@ -63,7 +68,7 @@ impl Device for Hand {
             let packet = Packet::decode(packet.to_frame().octets()).map_err(io::Error::other)?;
             let segment = packet.segment().ok_or(io::ErrorKind::InvalidData)?;
             if segment.flags.contains(TcpFlags::SYN) {
-                wire.answers.push(segment.seq);
+                wire.answers.insert(segment.ack.wrapping_sub(1), segment.seq);
             }
         }
         Ok(())
@@ -91,27 +96,37 @@ impl Peers {
         self.bell.write_all(&[0])
     }
 
-    /// Waits for a SYN-ACK for each of `count` SYNs.
-    async fn answers(&self, count: usize) -> Vec<u32> {
-        while self.lock().answers.len() < count {
+    /// Waits for a SYN-ACK for each of the SYNs.
+    async fn answers(&self, numbers: Range<u32>) -> Vec<(u32, u32)> {
+        loop {
+            if let Some(found) = self.found(numbers.clone()) {
+                return found;
+            }
             tokio::task::yield_now().await;
         }
-        std::mem::take(&mut self.lock().answers)
+    }
+
+    fn found(&self, numbers: Range<u32>) -> Option<Vec<(u32, u32)>> {
+        let answers = &mut self.lock().answers;
+        let found: Option<Vec<_>> = numbers.map(|n| answers.get(&n).map(|&iss| (n, iss))).collect();
+        if found.is_some() {
+            answers.clear();
+        }
+        found
     }
 
     /// Opens connections from `first` on and accepts them.
     async fn open(
         &mut self,
         listener: &TcpListener,
-        numbers: std::ops::Range<u32>,
+        numbers: Range<u32>,
         held: &mut Vec<TcpStream>,
     ) -> io::Result<()> {
         self.send(numbers.clone().map(|n| segment(n, TcpFlags::SYN, (n, 0), 0)))?;
-        // They are answered in the order in which they came.
-        let answers = self.answers(numbers.len()).await;
+        let answers = self.answers(numbers.clone()).await;
         let last =
             |(n, iss): (u32, u32)| segment(n, TcpFlags::ACK, (n + 1, iss.wrapping_add(1)), 0);
-        self.send(numbers.clone().zip(answers).map(last))?;
+        self.send(answers.into_iter().map(last))?;
         for _ in numbers {
             held.push(listener.accept().await?.0);
         }
@@ -120,7 +135,7 @@ impl Peers {
 }
 
 /// Octets of the allocator's that a connection holds whose `TcpStream` is held, after two seconds
-/// of rest, among `count`.
+/// of rest, among `count`. An error if they cannot be opened, or not in time.
 pub(crate) fn each_by_socket(count: u32) -> io::Result<f64> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (bell, device_bell) = UnixStream::pair()?;
@@ -140,7 +155,13 @@ pub(crate) fn each_by_socket(count: u32) -> io::Result<f64> {
         result = runtime.block_on(async {
             for first in (0..count).step_by(BURST as usize) {
                 let numbers = first..count.min(first + BURST);
-                peers.open(&listener, numbers, &mut held).await?;
+                let opening = peers.open(&listener, numbers, &mut held);
+                let Ok(opened) = tokio::time::timeout(LIMIT, opening).await else {
+                    let held = held.len();
+                    let text = format!("{held} of {count} are open, and no more in {LIMIT:?}");
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+                };
+                opened?;
             }
             tokio::time::sleep(Duration::from_secs(2)).await;
             Ok(())
