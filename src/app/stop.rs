@@ -6,6 +6,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::coop::has_budget_remaining;
 
 /// How far the stop has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -115,7 +116,9 @@ impl Guard {
             if is_told && matches!(news.has_changed(), Ok(false)) {
                 return Poll::Pending;
             }
-            told = Some(cx.waker().clone());
+            // Work that has used the task's budget up leaves none to ask with: tokio then polls the
+            // task once more and tells it of nothing, so it has to ask again.
+            told = has_budget_remaining().then(|| cx.waker().clone());
             reached.as_mut().poll(cx).map(|()| None)
         })
         .await
@@ -154,6 +157,23 @@ mod tests {
         let begun = tokio::time::Instant::now();
         assert!(!stop.finish(Duration::from_secs(5)).await);
         assert_eq!(begun.elapsed(), Duration::from_secs(5));
+        assert_eq!(task.await.unwrap(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_has_used_its_budget_up_and_then_waits_is_told_of_the_stop() {
+        let stop = Stop::new();
+        let work = async {
+            while has_budget_remaining() {
+                tokio::task::coop::consume_budget().await;
+            }
+            std::future::pending::<()>().await;
+        };
+        let task = tokio::spawn(stop.guard().run(work));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let finish = stop.finish(Duration::from_secs(5));
+        let is_done = tokio::time::timeout(Duration::from_mins(1), finish).await;
+        assert_eq!(is_done, Ok(false));
         assert_eq!(task.await.unwrap(), None);
     }
 
