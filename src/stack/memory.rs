@@ -100,16 +100,27 @@ impl Stack {
         if is_short {
             return;
         }
+        let mut holding = Vec::new();
         while let Some(id) = self.memory.waiting.pop() {
             let Some(entry) = self.flows.get_mut(id) else { continue };
             entry.awaits_memory = false;
             if let Some(open) = entry.connection_mut() {
                 open.reopen();
+                if open.unacknowledged() >= WRITE_MIN {
+                    holding.push(id);
+                }
             }
             let owner = entry.owner;
             self.touch_flow(id);
             if let Owner::Socket(socket) = owner {
                 self.touch_socket(socket);
+            }
+        }
+        // What these have written may hold them back at the next shortage, though none of them
+        // writes until then: who waits for room need not have tried.
+        for id in holding {
+            if let Some(entry) = self.flows.get_mut(id) {
+                self.memory.watch(id, entry);
             }
         }
     }

@@ -83,6 +83,27 @@ fn a_writer_is_held_back_at_4_kib_and_woken_when_memory_is_free_again() {
     assert_eq!(pair.client.read(pair.now, client, &mut [0; 16_000]), Ok(14_096));
 }
 
+/// It may have asked what the socket is ready for, and not have tried to write.
+#[test]
+fn a_writer_that_has_not_tried_again_is_woken_after_each_shortage() {
+    let (mut pair, [_, (_, server)]) = pair(256 << 10);
+    let settle = |pair: &mut Pair| {
+        while pair.server.transmit(pair.now, &mut ()).is_some() {}
+        std::iter::from_fn(|| pair.server.poll_event()).collect::<Vec<_>>()
+    };
+    let is_writable = |pair: &Pair| pair.server.readiness(server).contains(Readiness::WRITABLE);
+    assert_eq!(pair.server.write(pair.now, server, &[7; 10_000]), Ok(10_000));
+    settle(&mut pair); // Nothing of it is acknowledged.
+    for shortage in 1..=3 {
+        pair.server.memory.charge(256 << 10);
+        settle(&mut pair);
+        assert!(!is_writable(&pair));
+        pair.server.memory.release(256 << 10);
+        let woken = settle(&mut pair);
+        assert!(is_writable(&pair) && woken.contains(&server), "shortage {shortage}");
+    }
+}
+
 #[test]
 fn a_syn_offers_one_segment_while_memory_is_short_and_more_later() {
     let (mut pair, [(hog, held), _]) = pair(256 << 10);
