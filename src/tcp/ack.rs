@@ -1,5 +1,6 @@
 //! When an acknowledgment is owed, and how long it may wait (RFC 9293 §3.8.6.3).
 
+use super::negotiated::MSS_DEFAULT;
 use super::receive::Taken;
 use crate::time::{Duration, Instant};
 
@@ -120,11 +121,18 @@ impl AckScheduler {
             self.is_due = true;
         } else if taken.octets > 0 {
             let is_quick = self.is_quick || self.quick > 0;
-            if is_quick || self.unacknowledged >= self.largest.saturating_mul(2) {
-                self.is_due = true;
-            }
+            self.is_due |= is_quick || self.has_second_segment();
             self.due_at.get_or_insert(now + self.delay());
         }
+    }
+
+    /// Whether a second full-sized segment has arrived, or, as Linux sees it, what lies behind a
+    /// first: the short end of a burst is acknowledged with it, or its sender would take it for lost
+    /// after two round trips and send it again (RFC 8985 §7.2), long before our delay is over.
+    /// Small segments are no sign of an end: an answer may well carry their acknowledgment.
+    fn has_second_segment(&self) -> bool {
+        self.unacknowledged >= self.largest.saturating_mul(2)
+            || self.unacknowledged > self.largest.max(MSS_DEFAULT.into())
     }
 
     /// A segment was refused whose sender may be confused or may be an attacker: it is answered,
@@ -202,6 +210,27 @@ mod tests {
             assert!(acks.is_due());
             acks.on_sent(1);
             assert!(!acks.is_due() && acks.deadline().is_none());
+        }
+    }
+
+    #[test]
+    fn what_lies_behind_a_full_segment_is_acknowledged_with_it_and_small_ones_wait() {
+        for (segments, is_due) in [
+            (&[1448, 1][..], true),
+            (&[1448, 1448], true),
+            (&[1448], false),
+            (&[536, 1], true),
+            (&[300, 236], false),
+            (&[300, 237], true),
+            (&[100, 50], false),
+            (&[100, 100], true),
+        ] {
+            let mut acks = AckScheduler::new(DELAY, 0);
+            for &octets in segments {
+                assert!(!acks.is_due(), "{segments:?}");
+                acks.on_taken(Instant::ZERO, in_order(octets), octets);
+            }
+            assert_eq!(acks.is_due(), is_due, "{segments:?}");
         }
     }
 

@@ -47,6 +47,20 @@ fn shld_19_every_second_full_segment_is_acknowledged_at_once() {
     );
 }
 
+/// Its sender would take it for lost after two round trips (RFC 8985 §7.2).
+#[test]
+fn the_short_end_of_a_burst_is_acknowledged_at_once_and_a_short_message_waits() {
+    established("").plays(
+        "
+        +0    < .  1:1461(1460) ack 1 win 512
+        +0    < P. 1461:1517(56) ack 1 win 512
+        +0    > .  1:1(0) ack 1517
+        +0    < P. 1517:1573(56) ack 1 win 512
+        +0.04 > .  1:1(0) ack 1573
+        ",
+    );
+}
+
 #[test]
 fn must_58_a_burst_costs_one_acknowledgment_and_must_59_it_covers_the_last_segment() {
     established("").plays(
@@ -236,7 +250,7 @@ fn data_beyond_the_window_is_not_taken() {
         "
         +0    < .  1:1461(1460) ack 1 win 512
         +0    < .  1461:2921(1460) ack 1 win 512
-        +0.04 > .  1:1(0) ack 2049 win 0
+        +0    > .  1:1(0) ack 2049 win 0
         +0    < .  2921:4381(1460) ack 1 win 512
         +0    > .  1:1(0) ack 2049 win 0
         +0    read 5000 gives 2048
