@@ -152,7 +152,8 @@ impl Stack {
         to: Option<SocketAddr>,
     ) -> Result<usize, SocketError> {
         let Kind::Udp(udp) = self.socket(id)?.kind else { return Err(SocketError::NotSupported) };
-        if !self.departures.has_room() {
+        // An error is told first: it is what the socket is said to be writable for.
+        if !self.departures.has_room() && !self.udp.has_error(udp) {
             return Err(SocketError::WouldBlock);
         }
         let to = to.map(|addr| self.peer(addr));

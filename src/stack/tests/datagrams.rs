@@ -252,3 +252,24 @@ fn whoever_waits_for_room_hears_of_it_once_half_of_it_is_free() {
         assert!(told.is_some_and(|told| (left / 2..=left / 2 + 1).contains(&told)), "{left}");
     }
 }
+
+/// What a socket is said to be ready for it must be able to do, or whoever asks turns in circles.
+#[test]
+fn an_error_is_told_to_a_sender_for_whom_there_is_no_room() {
+    let (mut near, mut far) = (stack(2, false), stack(1, false));
+    let socket = udp(&mut near, addr(2, 53));
+    near.connect(NOW, socket, addr(1, 54)).unwrap();
+    near.send_to(NOW, socket, b"anybody?", None).unwrap();
+    for packet in packets(&mut near) {
+        far.receive(NOW, packet.to_frame(), &mut ());
+    }
+    while near.send_to(NOW, socket, b"hello?", None).is_ok() {}
+    for answer in packets(&mut far) {
+        near.receive(NOW, answer.to_frame(), &mut ());
+    }
+    for error in [SocketError::Refused, SocketError::WouldBlock] {
+        let is_ready = near.readiness(socket).contains(Readiness::WRITABLE);
+        assert_eq!(is_ready, error != SocketError::WouldBlock);
+        assert_eq!(near.send_to(NOW, socket, b"hello?", None), Err(error));
+    }
+}
