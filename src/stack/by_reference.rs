@@ -119,7 +119,12 @@ impl Stack {
         let mut total = 0;
         for chunk in chunks.iter().filter(|chunk| !chunk.is_empty()) {
             match self.write_bytes(now, id, chunk) {
-                Ok(len) => total += len,
+                Ok(len) => {
+                    total += len;
+                    if len < chunk.len() {
+                        break; // What follows must not take the place of what was left.
+                    }
+                }
                 Err(SocketError::WouldBlock) if total > 0 => break,
                 Err(error) => return Err(error),
             }
