@@ -65,14 +65,14 @@ pub(crate) fn carry_out_arrived(frame: Frame, mut each: impl FnMut(Frame)) {
 
 /// The headers and the text of a packet that has arrived.
 fn taken_apart(frame: &Frame) -> Option<Outgoing> {
-    let octets = frame.octets();
-    let headers = Headers::of(octets)?;
-    let total_len = Ipv4Header::parse(octets).ok()?.total_len;
+    let mut octets = frame.clone().into_bytes();
+    // Of the padding behind it nothing is a header.
+    octets.truncate(Ipv4Header::parse(&octets).ok()?.total_len);
+    let headers = Headers::of(&octets)?;
+    let text = octets.split_off(headers.len);
     let mut head = Head::new();
-    head.try_extend_from_slice(octets.get(..headers.len)?).ok()?;
-    let mut text = frame.clone().into_bytes();
-    text.truncate(total_len);
-    let payload = std::iter::once(text.split_off(headers.len.min(total_len))).collect();
+    head.try_extend_from_slice(&octets).ok()?;
+    let payload = std::iter::once(text).collect();
     Some(Outgoing { head, payload, offload: frame.offload() })
 }
 

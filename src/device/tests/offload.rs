@@ -139,6 +139,33 @@ fn what_arrived_is_split_as_what_leaves() {
     assert_eq!(arrived, carried(sent));
 }
 
+/// The padding looks as if the header went on in it.
+#[test]
+fn a_packet_that_ends_within_its_transport_header_grows_by_no_padding() {
+    let udp = {
+        let mut head = ip(PROTOCOL_UDP, UdpHeader::LEN, 1, true);
+        let header = UdpHeader { source_port: 9, destination_port: 10, checksum: 0 };
+        let payload = Payload::new();
+        header.emit(SOURCE, DESTINATION, &payload, Checksum::Partial, &mut head).unwrap();
+        head
+    };
+    for (whole, protocol) in [(tcp(&[], 0).head, PROTOCOL_TCP), (udp, PROTOCOL_UDP)] {
+        for len in 0..whole.len() - Ipv4Header::LEN {
+            let mut octets = ip(protocol, len, 0, true).to_vec();
+            octets.extend_from_slice(&whole[Ipv4Header::LEN..]);
+            octets.extend([0; 6]);
+            for segment in [0, 8] {
+                let segment = NonZeroU16::new(segment);
+                let offload = Offload { checksum: Checksum::Partial, segment };
+                let frame = Frame::with_offload(octets.clone(), offload);
+                let mut found = Vec::new();
+                carry_out_arrived(frame.clone(), |same| found.push(same));
+                assert_eq!(found, [frame], "{len} of protocol {protocol}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_packet_that_leaves_nothing_to_do_stays_as_it_is() {
     let mut packet = tcp(&[b"text"], 0);
