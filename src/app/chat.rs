@@ -72,7 +72,7 @@ async fn take_part(
             said = socket.recv() => match said {
                 Some(Ok(Message::Text(text))) => {
                     // This client listens, so that somebody always does.
-                    let _ = room.send(text);
+                    let _ = room.send(on_its_own(&text));
                 }
                 Some(Ok(Message::Binary(_))) => {
                     return close(socket, close_code::UNSUPPORTED, "text only").await;
@@ -84,6 +84,12 @@ async fn take_part(
             () = stopping.begun() => return close(socket, close_code::AWAY, "stopping").await,
         }
     }
+}
+
+/// The text in memory of its own: as it came it lies in what its connection reads into, all of
+/// which a message of one octet would keep for as long as the slowest client has not heard it.
+fn on_its_own(text: &Utf8Bytes) -> Utf8Bytes {
+    text.as_str().into()
 }
 
 /// Why a client can be told nothing more.
@@ -111,4 +117,21 @@ async fn tell(
         };
     }
     socket.flush().await.map_err(|_| Gone::Broken)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn a_message_that_waits_keeps_no_more_memory_than_its_own() {
+        let buffer = Bytes::from(vec![b'x'; 1 << 17]);
+        let text = Utf8Bytes::try_from(buffer.slice(7..8)).unwrap();
+        let waiting = Bytes::from(on_its_own(&text));
+        drop(text);
+        assert_eq!(waiting, "x");
+        assert!(buffer.is_unique(), "nobody else keeps it");
+    }
 }
