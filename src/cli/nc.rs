@@ -3,6 +3,7 @@
 use std::io::{IsTerminal as _, stdin};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU16;
+use std::pin::pin;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -42,21 +43,7 @@ impl Nc {
     async fn talk(&self, net: &Net) -> Result<(), Failure> {
         let stream = self.open(net).await?;
         let (reader, writer) = stream.into_split();
-        let sending = send(writer);
-        let receiving = receive(reader);
-        if stdin().is_terminal() {
-            // When the peer has said all, nobody waits for a person to press Ctrl-D.
-            let mut receiving = std::pin::pin!(receiving);
-            return tokio::select! {
-                outcome = receiving.as_mut() => outcome,
-                outcome = sending => match outcome {
-                    Ok(()) => receiving.await,
-                    Err(failure) => Err(failure),
-                },
-            };
-        }
-        let (sent, received) = tokio::join!(sending, receiving);
-        sent.and(received)
+        both(send(writer), receive(reader), stdin().is_terminal()).await
     }
 
     async fn open(&self, net: &Net) -> Result<TcpStream, Failure> {
@@ -78,6 +65,28 @@ impl Nc {
             }
             Err(error) => Err(Failure::runtime(format_args!("cannot listen on {addr}: {error}"))),
         }
+    }
+}
+
+/// Runs both directions. Of the peer nothing more comes once receiving has failed, and standard
+/// input may never end; so nobody waits for it then. Nor is a person waited for to press Ctrl-D
+/// when the peer has said all.
+async fn both(
+    sending: impl Future<Output = Result<(), Failure>>,
+    receiving: impl Future<Output = Result<(), Failure>>,
+    is_typed: bool,
+) -> Result<(), Failure> {
+    let (mut sending, mut receiving) = (pin!(sending), pin!(receiving));
+    tokio::select! {
+        received = &mut receiving => match received {
+            Ok(()) if !is_typed => sending.await,
+            received => received,
+        },
+        sent = &mut sending => match sent {
+            Err(failure) if is_typed => Err(failure),
+            // What the peer has said is worth having whatever has become of what we said.
+            sent => sent.and(receiving.await),
+        },
     }
 }
 
@@ -124,5 +133,62 @@ async fn receive(mut reader: OwnedReadHalf) -> Result<(), Failure> {
         if len == 0 {
             return Ok(());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    type Outcome = Result<(), Failure>;
+
+    fn fails(why: &str) -> Outcome {
+        Err(Failure::runtime(why))
+    }
+
+    /// Why it failed, `None` if it did not; an error if it never ends.
+    async fn outcome(
+        sending: impl Future<Output = Outcome>,
+        receiving: impl Future<Output = Outcome>,
+        is_typed: bool,
+    ) -> Result<Option<String>, tokio::time::error::Elapsed> {
+        let limit = Duration::from_mins(1);
+        let outcome = timeout(limit, both(sending, receiving, is_typed)).await?;
+        Ok(outcome.err().map(|failure| failure.sentence))
+    }
+
+    async fn after(seconds: u64, outcome: Outcome) -> Outcome {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        outcome
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_input_that_never_ends_keeps_nobody_whose_connection_or_output_is_gone() {
+        for is_typed in [false, true] {
+            let end = outcome(pending(), after(1, fails("gone")), is_typed).await;
+            assert_eq!(end, Ok(Some("gone".to_owned())));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pipe_is_sent_to_its_end_and_a_person_is_not_waited_for() {
+        let end = outcome(after(9, fails("it was read")), ready(Ok(())), false).await;
+        assert_eq!(end, Ok(Some("it was read".to_owned())));
+        assert!(outcome(pending(), ready(Ok(())), false).await.is_err());
+        assert_eq!(outcome(pending(), ready(Ok(())), true).await, Ok(None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_peer_says_is_received_to_its_end_though_it_takes_nothing_more() {
+        let end = outcome(ready(fails("reset")), after(9, fails("broke off")), false).await;
+        assert_eq!(end, Ok(Some("reset".to_owned())));
+        assert!(outcome(ready(fails("reset")), pending(), false).await.is_err());
+        assert!(outcome(ready(Ok(())), pending(), true).await.is_err());
+        assert_eq!(outcome(ready(Ok(())), ready(Ok(())), false).await, Ok(None));
     }
 }
