@@ -181,7 +181,11 @@ impl DeviceArgs {
         };
         let closed = net.shutdown_async(close_timeout).await;
         outcome?;
-        closed.map_err(|error| self.lost(Err(error)))
+        // Not only the device can fail here: a capture is written out at the end.
+        closed.map_err(|error| {
+            let name = &self.tun;
+            Failure::runtime(format_args!("the stack on {name} has not ended well: {error}"))
+        })
     }
 
     fn lost(&self, outcome: io::Result<()>) -> Failure {
@@ -261,4 +265,46 @@ fn tun_failure(error: &TunError) -> Failure {
 #[expect(clippy::disallowed_methods, reason = "the core sees no time of day; captures do")]
 fn time_of_day() -> SystemTime {
     SystemTime::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::Link;
+
+    #[derive(clap::Parser)]
+    struct Alone {
+        #[command(flatten)]
+        device: DeviceArgs,
+    }
+
+    /// A file on a disk that is full.
+    struct Full;
+
+    impl Write for Full {
+        fn write(&mut self, _octets: &[u8]) -> io::Result<usize> {
+            Err(io::Error::from_raw_os_error(libc::ENOSPC))
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_capture_that_cannot_be_written_out_does_not_make_a_device_that_is_gone() {
+        let args = Alone::parse_from(["wharf"]).device;
+        let (near, _far) = Link::pair(1500);
+        let captured = Capture::new(near, Full, "tun0", SystemTime::UNIX_EPOCH).unwrap();
+        let (net, driver) = Net::driver(captured, args.config().unwrap()).unwrap();
+        tokio::spawn(driver);
+        let outcome = args.work_or_lose(net, Duration::ZERO, async |_| Ok(())).await;
+        let sentence = outcome.unwrap_err().sentence;
+        assert!(sentence.contains("No space left"), "{sentence}");
+        assert!(!sentence.contains("gone"), "{sentence}");
+    }
 }
