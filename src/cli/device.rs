@@ -212,7 +212,7 @@ impl DeviceArgs {
                 // Each queue is a line of its own: they do not lose the same packets.
                 let lines = tuns
                     .into_iter()
-                    .zip(settings.seed..)
+                    .zip(seeds(settings.seed))
                     .map(|(tun, seed)| Impair::new(tun, Impairment { seed, ..*settings }));
                 self.capture(lines.collect())
             }
@@ -230,6 +230,11 @@ impl DeviceArgs {
             Failure::runtime(format_args!("cannot write the capture {path}: {error}"))
         })
     }
+}
+
+/// All seeds from `first` on, and around.
+fn seeds(first: u64) -> impl Iterator<Item = u64> {
+    std::iter::successors(Some(first), |seed| Some(seed.wrapping_add(1)))
 }
 
 fn boxed(queues: Vec<impl Device + 'static>) -> Vec<Box<dyn Device>> {
@@ -306,5 +311,11 @@ mod tests {
         let sentence = outcome.unwrap_err().sentence;
         assert!(sentence.contains("No space left"), "{sentence}");
         assert!(!sentence.contains("gone"), "{sentence}");
+    }
+
+    #[test]
+    fn the_last_seed_that_there_is_has_one_behind_it() {
+        let seeds: Vec<u64> = seeds(u64::MAX).take(3).collect();
+        assert_eq!(seeds, [u64::MAX, 0, 1]);
     }
 }
