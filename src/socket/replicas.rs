@@ -41,6 +41,17 @@ impl Replicas {
         Ok(Self { first, others, turn: net.connecting().into() })
     }
 
+    /// Begins to connect a socket that needs to be told nothing: in the shard that is best for it,
+    /// and in another only if no port is left of those that lead there.
+    pub(crate) fn connect(net: &Net, remote: SocketAddr) -> io::Result<SocketCore> {
+        let outcome = Self::open(&net.for_connection())?.start_connect(remote);
+        let is_without_port = |error: &io::Error| error.raw_os_error() == Some(libc::EADDRNOTAVAIL);
+        if net.each().nth(1).is_some() && outcome.as_ref().is_err_and(is_without_port) {
+            return Self::open(net)?.start_connect(remote);
+        }
+        outcome
+    }
+
     /// That of the first shard, which stands for all where it makes no difference.
     pub(crate) fn first(&self) -> &SocketCore {
         &self.first
@@ -296,6 +307,30 @@ mod tests {
         let connect = || Replicas::open(&near).unwrap().start_connect(addr).unwrap();
         let shards: Vec<_> = (0..4).map(|_| shard_of(&near, &connect())).collect();
         assert_eq!(shards, [0, 1, 0, 1]);
+    }
+
+    #[test]
+    fn a_connection_is_opened_in_another_shard_when_no_port_leads_to_the_best_one() {
+        let (queues, _far) = Link::queues(1500, 2, 1);
+        let mut config = StackConfig::new("10.7.0.1/24".parse().unwrap());
+        config.tcp.ephemeral_ports = (50_000, 50_099);
+        let net = Net::start_queues(queues, config).unwrap();
+        let remote = (FAR, 80).into();
+        let mut cores = Vec::new();
+        let error = loop {
+            match Replicas::connect(&net.shard(0), remote) {
+                Ok(core) => cores.push(core),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.raw_os_error(), Some(libc::EADDRNOTAVAIL));
+        assert!((20..80).contains(&cores.len()), "{} lead to the first", cores.len());
+        while cores.len() < 100 {
+            let core = Replicas::connect(&net, remote).unwrap();
+            assert_eq!(shard_of(&net, &core), 1);
+            cores.push(core);
+        }
+        assert!(Replicas::connect(&net, remote).is_err());
     }
 
     #[test]

@@ -8,10 +8,9 @@ use bytes::{Buf, Bytes};
 
 use crate::error::SocketError;
 use crate::runtime::{Direction, Interest, Net};
-use crate::socket::blocking::TcpSocket;
 use crate::socket::options::{socket_options, tcp_options};
 use crate::socket::urgent::tcp_stream_urgent;
-use crate::socket::{SocketCore, each_addr};
+use crate::socket::{Replicas, SocketCore, each_addr, invalid};
 use crate::stack::Readiness;
 use crate::tcp::TcpInfo;
 use crate::time::Duration;
@@ -57,7 +56,7 @@ impl TcpStream {
     /// time-out, minutes), `HostUnreachable`, `NetworkUnreachable`, and for an address that is
     /// not IPv4 EAFNOSUPPORT.
     pub fn connect(net: &Net, addr: impl ToSocketAddrs) -> io::Result<Self> {
-        each_addr(addr, |addr| TcpSocket::new_v4(&net.for_connection())?.connect(addr))
+        each_addr(addr, |addr| Self::connected(Replicas::connect(net, addr)?, None))
     }
 
     /// Connects to `addr`, and gives up after `timeout`.
@@ -66,7 +65,10 @@ impl TcpStream {
     ///
     /// As [`TcpStream::connect`]; `TimedOut` after `timeout`; `InvalidInput` if that is zero.
     pub fn connect_timeout(net: &Net, addr: &SocketAddr, timeout: Duration) -> io::Result<Self> {
-        TcpSocket::new_v4(&net.for_connection())?.connect_timeout(*addr, timeout)
+        if timeout.is_zero() {
+            return Err(invalid("cannot set a 0 duration timeout"));
+        }
+        Self::connected(Replicas::connect(net, *addr)?, Some(timeout))
     }
 
     /// The stream of a socket that begins to connect, which is given up after `limit`.

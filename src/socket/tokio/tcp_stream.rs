@@ -77,8 +77,7 @@ impl TcpStream {
     }
 
     pub(crate) async fn connect_addr(net: &Net, addr: SocketAddr) -> io::Result<Self> {
-        let core = Replicas::open(&net.for_connection())?;
-        Self::connected(core.start_connect(addr)?).await
+        Self::connected(Replicas::connect(net, addr)?).await
     }
 
     /// The stream of a socket that begins to connect.
