@@ -193,6 +193,29 @@ fn a_socket_of_udp_hears_everybody_and_its_port_is_taken_in_every_shard() {
 }
 
 #[test]
+fn a_port_of_udp_is_found_in_another_shard_when_one_has_none_left() {
+    limited(|| {
+        let (queues, _peer) = Link::queues(1500, 2, 1);
+        let net = Net::start_queues(queues, config(FAR)).unwrap();
+        let bind = |net: &Net| UdpSocket::bind(net, (FAR, 0));
+        let mut sockets = Vec::new();
+        let shard = net.shard(0);
+        let number = loop {
+            match bind(&shard) {
+                Ok(socket) => sockets.push(socket),
+                Err(error) => break error.raw_os_error(),
+            }
+        };
+        assert_eq!(number, Some(libc::EADDRINUSE));
+        // The shards are asked in turn.
+        for _ in 0..2 {
+            let port = bind(&net).unwrap().local_addr().unwrap().port();
+            assert_eq!(net.udp_shard(port), 1);
+        }
+    });
+}
+
+#[test]
 fn a_shard_without_connections_keeps_its_queue_until_the_others_have_finished() {
     limited(|| {
         let pair = Pair::of(2);

@@ -41,10 +41,29 @@ impl UdpSocket {
     /// `AddrInUse`; `AddrNotAvailable` if the address is not ours.
     pub fn bind(net: &Net, addr: impl ToSocketAddrs) -> io::Result<Self> {
         each_addr(addr, |addr| {
-            let core = SocketCore::open(&net.for_udp_port(addr.port()), Stack::udp_socket)?;
-            core.bind(addr)?;
-            Ok(Self::new(Arc::new(core)))
+            if addr.port() != 0 {
+                return Self::bound(&net.for_udp_port(addr.port()), addr);
+            }
+            // A shard chooses among ports of its own: another has some left when it has none.
+            let mut shards: Vec<Net> = net.each().collect();
+            shards.rotate_left(net.connecting());
+            let mut outcome = Err(no_addresses());
+            for shard in &shards {
+                outcome = Self::bound(shard, addr);
+                match &outcome {
+                    Err(error) if error.raw_os_error() == Some(libc::EADDRINUSE) => {}
+                    Ok(_) | Err(_) => break,
+                }
+            }
+            outcome
         })
+    }
+
+    /// A socket that is bound in the shard where `net` makes sockets.
+    fn bound(net: &Net, addr: SocketAddr) -> io::Result<Self> {
+        let core = SocketCore::open(net, Stack::udp_socket)?;
+        core.bind(addr)?;
+        Ok(Self::new(Arc::new(core)))
     }
 
     fn new(core: Arc<SocketCore>) -> Self {
