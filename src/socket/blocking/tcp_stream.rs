@@ -173,8 +173,8 @@ impl TcpStream {
     }
 
     /// Takes as many octets from the front as there is room for, and says how many. They are not
-    /// copied, unless they are fewer than 1,024. An owner that was given to [`Bytes::from_owner`] is
-    /// dropped while the stack stands still: its drop must not call it.
+    /// copied, unless they are fewer than 1,024. An owner that was given to [`Bytes::from_owner`]
+    /// is dropped while the stack stands still: its drop must not call it.
     ///
     /// # Errors
     ///

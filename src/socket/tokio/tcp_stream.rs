@@ -377,8 +377,9 @@ impl TcpStream {
     }
 
     /// Waits until there is room to write, takes as many octets from the front as there is, and
-    /// says how many. They are not copied, unless they are fewer than 1,024. An owner that was given
-    /// to [`Bytes::from_owner`] is dropped while the stack stands still: its drop must not call it.
+    /// says how many. They are not copied, unless they are fewer than 1,024. An owner that was
+    /// given to [`Bytes::from_owner`] is dropped while the stack stands still: its drop must not
+    /// call it.
     ///
     /// # Errors
     ///
