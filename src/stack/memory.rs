@@ -22,6 +22,9 @@ pub(super) struct Memory {
     used: usize,
     max: usize,
     is_short: bool,
+    /// Whether it was since those who wait were last looked at: a shortage may come and go between
+    /// two packets, and yet have held somebody back.
+    was_short: bool,
     /// What observers were last told.
     is_told_short: bool,
     /// Flows that may have been held back; each has a bit in its entry.
@@ -34,7 +37,8 @@ impl Memory {
     /// Nothing is held of `max` octets.
     pub(super) fn new(max: usize) -> Self {
         let (waiting, spares) = (OnceQueue::default(), Spares::default());
-        Self { used: 0, max, is_short: max == 0, is_told_short: false, waiting, spares }
+        let (is_short, was_short, is_told_short) = (max == 0, false, false);
+        Self { used: 0, max, is_short, was_short, is_told_short, waiting, spares }
     }
 
     /// Octets held.
@@ -81,7 +85,7 @@ impl Memory {
 
     fn update(&mut self) {
         if self.used >= self.max {
-            self.is_short = true;
+            (self.is_short, self.was_short) = (true, true);
         } else if self.used <= self.max - self.max / 4 {
             self.is_short = false;
         }
@@ -93,11 +97,10 @@ impl Stack {
     /// not short any more: windows open again, and writers go on.
     pub(super) fn settle_memory(&mut self, now: Instant, observer: &mut dyn Observer) {
         let is_short = self.memory.is_short;
-        if std::mem::replace(&mut self.memory.is_told_short, is_short) == is_short {
-            return;
+        if std::mem::replace(&mut self.memory.is_told_short, is_short) != is_short {
+            observer.on_event(now, &Event::MemoryPressure { is_short });
         }
-        observer.on_event(now, &Event::MemoryPressure { is_short });
-        if is_short {
+        if is_short || !std::mem::take(&mut self.memory.was_short) {
             return;
         }
         let mut holding = Vec::new();

@@ -104,6 +104,22 @@ fn a_writer_that_has_not_tried_again_is_woken_after_each_shortage() {
     }
 }
 
+/// One call fills the memory, one writer tries in vain, and one call frees it, before any packet
+/// leaves.
+#[test]
+fn a_writer_is_woken_after_a_shortage_that_no_packet_has_seen() {
+    let (mut pair, [_, (_, server)]) = pair(256 << 10);
+    assert_eq!(pair.server.write(pair.now, server, &[7; 10_000]), Ok(10_000));
+    while pair.server.transmit(pair.now, &mut ()).is_some() {} // Nothing of it is acknowledged.
+    while pair.server.poll_event().is_some() {}
+    pair.server.memory.charge(256 << 10);
+    assert_eq!(pair.server.write(pair.now, server, &[7; 1]), Err(SocketError::WouldBlock));
+    pair.server.memory.release(256 << 10);
+    assert!(pair.server.transmit(pair.now, &mut ()).is_none());
+    assert_eq!(pair.server.poll_event(), Some(server));
+    assert_eq!(pair.server.poll_event(), None);
+}
+
 #[test]
 fn a_syn_offers_one_segment_while_memory_is_short_and_more_later() {
     let (mut pair, [(hog, held), _]) = pair(256 << 10);
