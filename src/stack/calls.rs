@@ -7,7 +7,7 @@ use super::listeners::{Child, ListenerEntry, Share};
 use super::lists::FlowList;
 use super::memory::WRITE_MIN;
 use super::socket::{Kind, Socket};
-use super::{Instant, Owner, Readiness, Shutdown, SocketId, Stack};
+use super::{Instant, Owner, Readiness, Shutdown, SocketId, Stack, touch};
 use crate::error::SocketError;
 use crate::tcp::{Connection, Listener};
 use crate::time::Duration;
@@ -165,7 +165,10 @@ impl Stack {
         let (kind, flow, error, remote) = match child {
             Child::Open(flow) => {
                 let entry = self.flows.get_mut(flow).ok_or(SocketError::WouldBlock)?;
-                entry.set_options(&options); // What the listener was told since it was opened.
+                // What the listener was told since it was opened.
+                if entry.set_options(&options) {
+                    touch(&mut self.ready, &mut self.memory, flow, entry);
+                }
                 (Kind::Connected(flow), Some(flow), None, entry.tuple.remote.into())
             }
             Child::Ended(ended, error) => {

@@ -130,13 +130,17 @@ impl FlowEntry {
         }
     }
 
-    /// Its socket has been told other options.
-    pub(super) fn set_options(&mut self, options: &Arc<SocketOptions>) {
+    /// Its socket has been told other options. Says whether it may have something to send because
+    /// of them, or another deadline.
+    pub(super) fn set_options(&mut self, options: &Arc<SocketOptions>) -> bool {
         (self.ttl, self.tos) = (options.ttl, options.dscp());
         match &mut self.flow {
             Flow::Open(connection) => connection.set_options(options),
-            Flow::Connecting(connecting) => connecting.set_options(options),
-            Flow::HalfOpen(_) | Flow::TimeWait(_) => {}
+            Flow::Connecting(connecting) => {
+                connecting.set_options(options);
+                true
+            }
+            Flow::HalfOpen(_) | Flow::TimeWait(_) => false,
         }
     }
 

@@ -384,10 +384,11 @@ impl Connection {
         self.acks.owe_now();
     }
 
-    /// The socket has been told other options.
-    pub(crate) fn set_options(&mut self, options: &Arc<SocketOptions>) {
+    /// The socket has been told other options. Says whether they are others: then a deadline may
+    /// be another too, or something may leave.
+    pub(crate) fn set_options(&mut self, options: &Arc<SocketOptions>) -> bool {
         if Arc::ptr_eq(&self.options, options) {
-            return;
+            return false;
         }
         self.send.set_options(options);
         self.receive.grow_buffer(options.receive_buffer);
@@ -397,6 +398,7 @@ impl Connection {
         self.acks.set_quick(options.quick_ack);
         self.urgent.set_inline(options.oob_inline);
         self.options = Arc::clone(options);
+        true
     }
 
     /// Octets that `read` would give; those behind the mark of urgent data to a second one.

@@ -57,6 +57,25 @@ fn who_waits_for_accept_is_asked_as_its_listener_says() {
     );
 }
 
+/// What the listener is told while somebody waits for `accept` counts from then on, though nothing
+/// arrives and nothing leaves.
+#[test]
+fn who_is_accepted_is_asked_as_its_listener_was_told_in_the_meantime() {
+    Script::default().plays(
+        "
+        +0    socket listen 80
+        +0    < S  0:0(0) win 65535 <mss 1460>
+        +0    > S. 0:0(0) ack 1 <...>
+        +0.1  < .  1:1(0) ack 1 win 512
+        +4.9  nothing
+        +0    listener set keepalive_idle 10
+        +0    listener set keepalive on
+        +0    accept
+        +5.1  > .  0:0(0) ack 1
+        ",
+    );
+}
+
 #[test]
 fn must_28_the_first_probe_leaves_after_two_hours_by_default() {
     established("rtt 100ms").plays(
