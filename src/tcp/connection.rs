@@ -336,7 +336,8 @@ impl Connection {
     /// ABORT (RFC 9293 §3.10.5): the RST that tells the peer. The connection is then to be
     /// forgotten.
     pub(crate) fn abort(&self, now: Instant) -> SegmentPlan {
-        let (seq, ack) = (self.send.nxt(), self.receive.nxt());
+        // Not past an edge that has moved left, where the peer would drop it unseen.
+        let (seq, ack) = (self.send.bare_seq(), self.receive.nxt());
         let mut reset = SegmentPlan::bare(SendReason::Reset, seq, Some(ack), TcpFlags::RST, 0);
         // RFC 7323 §3.2: an RST should have timestamps too.
         reset.options.timestamps = self.timestamps.map(|timestamps| timestamps.option(now));

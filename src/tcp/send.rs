@@ -425,10 +425,11 @@ impl SendSide {
         self.wnd.saturating_sub(self.outstanding())
     }
 
-    /// SEG.SEQ of a bare acknowledgment: SND.NXT, or the right edge of a window that the peer has
-    /// shrunk left of it. Past that edge the peer would drop the segment as it came, and never see
-    /// what it acknowledges (RFC 9293 §3.10.7.4, first step; Linux: `tcp_acceptable_seq`). What
-    /// lies past it by less than the window is rounded to is inside, as the peer knows it.
+    /// SEG.SEQ of a bare acknowledgment, or of an RST: SND.NXT, or the right edge of a window that
+    /// the peer has shrunk left of it. Past that edge the peer would drop the segment as it came,
+    /// and never see what it acknowledges (RFC 9293 §3.10.7.4, first step; Linux:
+    /// `tcp_acceptable_seq`). What lies past it by less than the window is rounded to is inside, as
+    /// the peer knows it.
     pub(crate) fn bare_seq(&self) -> SeqNumber {
         let past = self.outstanding().saturating_sub(self.wnd);
         if past >> self.shift == 0 { self.nxt } else { self.una + self.wnd }

@@ -240,6 +240,26 @@ fn abort_resets_at_once() {
     );
 }
 
+/// A window that was taken back holds no RST either: as Linux, ours stands at its edge, for past it
+/// the peer would drop it and never know.
+#[test]
+fn abort_resets_inside_of_a_window_that_the_peer_has_shrunk() {
+    for (window, edge) in [(0, 1001), (500, 1501), (3000, 3001)] {
+        established("rtt 100ms, mss 1000, wscale off, win 3000").plays(&format!(
+            "
+            +0    write 3000
+            +0    > .  1:1001(1000) ack 1
+            +0    > .  1001:2001(1000) ack 1
+            +0    > P. 2001:3001(1000) ack 1
+            +0.1  < .  1:1(0) ack 1001 win {window}
+            +0    abort
+            +0    > R. {edge}:{edge}(0) ack 1
+            +10   nothing
+            "
+        ));
+    }
+}
+
 /// As Linux: the end of the file was reached before the RST and stays the end of the file; the
 /// error is the writer's.
 #[test]

@@ -95,8 +95,8 @@ pub(crate) enum Known {
     FinAtShutWindow,
     /// When the peer has taken window back, what carries no text stands at the window's edge,
     /// which may be left of what was sent; in Linux each such segment, with us a bare
-    /// acknowledgment. Which windows count is another difference, and a FIN that a shut window
-    /// did not hold back lies past the edge.
+    /// acknowledgment or a reset. Which windows count is another difference, and a FIN that a shut
+    /// window did not hold back lies past the edge.
     EdgeTakenBack,
     /// Linux's reset tells of urgent data.
     UrgentOnReset,
