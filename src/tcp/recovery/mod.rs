@@ -344,6 +344,10 @@ impl Flight {
         debug_assert_eq!(sequence.start, self.lost.start);
         self.lost.start = sequence.end;
         self.rto.on_sent(now);
+        if matches!(self.episode, Episode::FastRecovery { is_first_partial: true, .. }) {
+            // As Linux. Once an episode: later holes are left to the timer.
+            self.rto.restart(now);
+        }
         // Karn: an acknowledgment could be for either of the two (RFC 6298 §3).
         self.timed = None;
     }

@@ -36,6 +36,12 @@ impl Rto {
         self.running_since = is_outstanding.then_some(now);
     }
 
+    /// The segment at SND.UNA left again because duplicates told of its loss: its acknowledgment
+    /// can come a round trip from now, and not one from when the timer began to run.
+    pub(crate) fn restart(&mut self, now: Instant) {
+        self.running_since = Some(now);
+    }
+
     /// A round-trip time was measured on a segment that was sent once: the path is as the
     /// estimator says, and the backoff ends (Karn's algorithm; Linux does the same).
     pub(crate) fn on_measured(&mut self) {

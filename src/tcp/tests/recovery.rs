@@ -270,6 +270,29 @@ fn duplicates_do_not_put_the_timer_off_and_only_the_first_partial_does() {
     assert_eq!(sender.recovery.deadline(RTO), Some(Instant::from_millis(1500)));
 }
 
+/// Of a loss at the end of a burst duplicates tell a round trip after the last acknowledgment. The
+/// timer, which has run since that one, would end before the retransmission can be acknowledged
+/// wherever a round trip is longer than what is allowed above it.
+#[test]
+fn a_fast_retransmission_starts_the_timer_anew_once_an_episode() {
+    let mut sender = Sender::new(4);
+    sender.wait(800);
+    sender.ack(3000);
+    sender.send(3);
+    sender.wait(800);
+    for _ in 0..3 {
+        sender.duplicate();
+    }
+    assert_eq!(sender.recovery.deadline(RTO), Some(Instant::from_millis(1800)));
+    sender.send_again();
+    assert_eq!(sender.recovery.deadline(RTO), Some(Instant::from_millis(2600)));
+    sender.wait(800);
+    sender.ack(4000);
+    sender.wait(100);
+    sender.send_again();
+    assert_eq!(sender.recovery.deadline(RTO), Some(Instant::from_millis(3400)));
+}
+
 /// RFC 6582 §3.2, step 2: only an acknowledgment of more than was sent before the timeout makes
 /// duplicates a sign of loss again; else those of what was sent twice halve the window.
 #[test]
