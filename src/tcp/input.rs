@@ -154,7 +154,7 @@ impl Connection {
 
     /// Fifth step: what SEG.ACK covers, what that says about the path, what the path allows.
     fn on_ack(&mut self, now: Instant, segment: &Segment, ack: SeqNumber) -> Outcome {
-        let before = self.outstanding();
+        let (before, was_shut) = (self.outstanding(), self.send.wnd() == 0);
         let acked = self.send.acknowledge(segment, ack);
         self.send.update_window(segment, ack);
         if acked.is_new() {
@@ -166,6 +166,9 @@ impl Connection {
         let both = self.timestamps.zip(segment.options.timestamps);
         let echoed = both.map(|(own, theirs)| own.age(now, theirs.echo));
         let mut verdict = self.recovery.on_ack(now, acked, echoed, before, after);
+        if was_shut && self.send.wnd() > 0 {
+            self.recovery.on_window_opened(now, after);
+        }
         if verdict.congestion == Some(Congestion::Loss)
             && let Some(probe) = self.path.on_loss(now, after.una)
         {

@@ -162,6 +162,34 @@ fn must_35_a_window_that_shrinks_to_nothing_is_probed() {
     );
 }
 
+/// What the timer has sent again while the window was shut, the peer has dropped: once it opens
+/// nothing waits for a timer that has backed off, up to two minutes, as nothing does for a probe.
+#[test]
+fn what_a_shut_window_kept_out_leaves_again_as_soon_as_it_opens() {
+    established("rtt 100ms, mss 1000, wscale off, win 3000").plays(
+        "
+        +0    write 4000
+        +0    > .  1:1001(1000) ack 1
+        +0    > .  1001:2001(1000) ack 1
+        +0    > .  2001:3001(1000) ack 1
+        +0.1  < .  1:1(0) ack 1001 win 0
+        +0.3  > .  1001:2001(1000) ack 1
+        +0    < .  1:1(0) ack 1001 win 0
+        +0.6  > .  1001:2001(1000) ack 1
+        +0    < .  1:1(0) ack 1001 win 0
+        +1.2  > .  1001:2001(1000) ack 1
+        +0    < .  1:1(0) ack 1001 win 0
+        +0.1  < .  1:1(0) ack 1001 win 3000
+        +0    > .  1001:2001(1000) ack 1
+        +0.1  < .  1:1(0) ack 2001 win 3000
+        +0    > .  2001:3001(1000) ack 1
+        +0    > P. 3001:4001(1000) ack 1
+        +0.1  < .  1:1(0) ack 4001 win 3000
+        +100  nothing
+        ",
+    );
+}
+
 /// RFC 9293 §3.8.6: what was sent and lies right of an edge that has moved left is no reason to
 /// give up, for as long as the peer answers. Two hours of it are eight times R2.
 #[test]

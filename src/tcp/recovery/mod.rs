@@ -292,6 +292,16 @@ impl Recovery {
         }
     }
 
+    /// The peer's window was shut, left of what is outstanding, and is open again: what the timer
+    /// has sent again meanwhile was dropped there, so that it leaves at once as it would after a
+    /// probe. The timer alone, which has backed off, could take two minutes more.
+    pub(crate) fn on_window_opened(&mut self, now: Instant, out: Outstanding) {
+        if let Some(flight) = self.flight.as_mut().filter(|flight| flight.is_in_loss()) {
+            flight.lose_all(out);
+            flight.rto.on_acked(now, out.len() > 0);
+        }
+    }
+
     /// Whether the timer has run out before and what was lost then is still being sent again:
     /// a further timeout is no new sign of congestion for ssthresh (RFC 5681 §3.1, Eq. 4).
     pub(crate) fn is_in_loss(&self) -> bool {
@@ -462,14 +472,19 @@ impl Flight {
     }
 
     fn on_timeout(&mut self, now: Instant, rto: Duration, out: Outstanding) -> bool {
-        if !self.rto.on_timeout(now, rto) {
-            return false;
+        let has_fired = self.rto.on_timeout(now, rto);
+        if has_fired {
+            self.lose_all(out);
         }
+        has_fired
+    }
+
+    /// All that is outstanding counts as lost.
+    fn lose_all(&mut self, out: Outstanding) {
         self.episode = Episode::Loss { recover: out.nxt, cause: Cause::Timeout };
         self.lost = SeqRange { start: out.una, end: out.nxt };
         self.duplicates = 0;
         self.timed = None;
-        true
     }
 
     fn on_too_large(&mut self, now: Instant, range: SeqRange, out: Outstanding) {
