@@ -66,6 +66,12 @@ impl Choice {
             Self::Again(_) | Self::MtuProbe(..) | Self::Probe | Self::KeepAlive | Self::Ack => 1,
         }
     }
+
+    /// Whether it stands left of the window, so that the peer answers. Most receivers, Linux too,
+    /// look at nothing else in such a one (RFC 9293 §3.10.7.4, first step).
+    fn is_question(&self) -> bool {
+        matches!(self, Self::Probe | Self::KeepAlive)
+    }
 }
 
 impl Connection {
@@ -90,6 +96,7 @@ impl Connection {
         let is_alike = options.sack.is_empty() && !self.urgent.is_sending();
         match self.choose(if is_alike { super_text } else { 0 }) {
             Ok(choice) => {
+                let may_grow = may_grow && !choice.is_question();
                 let (stamp, nxt) = (self.stamp(options, may_grow), self.send.nxt());
                 let mut plan = self.commit(now, choice, stamp);
                 if let Some(pointer) = self.urgent.pointer(plan.seq, nxt) {
@@ -226,12 +233,8 @@ impl Connection {
     /// The only step that changes anything: what is returned has been sent.
     fn commit(&mut self, now: Instant, choice: Choice, stamp: Stamp) -> SegmentPlan {
         self.receive.on_offered(stamp.edge);
-        self.acks.on_sent(choice.segments());
-        if self.receive.on_sack_sent(&stamp.options.sack) {
-            self.acks.owe_now(); // Else the peer would take for lost what it is not told of.
-        }
-        if let Some(timestamps) = &mut self.timestamps {
-            timestamps.on_sent(stamp.ack);
+        if !choice.is_question() {
+            self.on_told(choice.segments(), &stamp);
         }
         match choice {
             Choice::Again(text) => {
@@ -254,8 +257,7 @@ impl Connection {
                 self.statistics.on_sent(1, 0, false);
                 self.persist.on_probed(now);
                 if self.urgent.is_sending() {
-                    // Most receivers look at no more than the ACK of a probe; a bare segment at
-                    // SND.NXT tells of the pointer too, as from Linux.
+                    // A bare segment at SND.NXT tells of the pointer too, as from Linux.
                     self.acks.owe_now();
                 }
                 // An octet that the peer has already: it must answer, and nothing hangs on what
@@ -273,6 +275,17 @@ impl Connection {
                 self.statistics.on_sent(1, 0, false);
                 plan_bare(SendReason::Ack, self.send.bare_seq(), stamp)
             }
+        }
+    }
+
+    /// So many segments left that tell the peer where we stand.
+    fn on_told(&mut self, segments: u32, stamp: &Stamp) {
+        self.acks.on_sent(segments);
+        if self.receive.on_sack_sent(&stamp.options.sack) {
+            self.acks.owe_now(); // Else the peer would take for lost what it is not told of.
+        }
+        if let Some(timestamps) = &mut self.timestamps {
+            timestamps.on_sent(stamp.ack);
         }
     }
 

@@ -96,6 +96,21 @@ fn a_fin_waits_behind_data_that_a_shut_window_holds() {
     );
 }
 
+/// A probe stands left of the window, where most peers look at nothing but its place: what it
+/// acknowledges and offers they have to be told of by another segment.
+#[test]
+fn a_probe_is_no_acknowledgment() {
+    shut_window(
+        "
+        +0.28 < P. 1:101(100) ack 1001 win 0
+        +0.02 > .  1000:1000(0) ack 101
+        +0.02 > .  1001:1001(0) ack 101
+        +0.56 nothing
+        +0.02 > .  1000:1000(0) ack 101
+        ",
+    );
+}
+
 /// RFC 9293 §3.8.6: the peer takes back what it had offered.
 #[test]
 fn must_34_a_window_that_shrinks_stops_new_data_and_shld_16_old_data_is_sent_again() {
