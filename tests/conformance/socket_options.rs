@@ -464,9 +464,14 @@ fn a_peer_that_sends_nothing_is_asked_once_more_and_then_accepted() {
         +0.1  < .  1:1(0) ack 1 win 512
         +4.9  > S. 0:0(0) ack 1 <...>
         +0    accept error EAGAIN
-        +0.1  < .  1:1(0) ack 1 win 512
+        +0.1  < .  1:1(0) ack 1 win 4000
         +0    accept
         +0    expect state ESTABLISHED
+        +0    write 2000                     # Nothing was lost, and it begins as any other.
+        +0    > .  1:1461(1460) ack 1
+        +0    > P. 1461:2001(540) ack 1
+        +0.999 nothing
+        +0.001 > .  1:1461(1460) ack 1       # The initial timeout of one second.
         ",
     );
 }

@@ -237,7 +237,8 @@ impl HalfOpen {
                 .timestamps
                 .then(|| Timestamping::new(now, self.clock, self.recent, self.irs + 1)),
             rtt: (self.sent == 1 && self.deferral == Deferral::None).then(|| now - self.sent_at),
-            was_sent_again: self.sent > 1,
+            // To ask once more who was put off says nothing of a loss.
+            was_sent_again: self.sent > 1 + u8::from(self.deferral == Deferral::Over),
         }
     }
 
