@@ -183,7 +183,7 @@ impl Connection {
         if let Some(cause) = verdict.congestion {
             // FlightSize (RFC 5681 §3.1, Eq. 4) without what limited transmit has added to it
             // (§3.2, step 2): before that it filled the congestion window at most.
-            let flight = before.len().min(self.congestion.window());
+            let flight = after.len().min(self.congestion.window());
             self.congestion.on_congestion(cause, flight.max(after.mss));
         }
         if verdict.has_recovered {

@@ -349,3 +349,26 @@ fn a_d_sack_tells_of_no_loss() {
         ",
     );
 }
+
+/// RFC 6675 §5: one acknowledgment tells of a segment that has arrived and of the next that has
+/// not; no duplicate follows, and the timer is not waited for.
+#[test]
+fn blocks_in_an_acknowledgment_of_new_data_tell_of_a_loss_too() {
+    established("rtt 100ms, mss 1000, sack on").plays(
+        "
+        +0    write 5000
+        +0    > .  1:1001(1000) ack 1
+        +0    > .  1001:2001(1000) ack 1
+        +0    > .  2001:3001(1000) ack 1
+        +0    > .  3001:4001(1000) ack 1
+        +0    > P. 4001:5001(1000) ack 1
+        +0.1  < .  1:1(0) ack 1001 win 512 <sack 2001:5001>
+        +0    > .  1001:2001(1000) ack 1
+        +0    expect ssthresh 2000
+        +0.1  < .  1:1(0) ack 5001 win 512
+        +0    expect cwnd 2000
+        +100  nothing
+        +0    expect retransmissions 1
+        ",
+    );
+}

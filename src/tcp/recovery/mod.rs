@@ -249,6 +249,12 @@ impl Recovery {
         if acked.is_new() {
             verdict.rtt = flight.measure(now, after.una, echoed);
             flight.on_advance(now, acked.sacked, before, after, &mut verdict);
+            if acked.sacked > 0 && flight.episode == Episode::Open {
+                // RFC 6675 §5: what the blocks report counts, whatever SEG.ACK says. No other
+                // acknowledgment may follow: peers make one of a burst, and the path loses some.
+                verdict.congestion = flight.on_duplicate(acked, after);
+                verdict.may_grow &= verdict.congestion.is_none();
+            }
         } else if acked.is_duplicate || acked.sacked > 0 {
             verdict.congestion = flight.on_duplicate(acked, after);
         }

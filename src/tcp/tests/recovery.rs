@@ -14,7 +14,7 @@ struct Sender {
     recovery: Recovery,
     /// How old the echo of the next acknowledgment is.
     echoed: Option<Duration>,
-    /// Octets that the SACK blocks of the next duplicate report.
+    /// Octets that the SACK blocks of the next acknowledgment report.
     sacked: u32,
 }
 
@@ -50,7 +50,8 @@ impl Sender {
 
     fn ack(&mut self, to: u32) -> Verdict {
         let before = self.out();
-        let acked = Acked { octets: to - self.una, fin: false, is_duplicate: false, sacked: 0 };
+        let (octets, sacked) = (to - self.una, self.sacked);
+        let acked = Acked { octets, fin: false, is_duplicate: false, sacked };
         self.una = to;
         let verdict = self.recovery.on_ack(self.now, acked, self.echoed, before, self.out());
         self.check();
@@ -110,6 +111,23 @@ fn octets_that_sack_reports_count_as_duplicates() {
         sender.sacked = sacked;
         assert_eq!(sender.duplicate().congestion, congestion, "{sacked}");
         assert_eq!(sender.in_flight(), in_flight, "{sacked}");
+    }
+}
+
+/// RFC 6675 §5: of a burst of which the first segment is in its place and the second lost, a peer
+/// may tell by one acknowledgment, of something new and of a loss.
+#[test]
+fn octets_that_sack_reports_count_in_an_acknowledgment_of_something_new_too() {
+    for (sacked, congestion, lost, in_flight) in [
+        (2999, None, None, 7000),
+        (3000, Some(Congestion::Loss), Some((1000, 2000)), 5000),
+        (8000, Some(Congestion::Loss), Some((1000, 2000)), 0),
+    ] {
+        let mut sender = Sender::new(10);
+        sender.sacked = sacked;
+        let verdict = sender.ack(1000);
+        assert_eq!((verdict.congestion, verdict.may_grow), (congestion, congestion.is_none()));
+        assert_eq!((sender.lost(), sender.in_flight()), (lost, in_flight), "{sacked}");
     }
 }
 
