@@ -126,9 +126,9 @@ impl AckScheduler {
         }
     }
 
-    /// Whether a second full-sized segment has arrived, or, as Linux sees it, what lies behind a
-    /// first: the short end of a burst is acknowledged with it, or its sender would take it for lost
-    /// after two round trips and send it again (RFC 8985 §7.2), long before our delay is over.
+    /// Whether a second full-sized segment has arrived or, as Linux sees it, what lies behind a
+    /// first. The short end of a burst is acknowledged with it: its sender else takes it for lost
+    /// after two round trips and sends it again (RFC 8985 §7.2), long before our delay is over.
     /// Small segments are no sign of an end: an answer may well carry their acknowledgment.
     fn has_second_segment(&self) -> bool {
         self.unacknowledged >= self.largest.saturating_mul(2)
