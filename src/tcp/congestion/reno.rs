@@ -77,7 +77,9 @@ impl CongestionControl for Reno {
     /// gone, and the window shrinks to the restart window, min(IW, cwnd).
     fn on_idle(&mut self, idle: Duration, rto: Duration) {
         if idle > rto {
-            self.cwnd = self.cwnd.min(self.initial_window);
+            // Segments may have grown since that was an initial window of theirs; less than one of
+            // them would never let one out.
+            self.cwnd = self.cwnd.min(self.initial_window.max(self.mss));
             self.credit = 0;
         }
     }
