@@ -94,6 +94,18 @@ fn a_silence_longer_than_the_timeout_shrinks_the_window_to_the_initial_one() {
     assert_eq!(reno.window(), MSS);
 }
 
+/// Nothing would leave by a smaller window, and with nothing in flight no timer runs.
+#[test]
+fn the_restart_window_holds_a_segment_that_has_grown() {
+    let mut reno = Reno::new(MSS, 2 * MSS);
+    reno.on_mss(5 * MSS);
+    for _ in 0..10 {
+        ack(&mut reno, 5 * MSS);
+    }
+    reno.on_idle(Duration::from_mins(1), Duration::from_secs(1));
+    assert_eq!(reno.window(), 5 * MSS);
+}
+
 #[test]
 fn the_window_has_a_limit_that_no_acknowledgment_overflows() {
     let mut reno = Reno::new(65_495, 10 * 65_495);
