@@ -1,5 +1,6 @@
 //! Retransmission: RFC 6298 with Karn, RFC 5681, RFC 6582 (RFC 9293 §3.8.1 to §3.8.3).
 
+use wharf::MtuProbing;
 use wharf::sim::established;
 
 use crate::config;
@@ -315,6 +316,47 @@ fn must_18_a_fast_retransmission_is_no_measurement() {
         +0.2  < .  1:1(0) ack 4001 win 512
         +0    expect srtt_ms 100
         +0    expect rto_ms 300
+        ",
+    );
+}
+
+/// The restart window (RFC 5681 §4.1) is one of segments as they are then: what began with one
+/// small segment would else let none out, with no timer to end that.
+#[test]
+fn after_a_rest_one_segment_leaves_though_segments_have_grown_since_the_first() {
+    config(|config| {
+        (config.tcp.mtu_probing, config.tcp.initial_window) = (MtuProbing::Always, 1);
+    })
+    .established("")
+    .plays(
+        "
+        +0    write 1024
+        +0    > P. 1:1025(1024) ack 1
+        +0.1  < .  1:1(0) ack 1025 win 512
+        +0    write 13748
+        +0    > .  1025:2049(1024) ack 1
+        +0    > .  2049:3073(1024) ack 1
+        +0.1  < .  1:1(0) ack 3073 win 512
+        +0    > .  3073:4097(1024) ack 1
+        +0    > .  4097:5121(1024) ack 1
+        +0    > .  5121:6145(1024) ack 1
+        +0    > .  6145:7169(1024) ack 1
+        +0.1  < .  1:1(0) ack 7169 win 512
+        # The probe, and what shows whether it arrives.
+        +0    > .  7169:8629(1460) ack 1
+        +0    > .  8629:9653(1024) ack 1
+        +0    > .  9653:10677(1024) ack 1
+        +0    > .  10677:11701(1024) ack 1
+        +0    > .  11701:12725(1024) ack 1
+        +0    > .  12725:13749(1024) ack 1
+        +0    > P. 13749:14773(1024) ack 1
+        +0.1  < .  1:1(0) ack 14773 win 512
+        +0    expect send_mss 1460
+        +10   write 1460
+        +0    > P. 14773:16233(1460) ack 1
+        +0    expect cwnd 1460
+        +0.1  < .  1:1(0) ack 16233 win 512
+        +10   nothing
         ",
     );
 }
