@@ -89,7 +89,7 @@ pub struct Limits {
     /// Octets that all TCP buffers may hold together. At the limit windows stop growing,
     /// out-of-order data is refused, a SYN offers a window of one segment, and a connection takes
     /// no more than 4 KiB to send, until a quarter is free again; what has been promised is kept.
-    /// 2 GiB.
+    /// A packet that is kept by reference counts 64 KiB and may hold twice as much. 2 GiB.
     pub memory_max: usize,
 }
 

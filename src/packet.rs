@@ -176,8 +176,9 @@ pub(crate) struct SuperPool {
     full: VecDeque<BytesMut>,
 }
 
-/// Octets of a chunk of a [`SuperPool`]: four super-segments, or hundreds of small packets.
-const SUPER_CHUNK: usize = 256 << 10;
+/// Octets of a chunk of a [`SuperPool`]: two super-segments, or some forty packets of an Ethernet's
+/// size and room for one of any size behind them. Whoever keeps one packet may keep a whole chunk.
+pub(crate) const SUPER_CHUNK: usize = 128 << 10;
 
 /// Octets that the largest packet has, and room for what a device puts before it.
 const PACKET_MAX: usize = 65_535 + 64;

@@ -15,7 +15,7 @@ struct Wanted {
 impl Stack {
     /// As [`read`](Self::read), by reference: takes at most `max` octets, 0 at the end of the
     /// stream. Of a packet of 32 KiB or more that came in order nothing is copied; it keeps its
-    /// memory, up to 256 KiB with its neighbours', until the octets are dropped. Small packets that
+    /// memory, up to 128 KiB with its neighbours', until the octets are dropped. Small packets that
     /// a burst brought next to each other, so many octets together, are one such packet.
     ///
     /// Fewer than `max` do not mean that there are no more: octets of two packets come by two

@@ -5,15 +5,17 @@ use std::collections::VecDeque;
 use bytes::{Buf, Bytes};
 
 use super::pages::{Pages, SparePages};
+use crate::packet::SUPER_CHUNK;
 
 /// From so many octets of text on a packet is kept by reference; below, its text is copied out, so
 /// that a few octets never hold the memory of a whole super-segment.
 pub(crate) const SHARE_MIN: usize = 32 << 10;
 
 /// What a kept packet is charged, or each such part of a larger one: about its share of the memory
-/// that it was read into. One whose neighbours have all been read keeps more, four times as much at
+/// that it was read into. One whose neighbours have all been read keeps more, twice as much at
 /// most.
 const SHARE_CHARGE: usize = 64 << 10;
+const _: () = assert!(SUPER_CHUNK <= 2 * SHARE_CHARGE);
 
 /// Octets in order that wait for the application, and early ones right of them.
 ///
