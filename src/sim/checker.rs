@@ -1,11 +1,13 @@
 //! What must hold of every packet, and of every simulation at its end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{SocketAddr, SocketAddrV4};
 
 use super::craft::{Packet, TcpFlags, TcpSegment};
 use super::notation::{OptionItem, decode_options};
+use super::promptness::{Owed, WAIT_MAX};
 use super::workload::{Ending, Report};
+use crate::time::Instant;
 
 /// Least MSS that a sender keeps to when the peer names none or a smaller one (RFC 9293 §3.7.1,
 /// MUST-15).
@@ -14,10 +16,17 @@ const MSS_DEFAULT: usize = 536;
 /// Watches one host's packets: each is well-formed, and each connection keeps its promises.
 #[derive(Debug, Default)]
 pub struct Audit {
-    flows: BTreeMap<(SocketAddrV4, SocketAddrV4), FlowAudit>,
+    flows: BTreeMap<Ends, FlowAudit>,
+    /// Which connections have received something in order in this turn.
+    fresh: Vec<Ends>,
+    /// Which connections owed an acknowledgment from when on, the first first.
+    owing: VecDeque<(Instant, Ends)>,
     /// What was wrong, in sentences.
     pub faults: Vec<String>,
 }
+
+/// The host's end of a connection, and the other one.
+pub type Ends = (SocketAddrV4, SocketAddrV4);
 
 /// What one connection has promised and been promised.
 #[derive(Debug, Default)]
@@ -43,6 +52,9 @@ struct FlowAudit {
     acked: Option<u32>,
     /// Whether the host has sent a FIN, and received one.
     fins: (bool, bool),
+    /// What the peer has acknowledged.
+    peer_acked: Option<u32>,
+    owed: Owed,
 }
 
 /// What the options of a SYN said.
@@ -119,13 +131,43 @@ impl Audit {
     }
 
     /// The host is about to receive these octets.
-    pub fn on_received(&mut self, octets: &[u8]) {
+    pub fn on_received(&mut self, now: Instant, octets: &[u8]) {
         let Ok(packet) = Packet::decode(octets) else {
             return;
         };
         if let Some(segment) = packet.segment() {
             let key = (packet.destination_addr(), packet.source_addr());
-            self.flows.entry(key).or_default().on_received(segment);
+            let flow = self.flows.entry(key).or_default();
+            flow.on_received(segment);
+            flow.owed.on_seen(segment);
+            if flow.must_take(segment)
+                && let Some(acked) = flow.acked
+            {
+                if flow.owed.on_received(now, acked, segment) {
+                    self.owing.push_back((now, key));
+                }
+                self.fresh.push(key);
+            }
+        }
+    }
+
+    /// The host has done all that it had to do at `now`; `is_open` says of which connections it
+    /// has not given up meanwhile.
+    pub fn end_turn(&mut self, now: Instant, is_open: impl Fn(Ends) -> bool) {
+        let mut due = std::mem::take(&mut self.fresh);
+        while let Some(&(since, key)) = self.owing.front()
+            && now - since >= WAIT_MAX
+        {
+            self.owing.pop_front();
+            due.push(key);
+        }
+        for key in due {
+            let fault = self.flows.get(&key).and_then(|flow| flow.owed.fault(now));
+            if let Some(fault) = fault
+                && is_open(key)
+            {
+                self.faults.push(format!("{} to {}: {fault}", key.0, key.1));
+            }
         }
     }
 }
@@ -168,6 +210,7 @@ impl FlowAudit {
             return None;
         }
         (self.acked, self.early) = (Some(segment.ack), None);
+        self.owed.on_acknowledged();
         let edge = segment.ack.wrapping_add(scaled(segment, self.own.scale, self.peer.scale));
         // Behind both FINs is no window; and a late segment may open another connection there, by
         // the cookie that it brings back.
@@ -255,6 +298,26 @@ impl FlowAudit {
     /// no SYN-ACK of its own to tell: an acknowledgment that was late is enough.
     fn on_reset(&mut self) {
         (self.our_edge, self.acked, self.early) = (None, None, None);
+        (self.peer_acked, self.owed) = (None, Owed::default());
+    }
+
+    /// Whether the host has to take a segment, if it is what comes next: one that lies in the
+    /// window of an open connection, and that nothing later has overtaken.
+    fn must_take(&self, segment: &TcpSegment) -> bool {
+        let end = segment.seq.wrapping_add(segment.len());
+        let is_plain = segment.flags.contains(TcpFlags::ACK)
+            && !segment.flags.contains(TcpFlags::SYN)
+            && !segment.flags.contains(TcpFlags::RST);
+        let is_late = self.peer_acked.is_some_and(|acked| is_before(segment.ack, acked));
+        let fits = self.our_edge.is_some_and(|edge| !is_before(edge, end));
+        self.is_open && is_plain && !is_late && !self.is_older(segment) && fits
+    }
+
+    /// Whether a segment's timestamp is older than the newest.
+    fn is_older(&self, segment: &TcpSegment) -> bool {
+        let items = decode_options(&segment.options, 0, (0, 0));
+        let time = items.iter().find_map(OptionItem::timestamp);
+        time.zip(self.peer_time).is_some_and(|(time, newest)| is_before(time, newest))
     }
 
     fn on_received(&mut self, segment: &TcpSegment) {
@@ -284,6 +347,8 @@ impl FlowAudit {
             }
         }
         if segment.flags.contains(TcpFlags::ACK) {
+            let newest = self.peer_acked.filter(|&acked| is_before(segment.ack, acked));
+            self.peer_acked = newest.or(Some(segment.ack));
             let window = scaled(segment, self.peer.scale, self.own.scale);
             let edge = segment.ack.wrapping_add(window);
             if self.peer_edge.is_none_or(|old| is_before(old, edge)) {

@@ -180,7 +180,7 @@ impl Host {
         let received = self.device.receive_burst(now, &mut self.incoming, max);
         let mut has_moved = matches!(received, Ok(1..)) || !self.incoming.is_empty();
         for frame in &self.incoming {
-            carry_out_arrived(frame.clone(), |frame| self.audit.on_received(frame.octets()));
+            carry_out_arrived(frame.clone(), |frame| self.audit.on_received(now, frame.octets()));
         }
         if self.takes_bursts {
             self.stack.receive_burst(now, &mut self.incoming, &mut self.counters);
@@ -195,6 +195,11 @@ impl Host {
         while let Some(packet) = self.stack.transmit(now, &mut self.counters) {
             has_moved |= self.send(now, packet);
         }
+        let stack = &self.stack;
+        self.audit.end_turn(now, |(local, remote)| {
+            let ends = (local.into(), remote.into());
+            stack.connections().iter().any(|open| (open.local, open.remote) == ends)
+        });
         self.turns += 1;
         // The check looks at everything: with many connections not after every step.
         if self.turns.is_multiple_of(1 + self.audit.flows() / CHECK_ALWAYS) {

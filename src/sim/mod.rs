@@ -13,6 +13,7 @@ pub mod notation;
 mod path;
 mod player;
 pub mod probe;
+mod promptness;
 mod random;
 pub mod script;
 mod script_calls;

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use wharf::sim::{CLIENT, Ending, Path, Plan, Random, Rest, Router, SERVER, Simulation};
-use wharf::{Duration, Impairment, Instant, StackConfig, SynCookies};
+use wharf::{Duration, Impairment, Instant, MtuProbing, StackConfig, SynCookies};
 
 use super::server;
 
@@ -85,8 +85,14 @@ fn calm(seed: u64) {
         config.tcp.syn_ack_retries = 14;
         config
     };
-    let (client, other) = (settings(random, CLIENT), settings(random, SERVER));
+    let mut configs = [settings(random, CLIENT), settings(random, SERVER)];
+    let rare = &mut Random::new(!seed);
+    for config in &mut configs {
+        set_rare(config, rare);
+    }
+    let [client, other] = configs;
     let mut world = Simulation::pair_of(seed, line, client, other);
+    drive_rarely(&mut world, rare);
     narrow(&mut world, random);
     let most = any_size(random);
     world.serve(1, 80, move |rng| patient_plan(rng, most));
@@ -125,8 +131,13 @@ fn rough(seed: u64) {
         let cookies = [SynCookies::UnderPressure, SynCookies::Always, SynCookies::Off];
         config.tcp.syn_cookies = cookies[random.index(3)];
     }
+    let rare = &mut Random::new(!seed);
+    for config in &mut configs {
+        set_rare(config, rare);
+    }
     let [client, other] = configs;
     let mut world = Simulation::pair_of(seed, line, client, other);
+    drive_rarely(&mut world, rare);
     world.tolerate_failures();
     narrow(&mut world, random);
     let most = any_size(random);
@@ -286,4 +297,37 @@ fn any_config(random: &mut Random, network: &str) -> StackConfig {
     config.tcp.sack = random.chance(0.8);
     config.tcp.timestamps = random.chance(0.8);
     config
+}
+
+/// What few hosts have: a device that takes work on, and settings that are seldom touched. Drawn
+/// by itself: nothing else of a seed's world depends on it.
+fn set_rare(config: &mut StackConfig, rare: &mut Random) {
+    if rare.chance(0.4) {
+        config.interface.checksum_offload = true;
+        config.interface.super_segment = [65_535, 18 << 10, 4000][rare.index(3)];
+    }
+    if rare.chance(0.2) {
+        // And never off: a black hole would stop everything.
+        config.tcp.mtu_probing = MtuProbing::Always;
+    }
+    if rare.chance(0.2) {
+        config.tcp.quick_acks = rare.word().to_le_bytes()[0] % 20;
+    }
+    if rare.chance(0.2) {
+        config.tcp.ack_delay = Duration::from_millis(1 + rare.below(499));
+    }
+    if rare.chance(0.2) {
+        config.tcp.min_rto = Duration::from_millis(1 + rare.below(1000));
+    }
+    if rare.chance(0.2) {
+        config.tcp.time_wait = Duration::from_secs(1 + rare.below(240));
+    }
+    config.tcp.header_prediction = rare.chance(0.9);
+}
+
+/// Some hosts are given what arrives packet by packet.
+fn drive_rarely(world: &mut Simulation, rare: &mut Random) {
+    for host in [0, 1] {
+        world.host(host).takes_bursts = rare.chance(0.8);
+    }
 }
