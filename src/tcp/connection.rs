@@ -361,7 +361,7 @@ impl Connection {
     }
 
     /// News of the path. What is outstanding and too large for it is sent again at once, in
-    /// segments that fit; that is no congestion (RFC 1191 §6.5), and cwnd, which counts octets,
+    /// segments that fit; that is no congestion (RFC 1191 §6.4), and cwnd, which counts octets,
     /// stays.
     pub(crate) fn on_path_news(&mut self, now: Instant, path: Path) {
         let too_large = self.path.on_news(now, path);

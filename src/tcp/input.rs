@@ -172,7 +172,7 @@ impl Connection {
         if verdict.congestion == Some(Congestion::Loss)
             && let Some(probe) = self.path.on_loss(now, after.una)
         {
-            verdict.congestion = None; // RFC 4821 §7.5: it was too large, and nothing else.
+            verdict.congestion = None; // RFC 4821 §7.6.2: it was too large, and nothing else.
             self.recovery.on_too_large(now, probe, after);
         }
         self.statistics.on_acknowledged(acked.octets, before.mss);

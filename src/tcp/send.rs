@@ -533,7 +533,7 @@ impl SendSide {
         }
     }
 
-    /// Nagle's algorithm as RFC 9293 Appendix A.2 modifies it and Linux has it: only a small
+    /// Nagle's algorithm as RFC 9293 Appendix A.3 modifies it and Linux has it: only a small
     /// segment on its way holds a small one back. The end of a long write would else wait for
     /// the peer's delayed acknowledgment of what stands before it.
     fn is_small_outstanding(&self) -> bool {

@@ -12,7 +12,7 @@ use super::seq::SeqNumber;
 ///                              mark ┘└ where SEG.UP points
 /// ```
 ///
-/// The pointer stands behind the urgent octet `u`, as in all systems (RFC 6093 §3.1); the mark, at
+/// The pointer stands behind the urgent octet `u`, as in all systems (RFC 6093 §3.2); the mark, at
 /// which a read stops, before it. How far back urgent data reaches nothing says, so that it may be
 /// of any length (MUST-31): it is all that is read up to the mark and the octet behind it. A
 /// pointer is a hint: it is compared, and never tells how much to copy.

@@ -57,7 +57,7 @@ fn a_second_connect_tells_how_the_first_one_fares() {
     );
 }
 
-/// RFC 9293 §3.5, Figure 8.
+/// RFC 9293 §3.5, Figure 7.
 #[test]
 fn must_10_two_syns_that_cross_open_one_connection() {
     play(

@@ -85,7 +85,7 @@ fn must_54_an_error_about_another_sequence_number_is_ignored() {
     );
 }
 
-/// RFC 9293 §3.9.2.2 and, for the hard ones of a synchronized connection, RFC 5461 §3.
+/// RFC 9293 §3.9.2.2 and, for the hard ones of a synchronized connection, RFC 5927 §5.2.
 #[test]
 fn must_56_no_error_message_ends_an_open_connection() {
     for error in [
@@ -258,8 +258,8 @@ const STATES: &[State] = &[
     },
 ];
 
-/// SHLD-26 with RFC 5461 §3: a hard error ends an open that is under way and nothing else; MUST-56:
-/// a soft one ends nothing.
+/// SHLD-26 with RFC 5927 §5.2: a hard error ends an open that is under way and nothing else;
+/// MUST-56: a soft one ends nothing.
 #[test]
 fn each_error_does_in_each_state_what_rfc_9293_and_rfc_5461_say() {
     for state in STATES {

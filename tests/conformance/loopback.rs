@@ -46,7 +46,7 @@ fn a_connection_to_an_own_port_where_nobody_listens_is_refused() {
     );
 }
 
-/// RFC 9293 §3.5, Figure 8, with both ends in one socket: as on Linux.
+/// RFC 9293 §3.5, Figure 7, with both ends in one socket: as on Linux.
 #[test]
 fn must_10_a_socket_that_connects_to_its_own_place_reads_what_it_writes() {
     play(

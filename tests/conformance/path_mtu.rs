@@ -90,7 +90,7 @@ fn nothing_is_sent_again_if_all_that_is_outstanding_fits() {
     }
 }
 
-/// RFC 1191 §6.5: it is no congestion, and the timer does not back off.
+/// RFC 1191 §6.4: it is no congestion, and the timer does not back off.
 #[test]
 fn a_segment_that_is_too_big_costs_no_timeout_and_the_next_timeout_is_the_first() {
     let script = format!(

@@ -198,8 +198,8 @@ fn a_duplicate_below_the_acknowledgment_is_the_first_block_and_reported_once() {
     );
 }
 
-/// RFC 2883 §4.2 and §4.3: in front of other blocks, and above the acknowledgment with the range
-/// that holds it behind it.
+/// RFC 2883 §4.1.3 and §4.2: in front of other blocks, and above the acknowledgment with the
+/// range that holds it behind it.
 #[test]
 fn a_duplicate_above_the_acknowledgment_is_followed_by_the_range_that_holds_it() {
     established("sack on").plays(
@@ -225,7 +225,7 @@ fn a_duplicate_above_the_acknowledgment_is_followed_by_the_range_that_holds_it()
     );
 }
 
-/// RFC 2883 §4.1.4 with holes: the duplicate first, then what is missing.
+/// RFC 2883 §4.1.2: the duplicate first, then what is missing.
 #[test]
 fn a_duplicate_below_stands_before_the_blocks_of_a_hole() {
     established("sack on").plays(
@@ -241,8 +241,8 @@ fn a_duplicate_below_stands_before_the_blocks_of_a_hole() {
     );
 }
 
-/// A duplicate is told of even when PAWS has dropped it: it is the first copy of something that
-/// the sender took for lost.
+/// RFC 2883 §4.3: a duplicate is told of even when PAWS has dropped it: it is the first copy of
+/// something that the sender took for lost.
 #[test]
 fn an_old_duplicate_that_paws_drops_is_reported() {
     established("sack on, ts on").plays(

@@ -147,7 +147,7 @@ fn must_60_one_small_write_leaves_without_another() {
     );
 }
 
-/// RFC 9293, Appendix A.2: else it would wait for the peer's delayed acknowledgment.
+/// RFC 9293, Appendix A.3: else it would wait for the peer's delayed acknowledgment.
 #[test]
 fn the_end_of_a_long_write_does_not_wait_for_its_own_full_segments() {
     established("mss 1000").plays(

@@ -31,7 +31,7 @@ fn whoever_closes_first_both_ends_finish() {
     }
 }
 
-/// RFC 9293 §3.5, Figure 8: both connect, nobody listens.
+/// RFC 9293 §3.5, Figure 7: both connect, nobody listens.
 #[test]
 fn both_ends_may_open_at_once_under_loss() {
     for seed in seeds(30) {

@@ -43,7 +43,7 @@ impl Observer for States {
     }
 }
 
-/// RFC 9293 §3.5, Figure 8, and §3.6, Figure 14, with both ends in one connection.
+/// RFC 9293 §3.5, Figure 7, and §3.6, Figure 13, with both ends in one connection.
 #[test]
 fn a_connection_with_itself_goes_through_both_simultaneous_exchanges() {
     let (mut stack, mut states) = (stack(), States::default());

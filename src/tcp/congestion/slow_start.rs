@@ -5,7 +5,7 @@ use super::AckSample;
 /// Most segments by which one acknowledgment may open the window.
 ///
 /// RFC 5681 Eq. 2 grants one MSS an ACK; peers that offload send one ACK for 44 segments, which
-/// that bound would punish, so we use the L = 8 that RFC 9406 §4.2 allows. Counting octets and
+/// that bound would punish, so we use the L = 8 that RFC 9406 §4.3 allows. Counting octets and
 /// not acknowledgments (RFC 3465) takes from a peer what it could win by splitting its ACKs.
 const SEGMENTS_PER_ACK_MAX: u32 = 8;
 

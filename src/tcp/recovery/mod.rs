@@ -291,7 +291,7 @@ impl Recovery {
 
     /// The segments in `range` of what is outstanding are too large for the path: they are sent
     /// again, and the timer waits for that as for a first time. It is no sign of congestion
-    /// (RFC 1191 §6.5; Linux, `tcp_simple_retransmit`).
+    /// (RFC 1191 §6.4; Linux, `tcp_simple_retransmit`).
     pub(crate) fn on_too_large(&mut self, now: Instant, range: SeqRange, out: Outstanding) {
         if let Some(flight) = &mut self.flight {
             flight.on_too_large(now, range, out);
@@ -423,8 +423,9 @@ impl Flight {
                 self.count(left, sacked, after);
                 self.lost = after.first();
                 self.episode = Episode::FastRecovery { recover, is_first_partial: false };
-                // The "impatient" variant of RFC 6582 §4: a window with many holes is left to
-                // the timer, instead of one round trip for each of them.
+                // Only the first one restarts the timer (RFC 6582 §3.2, step 3; the "impatient"
+                // variant of RFC 3782 §4): a window with many holes is left to the timer, instead
+                // of one round trip for each of them.
                 restarts_timer = is_first_partial;
             }
             Episode::Loss { recover, .. } => {
@@ -470,7 +471,7 @@ impl Flight {
     /// blocks alone tell how much has arrived, as in RFC 6675 §4, `IsLost`.
     ///
     /// More than there are segments behind the hole come from duplication in the network or from
-    /// a peer that wants us to send faster (RFC 5681 §3.2, ACK division).
+    /// a peer that makes them up, so that we send faster (RFC 5681 §3.2, step 4).
     fn count(&mut self, known: u32, sacked: u32, out: Outstanding) {
         let behind_the_hole = out.len().saturating_sub(out.mss).div_ceil(out.mss);
         let most = behind_the_hole.max(DUPLICATES_MIN);

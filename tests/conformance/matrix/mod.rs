@@ -117,7 +117,7 @@ states! {
     every_segment_in_syn_received_after_a_passive_open_is_answered_as_3_10_7_4_says:
         SynReceivedPassive meets [SynInSynReceived, SynAgain];
     every_segment_in_syn_received_after_an_active_open_is_answered_as_3_10_7_4_says:
-        SynReceivedActive meets [SynAgain, Figure8];
+        SynReceivedActive meets [SynAgain, Figure7];
     every_segment_in_established_is_answered_as_3_10_7_4_says:
         Established meets [FinAtShutWindow, AckOfRefused];
     every_segment_in_fin_wait_1_is_answered_as_3_10_7_4_says:

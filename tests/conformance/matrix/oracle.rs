@@ -215,8 +215,8 @@ impl Tcb {
     fn same_syn(&mut self, seg: &Seg) -> Reply {
         let is_ack_of_ours = seg.ack == Some(self.n.nxt);
         if self.state == State::SynReceivedActive && is_ack_of_ours {
-            // §3.5, Figure 8, line 7; the text of §3.10.7.4 would refuse it.
-            self.rows.push(Row::Figure8);
+            // §3.5, Figure 7, line 7; the text of §3.10.7.4 would refuse it.
+            self.rows.push(Row::Figure7);
             self.state = State::Established;
             self.text_and_fin(&Seg { seq: seg.seq + 1, ..*seg });
             return self.ack();

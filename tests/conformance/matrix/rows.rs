@@ -11,8 +11,8 @@ pub(super) enum Row {
     /// The peer's SYN again is answered by the SYN-ACK and not by an ACK: that is what was lost.
     SynAgain,
     /// The SYN-ACK of a simultaneous open stands left of the window and counts all the same:
-    /// §3.5, Figure 8, wants it, and the first step of §3.10.7.4 would drop it.
-    Figure8,
+    /// §3.5, Figure 7, wants it, and the first step of §3.10.7.4 would drop it.
+    Figure7,
     /// A bare FIN at RCV.NXT of a shut window is taken, as on Linux: it needs no room.
     FinAtShutWindow,
     /// The ACK of a probe, or of what stands at the edge of the window, counts although the
@@ -37,7 +37,7 @@ impl Row {
         Self::SynFin,
         Self::SynInSynReceived,
         Self::SynAgain,
-        Self::Figure8,
+        Self::Figure7,
         Self::FinAtShutWindow,
         Self::AckOfRefused,
         Self::ResetAfterFin,
