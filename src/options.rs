@@ -40,7 +40,9 @@ pub struct SocketOptions {
     pub receive_buffer: u32,
     /// SO_SNDBUF: octets that wait to be acknowledged, 2 KiB to 1 GiB. 256 KiB.
     pub send_buffer: u32,
-    /// SO_REUSEADDR: the address may be shared by sockets that do not listen. Off.
+    /// SO_REUSEADDR: the address may be shared with sockets that have it on too and do not listen.
+    /// Accepted connections and TIME-WAIT keep nobody from a port, whether it is on or not. It
+    /// counts for a `bind` to come. Off.
     pub reuse_address: bool,
     /// SO_REUSEPORT: sockets that all ask for it share a place, listeners and UDP sockets too; what
     /// arrives is spread over them by a keyed hash of both ends, so that a peer always comes to the

@@ -20,8 +20,9 @@ macro_rules! tcp_socket_options {
                 Ok(Self { core })
             }
 
-            /// SO_REUSEADDR: whether it may bind to a port of which connections are in TIME-WAIT.
-            /// Off at first.
+            /// SO_REUSEADDR: whether it shares its address and port with sockets that allow it too
+            /// and do not listen. Accepted connections and TIME-WAIT keep nobody from a port,
+            /// whether it is on or not. To be set before binding. Off at first.
             pub fn set_reuseaddr(&self, reuseaddr: bool) -> std::io::Result<()> {
                 self.core.set_option(|options| options.reuse_address = reuseaddr)
             }
