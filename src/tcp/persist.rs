@@ -1,4 +1,5 @@
-//! Zero-window probes, and the end of a sender's patience with a window that is too small.
+//! Zero-window probes, and the end of a sender's patience with a window that is too small (RFC 9293
+//! §3.8.6.1, §3.8.6.2.1).
 
 use crate::time::{Duration, Instant};
 
