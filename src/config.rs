@@ -122,7 +122,11 @@ impl StackConfig {
         }
     }
 
-    /// Checked once, when a stack is made.
+    /// Checked once, when a stack is made; call it to know before.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that cannot be: [`ConfigError`] says what it may be instead.
     pub fn validate(&self) -> Result<(), ConfigError> {
         if self.interface.addresses.is_empty() {
             return Err(ConfigError::NoAddress);

@@ -50,8 +50,8 @@ pub(super) struct DeviceArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) pcap: Option<PathBuf>,
 
-    /// Be a bad line, in each direction: loss=3%,delay=20ms,jitter=5ms,reorder=1%,duplicate=1%,
-    /// corrupt=0.1%,rate=100mbit,queue=64,seed=1
+    /// Be a bad line, in each direction: loss=3%,burst=1%/25%,delay=20ms,jitter=5ms,reorder=1%,
+    /// duplicate=1%,corrupt=0.1%,rate=100mbit,queue=64,mtu=1400,seed=1
     #[arg(long, value_name = "ITEMS")]
     pub(super) impair: Option<Impairment>,
 

@@ -32,7 +32,7 @@ pub(super) struct Serve {
     #[command(flatten)]
     pub(super) device: DeviceArgs,
 
-    /// Queues of the device, each with a thread that serves its own connections
+    /// Queues of the device, 256 at most, each with a thread that serves its own connections
     #[arg(long, default_value = "1", value_name = "N")]
     queues: NonZeroU16,
 

@@ -63,6 +63,11 @@ impl<D> Capture<D> {
     /// Captures what passes `device` to the file at `path`, which is made anew.
     ///
     /// `name` is the interface's name in the file, `epoch` the time of day at [`Instant::ZERO`].
+    ///
+    /// # Errors
+    ///
+    /// What the system says if the file cannot be made. Later the first write that fails ends the
+    /// capture and nothing else: [`flush`](Device::flush) tells of it, or else the log.
     pub fn create(
         device: D,
         path: impl AsRef<Path>,
@@ -74,6 +79,10 @@ impl<D> Capture<D> {
 
     /// As [`Capture::create`], of all `queues` of a device to one file. Their packets stand there
     /// burst by burst, so that times may step back where two queues were busy at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`Capture::create`].
     pub fn create_of_queues(
         queues: Vec<D>,
         path: impl AsRef<Path>,
@@ -88,6 +97,10 @@ impl<D> Capture<D> {
     }
 
     /// As [`Capture::create`], to anything that takes octets. It need not buffer them.
+    ///
+    /// # Errors
+    ///
+    /// Hardly any: what is written first is buffered. Later as [`Capture::create`].
     pub fn new(
         device: D,
         output: impl Write + Send + 'static,

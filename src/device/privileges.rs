@@ -17,6 +17,10 @@ const CAPABILITY_END: u32 = 64;
 /// Privileges belong to threads: this thread and those that it starts later are without them,
 /// threads that run already keep theirs. So call it after opening devices and files, and before
 /// anything starts a thread.
+///
+/// # Errors
+///
+/// What the kernel says if it refuses; then some privileges may be left.
 pub fn drop_privileges() -> io::Result<()> {
     sys::forbid_new_privileges()?;
     for number in 0..CAPABILITY_END {

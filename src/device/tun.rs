@@ -107,6 +107,13 @@ impl Tun {
     ///
     /// What a kernel takes is found out by packets that it must drop: the first that a capture on
     /// the device shows, up to four from 192.0.2.1 to 192.0.2.2.
+    ///
+    /// # Errors
+    ///
+    /// What the settings cannot be (`NameInvalid`, `MtuOutOfRange`, `QueueEmpty`,
+    /// `AddressInvalid`); what the machine lacks (`NoDriver`, `DriverDenied`, `NotPrivileged`);
+    /// what is there already (`AddressInUse`, `Busy`, `Unfit`, `Down`); and `SetUp`. The text of
+    /// each says what to do.
     pub fn open(config: &TunConfig) -> Result<Self, TunError> {
         Ok(Self::open_queues(config, 1)?.remove(0))
     }
@@ -121,6 +128,10 @@ impl Tun {
     /// A device that we make here for several queues goes with the last of them. One that exists
     /// must have been made for several (`multi_queue`), and nobody else should hold a queue of it,
     /// whom part of the packets would go to.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open); and `QueueCount` unless `count` is from 1 to 256.
     pub fn open_queues(config: &TunConfig, count: usize) -> Result<Vec<Self>, TunError> {
         config.validate()?;
         setup::check_count(count)?;
@@ -158,6 +169,12 @@ impl Tun {
     ///
     /// Anything that carries one packet a read and a write will do, such as a datagram socket. Of a
     /// device with several queues each has a descriptor of its own.
+    ///
+    /// # Errors
+    ///
+    /// `MtuOutOfRange` unless `mtu` is from 68 to 65,535 octets; `Unfit` for a TAP, or a TUN with
+    /// packet information; `SetUp` if the descriptor cannot be made non-blocking, or agrees to no
+    /// offloads.
     pub fn from_fd(fd: OwnedFd, mtu: u32) -> Result<Self, TunError> {
         const NAME: &str = "the given descriptor";
         setup::check_mtu(mtu)?;

@@ -289,6 +289,10 @@ impl Net {
 
     /// As [`Net::shutdown`], for tasks. The shutting down begins with the call; dropping the
     /// future does not take it back.
+    ///
+    /// # Errors
+    ///
+    /// As [`Net::shutdown`].
     pub fn shutdown_async(
         &self,
         timeout: Duration,
@@ -315,6 +319,10 @@ impl Net {
     }
 
     /// As [`Net::wait`], for tasks. Dropping the future changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Net::wait`].
     pub async fn wait_async(&self) -> io::Result<()> {
         let mut outcome = Ok(());
         for shared in self.place.shards() {

@@ -138,6 +138,10 @@ impl Default for TcpConfig {
 
 impl TcpConfig {
     /// Checked once, when a stack is built, so that no code below has to.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that cannot be: [`ConfigError`] says what it may be instead.
     pub fn validate(&self) -> Result<(), ConfigError> {
         for size in [self.receive_buffer, self.send_buffer] {
             if !(BUFFER_MIN..=BUFFER_MAX).contains(&size) {

@@ -12,6 +12,7 @@ const CORE: &[&str] = &[
     "wire",
     "observe",
     "config",
+    "options",
     "ip",
     "udp",
     "tcp",
