@@ -11,9 +11,10 @@
 //!
 //! **Where to begin.** [`Net`] is a running stack on a [`Device`], such as a [`Tun`] or an end of a
 //! [`Link`]; sockets are made with it: those of [`net`] block, those of `wharf::tokio` (feature
-//! `tokio`) are for tasks. [`Stack`] is the core alone, for programs that bring their own packets and
-//! their own clock. [`StackConfig`] is what a stack is made from, [`SocketOptions`] what a socket may
-//! be told, each with unit, range and default. How it is built, and why, is in the [`manual`].
+//! `tokio`) are for tasks. [`Stack`] is the core alone, for programs that bring their own packets
+//! and their own clock. [`StackConfig`] is what a stack is made from, [`SocketOptions`] what a
+//! socket may be told, each with unit, range and default. How it is built, and why, is in the
+//! [`manual`].
 
 #[cfg(feature = "cli")]
 pub mod app;
