@@ -31,7 +31,7 @@ pub struct StackConfig {
 pub struct InterfaceConfig {
     /// Our addresses, each with its network; the first is the default source.
     pub addresses: Vec<Ipv4Cidr>,
-    /// Largest IP packet, octets. 1500, as on an Ethernet.
+    /// Largest IP packet, 68 to 65,535 octets. 1500, as on an Ethernet.
     pub mtu: u32,
     /// Whether packets to any unicast address are taken in, for listeners that ask for any
     /// destination (`set_any_destination`). Off.

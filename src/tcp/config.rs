@@ -4,20 +4,21 @@ use super::mtu_search::MtuProbing;
 use crate::config::{ConfigError, MTU_MIN};
 use crate::time::Duration;
 
-/// How TCP behaves. Start from [`TcpConfig::default`] and change what you must.
+/// How TCP behaves. Start from [`TcpConfig::default`] and change what you must. No time may be zero.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 #[expect(clippy::struct_excessive_bools, reason = "each switches one thing")]
 pub struct TcpConfig {
-    /// Octets that a connection holds for its application to read. 256 KiB; a socket may set
-    /// its own before it connects or listens.
+    /// Octets that a connection holds for its application to read, 2 KiB to 1 GiB. 256 KiB; a
+    /// socket may set its own before it connects or listens, and a larger one later.
     pub receive_buffer: u32,
-    /// Octets that a connection holds until the peer acknowledges them. 256 KiB. Of several that
-    /// send in bulk, on a path as short as a TUN, more than 512 KiB each are in no cache of the
-    /// processor's any more when they leave; a long path needs its bandwidth times its delay.
+    /// Octets that a connection holds until the peer acknowledges them, 2 KiB to 1 GiB. 256 KiB; a
+    /// socket may set its own at any time. Of several that send in bulk, on a path as short as a
+    /// TUN, more than 512 KiB each are in no cache of the processor's any more when they leave; a
+    /// long path needs its bandwidth times its delay.
     pub send_buffer: u32,
-    /// Longest time an acknowledgment is held back. 40 ms, as Linux; 500 ms is the limit
-    /// (RFC 9293 §3.8.6.3, MUST-40).
+    /// Longest time an acknowledgment is held back, less than 500 ms (RFC 9293 §3.8.6.3, MUST-40).
+    /// 40 ms, as Linux.
     pub ack_delay: Duration,
     /// Acknowledgments of a connection's first text that are not held back, unless we answer
     /// before. 16, as Linux (`TCP_MAX_QUICKACKS`); 0 holds back from the first one on.
@@ -37,7 +38,7 @@ pub struct TcpConfig {
     /// Whether a segment that comes as foretold goes a shorter way (header prediction, RFC 7323
     /// §5.6). What becomes of it is the same; off, for comparison, all go the long way. On.
     pub header_prediction: bool,
-    /// Initial congestion window, segments. 10 (RFC 6928).
+    /// Initial congestion window, segments, 1 to 1,000. 10 (RFC 6928).
     pub initial_window: u32,
     /// How long a connection that closed first stays in TIME-WAIT: 2 MSL. 60 s, as Linux;
     /// RFC 9293 §3.4.2 takes an MSL of 2 minutes, "an engineering choice".
@@ -58,7 +59,7 @@ pub struct TcpConfig {
     pub orphan_timeout: Duration,
     /// How often a SYN-ACK is sent again. 5 times, as Linux (`tcp_synack_retries`).
     pub syn_ack_retries: u8,
-    /// Largest backlog that `listen` grants. 4096, as Linux (`somaxconn`).
+    /// Largest backlog that `listen` grants, 1 or more. 4096, as Linux (`somaxconn`).
     pub backlog_max: u32,
     /// Whether a connection that finds the queue of `listen` full is reset. Off, as Linux
     /// (`tcp_abort_on_overflow`): the last segment of its handshake is dropped, and comes again.
