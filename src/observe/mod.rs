@@ -10,7 +10,8 @@ pub use self::drop_reason::DropReason;
 pub use self::log::LogObserver;
 pub use self::tcp_state::TcpState;
 
-/// Why a TCP segment was sent: the arm that was taken in `tcp::output`'s `choose`.
+/// Why a TCP segment was sent: of an open connection the arm that was taken in `tcp::output`'s
+/// `choose`; SYNs and resets come from elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SendReason {

@@ -77,8 +77,8 @@ enum Owed {
 /// What a segment does to an active open.
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    /// The handshake is through. `segment_is_next`: the segment itself, its text and its FIN are
-    /// the connection's to receive; an acknowledgment is owed in any case.
+    /// The handshake is through. What the segment has behind its SYN is then the connection's to
+    /// receive; a SYN-ACK is acknowledged at once.
     Opened(Opened),
     /// The peer refused.
     Refused,
