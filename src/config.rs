@@ -14,6 +14,22 @@ pub(crate) const MTU_MIN: u32 = 68;
 pub(crate) const MTU_MAX: u32 = 65_535;
 
 /// A whole stack: one interface, TCP, and limits.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use wharf::{ConfigError, StackConfig};
+///
+/// let mut config = StackConfig::new("10.7.0.2/24".parse()?);
+/// config.interface.mtu = 1400; // Octets of an IP packet.
+/// config.tcp.receive_buffer = 1 << 20; // Octets.
+/// config.tcp.time_wait = Duration::from_secs(10);
+/// assert_eq!(config.validate(), Ok(()));
+/// config.tcp.ack_delay = Duration::from_millis(500);
+/// assert_eq!(config.validate(), Err(ConfigError::AckDelayTooLong));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct StackConfig {

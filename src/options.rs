@@ -36,9 +36,11 @@ pub struct SocketOptions {
     /// time `close` does what it does without: it returns at once, and what was written is sent in
     /// the background.
     pub linger: Option<Duration>,
-    /// SO_RCVBUF: octets that wait to be read, 2 KiB to 1 GiB. 256 KiB.
+    /// SO_RCVBUF: octets that wait to be read, 2 KiB to 1 GiB; a datagram counts 64 more than it
+    /// has. 256 KiB.
     pub receive_buffer: u32,
-    /// SO_SNDBUF: octets that wait to be acknowledged, 2 KiB to 1 GiB. 256 KiB.
+    /// SO_SNDBUF: octets that wait to be acknowledged, 2 KiB to 1 GiB. 256 KiB. Datagrams wait for
+    /// the device alone, all together, and it does not bound them.
     pub send_buffer: u32,
     /// SO_REUSEADDR: the address may be shared with sockets that have it on too and do not listen.
     /// Accepted connections and TIME-WAIT keep nobody from a port, whether it is on or not. It

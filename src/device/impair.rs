@@ -28,6 +28,17 @@ const OVERTAKEN_AFTER: Duration = Duration::from_millis(1);
 ///
 /// A [`Capture`](super::Capture) around it shows what the stack sent and what reached it; one
 /// inside of it (`Impair::new(Capture…)`) shows what passed the device itself.
+///
+/// # Examples
+///
+/// ```
+/// use wharf::{Impair, Link};
+///
+/// let (near, _far) = Link::pair(1500);
+/// let line = Impair::new(near, "loss=3%,delay=20ms,jitter=5ms,seed=7".parse()?);
+/// assert_eq!(line.outgoing().packets, 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Impair<D> {
     device: D,

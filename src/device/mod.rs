@@ -90,6 +90,75 @@ impl Capabilities {
 ///
 /// An error is for a device that is gone, such as a TUN whose interface was deleted; a single
 /// packet that cannot be carried is dropped, as a link does.
+///
+/// # Examples
+///
+/// A tunnel that hands over a packet a datagram, as a VPN program might:
+///
+/// ```
+/// use std::collections::VecDeque;
+/// use std::io::{self, ErrorKind};
+/// use std::os::fd::{AsFd, BorrowedFd};
+/// use std::os::unix::net::UnixDatagram;
+/// use wharf::{Capabilities, Device, Frame, Instant, Outgoing};
+///
+/// struct Tunnel(UnixDatagram); // Non-blocking.
+///
+/// impl Device for Tunnel {
+///     fn capabilities(&self) -> Capabilities {
+///         Capabilities::new(1400)
+///     }
+///
+///     fn receive_burst(
+///         &mut self,
+///         _now: Instant,
+///         into: &mut VecDeque<Frame>,
+///         max: usize,
+///     ) -> io::Result<usize> {
+///         let mut buffer = [0; 1400];
+///         for count in 0..max {
+///             match self.0.recv(&mut buffer) {
+///                 Ok(len) => into.push_back(Frame::new(buffer[..len].to_vec())),
+///                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(count),
+///                 Err(error) => return Err(error),
+///             }
+///         }
+///         Ok(max)
+///     }
+///
+///     fn transmit_burst(
+///         &mut self,
+///         _now: Instant,
+///         packets: &mut VecDeque<Outgoing>,
+///     ) -> io::Result<()> {
+///         for packet in packets.drain(..) {
+///             // What finds no room is lost, as on any link.
+///             let _ = self.0.send(packet.to_frame().octets());
+///         }
+///         Ok(())
+///     }
+///
+///     fn fd(&self) -> Option<BorrowedFd<'_>> {
+///         Some(self.0.as_fd())
+///     }
+/// }
+///
+/// # use std::io::Read;
+/// # use wharf::net::{TcpListener, TcpStream};
+/// # use wharf::{Net, StackConfig};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (near, far) = UnixDatagram::pair()?;
+/// near.set_nonblocking(true)?;
+/// far.set_nonblocking(true)?;
+/// let server = Net::start(Tunnel(near), StackConfig::new("10.7.0.2/24".parse()?))?;
+/// let client = Net::start(Tunnel(far), StackConfig::new("10.7.0.1/24".parse()?))?;
+/// # let listener = TcpListener::bind(&server, "0.0.0.0:7")?;
+/// # let mut stream = TcpStream::connect(&client, "10.7.0.2:7")?;
+/// # drop(listener.accept()?);
+/// # assert_eq!(stream.read(&mut [0; 1])?, 0);
+/// # Ok(())
+/// # }
+/// ```
 pub trait Device: Send {
     /// What the device can do; fixed for its life.
     fn capabilities(&self) -> Capabilities;

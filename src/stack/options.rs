@@ -22,6 +22,22 @@ impl Stack {
     /// # Errors
     ///
     /// `InvalidArgument`: a value is out of its range.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wharf::{Seed, SocketError, Stack, StackConfig};
+    ///
+    /// let config = StackConfig::new("10.7.0.2/24".parse()?);
+    /// let mut stack = Stack::new(config, Seed::from_number(1))?;
+    /// let socket = stack.tcp_socket()?;
+    /// let mut options = stack.options(socket)?;
+    /// options.nodelay = true;
+    /// stack.set_options(socket, options)?;
+    /// options.receive_buffer = 1024; // Octets: 2 KiB at least.
+    /// assert_eq!(stack.set_options(socket, options), Err(SocketError::InvalidArgument));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set_options(&mut self, id: SocketId, options: SocketOptions) -> Result<(), SocketError> {
         if !options.is_valid() {
             return Err(SocketError::InvalidArgument);

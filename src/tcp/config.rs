@@ -4,7 +4,8 @@ use super::mtu_search::MtuProbing;
 use crate::config::{ConfigError, MTU_MIN};
 use crate::time::Duration;
 
-/// How TCP behaves. Start from [`TcpConfig::default`] and change what you must. No time may be zero.
+/// How TCP behaves. Start from [`TcpConfig::default`] and change what you must. No time may be
+/// zero.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 #[expect(clippy::struct_excessive_bools, reason = "each switches one thing")]

@@ -3,7 +3,7 @@
 
 use crate::time::{Duration, Instant};
 
-/// Longest time between two probes: 60 s, the upper bound that RFC 6298 (2.5) allows a timer.
+/// Longest time between two probes: 60 s, the least bound that RFC 6298 (2.5) allows a timer.
 const INTERVAL_MAX: Duration = Duration::from_mins(1);
 
 /// Longest time for which SWS avoidance holds octets back that an open window has room for: the
