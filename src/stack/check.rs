@@ -19,9 +19,22 @@ impl Stack {
                 entry.tuple
             );
             assert!(!entry.is_ready, "{}: still ready, though all was transmitted", entry.tuple);
+            if let Some(at) = entry.deadline() {
+                let called = self.deadlines.of(id);
+                assert!(
+                    called.is_some_and(|called| called <= at),
+                    "{}: wants to be called at {at:?}, and is at {called:?}",
+                    entry.tuple
+                );
+            }
             charged += entry.charged;
             if let Flow::Open(connection) = &entry.flow {
                 connection.check();
+                assert!(
+                    !connection.is_busy() || entry.deadline().is_some(),
+                    "{}: has something to send or in flight, and waits for no time",
+                    entry.tuple
+                );
                 assert_eq!(entry.charged, connection.allocated(), "{}: charged", entry.tuple);
             }
             if let Owner::Socket(socket) = entry.owner {

@@ -135,6 +135,12 @@ impl<K: Key> Deadlines<K> {
         }
     }
 
+    /// When `key` is called, if it is at all.
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn of(&self, key: K) -> Option<Instant> {
+        self.nodes.get(key).map(|node| node.at)
+    }
+
     /// How many keys want to be called.
     #[cfg(any(test, feature = "sim"))]
     pub(crate) fn len(&self) -> usize {

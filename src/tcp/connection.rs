@@ -545,7 +545,7 @@ impl Connection {
     }
 
     /// Whether octets or a FIN wait to be sent or acknowledged.
-    fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         self.send.queued() > 0 || self.send.outstanding() > 0
     }
 
