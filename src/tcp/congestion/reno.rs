@@ -69,8 +69,9 @@ impl CongestionControl for Reno {
 
     /// RFC 5681 §3.2, step 6, deflates the window to ssthresh. Ours was never inflated, so that it
     /// is ssthresh already unless a timeout came in between, and must not jump up after that one.
+    /// Or segments have grown past ssthresh in between: less than one would never let one out.
     fn on_recovered(&mut self) {
-        self.cwnd = self.cwnd.min(self.ssthresh);
+        self.cwnd = self.cwnd.min(self.ssthresh.max(self.mss));
     }
 
     /// RFC 5681 §4.1: after more than one timeout of silence the acknowledgments that paced us are

@@ -106,6 +106,16 @@ fn the_restart_window_holds_a_segment_that_has_grown() {
     assert_eq!(reno.window(), 5 * MSS);
 }
 
+/// As above; the search for what the path carries may end while a loss is dealt with.
+#[test]
+fn the_window_after_a_recovery_holds_a_segment_that_has_grown() {
+    let mut reno = Reno::new(MSS, 10 * MSS);
+    reno.on_congestion(Congestion::Loss, 10 * MSS);
+    reno.on_mss(9 * MSS);
+    reno.on_recovered();
+    assert_eq!((reno.window(), reno.ssthresh()), (9 * MSS, 5 * MSS));
+}
+
 #[test]
 fn the_window_has_a_limit_that_no_acknowledgment_overflows() {
     let mut reno = Reno::new(65_495, 10 * 65_495);
