@@ -551,14 +551,19 @@ impl SendSide {
 
     /// What to send again of `lost`: at most one segment, starting at its left edge; and whether
     /// our FIN is part of it. The octet at SND.UNA goes out whatever the window says, as a probe
-    /// of it; octets further right only inside the window (§3.8.6, SHLD-16; MAY-7 is not used).
+    /// of it; octets further right only inside the window (§3.8.6, SHLD-16; MAY-7 is not used). Nor
+    /// is one longer than a window that has shrunk: what the peer cuts off would count as on its
+    /// way, and only the timer would bring each next part (as Linux, `tcp_retransmit_skb`).
     pub(crate) fn next_again(&self, lost: SeqRange) -> Option<NewText> {
         let fin = self.fin.filter(|&fin| self.is_fin_sent() && lost.end.after(fin));
         let text_end = fin.unwrap_or(lost.end);
-        let len = SeqRange { start: lost.start, end: text_end }.len().min(self.text_max());
-        let range = SeqRange::at(lost.start, len);
+        let full = SeqRange { start: lost.start, end: text_end }.len().min(self.text_max());
+        let is_probe = lost.start == self.una;
+        // As in `bare_seq`: what lies past it by less than the window is rounded to is inside.
+        let is_cut = is_probe && self.wnd > 0 && full.saturating_sub(self.wnd) >> self.shift > 0;
+        let range = SeqRange::at(lost.start, if is_cut { self.wnd } else { full });
         let is_inside = range.end.at_or_before(self.una + self.wnd);
-        if lost.is_empty() || !(is_inside || lost.start == self.una) {
+        if lost.is_empty() || !(is_inside || is_probe) {
             return None;
         }
         let push = !range.is_empty() && range.end == self.end_of_text();

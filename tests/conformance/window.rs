@@ -136,6 +136,30 @@ fn must_34_a_window_that_shrinks_stops_new_data_and_shld_16_old_data_is_sent_aga
     );
 }
 
+/// A peer that takes no more of a segment than its window has room for throws the rest away: what
+/// comes next leaves with its acknowledgment, and waits for no timer.
+#[test]
+fn shld_16_of_old_data_no_more_is_sent_again_than_a_window_that_shrinks_has_room_for() {
+    established("rtt 100ms, mss 1000, wscale off, win 3000").plays(
+        "
+        +0    write 3000
+        +0    > .  1:1001(1000) ack 1
+        +0    > .  1001:2001(1000) ack 1
+        +0    > P. 2001:3001(1000) ack 1
+        +0.1  < .  1:1(0) ack 1001 win 600
+        +0.3  > .  1001:1601(600) ack 1
+        +0.1  < .  1:1(0) ack 1601 win 600
+        +0    > .  1601:2201(600) ack 1
+        +0.1  < .  1:1(0) ack 2201 win 600
+        +0    > .  2201:2801(600) ack 1
+        +0.1  < .  1:1(0) ack 2801 win 600
+        +0    > P. 2801:3001(200) ack 1
+        +0.1  < .  1:1(0) ack 3001 win 3000
+        +100  nothing
+        ",
+    );
+}
+
 /// As Linux shrinks it when it has no memory for what comes; and drops whatever lies past the edge.
 #[test]
 fn must_34_what_comes_from_a_peer_that_has_shrunk_its_window_is_acknowledged_inside_of_it() {
