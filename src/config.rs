@@ -102,10 +102,11 @@ pub struct Limits {
     pub orphans_max: usize,
     /// Sockets of all kinds. 1,048,576 + 65,536.
     pub sockets_max: usize,
-    /// Octets that all TCP buffers may hold together. At the limit windows stop growing,
-    /// out-of-order data is refused, a SYN offers a window of one segment, and a connection takes
-    /// no more than 4 KiB to send, until a quarter is free again; what has been promised is kept.
-    /// A packet that is kept by reference counts 64 KiB and may hold twice as much. 2 GiB.
+    /// Octets that all TCP buffers may hold together. At the limit no window grows that has more
+    /// than 4 KiB, or one segment, to be read, out-of-order data is refused, a SYN offers a window
+    /// of one segment, and a connection takes no more than 4 KiB to send, until a quarter is free
+    /// again; what has been promised is kept. A packet that is kept by reference counts 64 KiB and
+    /// may hold twice as much. 2 GiB.
     pub memory_max: usize,
 }
 

@@ -12,9 +12,10 @@ pub(super) const WRITE_MIN: u32 = 4096;
 
 /// Octets of memory that TCP buffers hold, and their limit.
 ///
-/// At the limit memory is short: no window grows, nothing is held that came early, a SYN offers a
-/// segment's window, and a writer gets no further than [`WRITE_MIN`]. What has been promised is
-/// kept, so that the limit can be passed, by what windows were open. Memory is short until a
+/// At the limit memory is short: no window grows but that of a reader who keeps up, nothing is held
+/// that came early, a SYN offers a segment's window, and a writer gets no further than
+/// [`WRITE_MIN`]. What has been promised is kept, so that the limit can be passed, by what windows
+/// were open and by those least amounts. Memory is short until a
 /// quarter of it is free: else each octet that is read would open windows that are shut again at
 /// once.
 #[derive(Debug)]

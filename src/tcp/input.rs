@@ -2,6 +2,7 @@
 
 use super::congestion::{AckSample, Congestion, CongestionControl as _};
 use super::connection::{Connection, End, Outcome, Reader};
+use super::receive::Growth;
 use super::reset::reset_for;
 use super::segment::Segment;
 use super::seq::{SeqNumber, SeqRange};
@@ -270,7 +271,7 @@ impl Connection {
 
     /// The few numbers that TIME-WAIT needs.
     fn to_time_wait(&self, now: Instant) -> TimeWait {
-        let (window, _) = self.receive.offer(true);
+        let (window, _) = self.receive.offer(Growth::Free);
         let (send_nxt, receive_nxt) = (self.send.nxt(), self.receive.nxt());
         let owes_ack = self.acks.is_due() || self.acks.deadline().is_some();
         TimeWait::new(

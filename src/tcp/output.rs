@@ -2,6 +2,7 @@
 
 use super::congestion::CongestionControl as _;
 use super::connection::Connection;
+use super::receive::Growth;
 use super::segment::SegmentPlan;
 use super::send::{Blocked, NewText};
 use super::seq::{SeqNumber, SeqRange};
@@ -77,8 +78,8 @@ impl Choice {
 impl Connection {
     /// The next segment to send, or `None` when there is nothing (more) that may leave now.
     ///
-    /// `may_grow`: whether there is memory for a larger receive window. `super_text`: octets of
-    /// text of the largest super-segment that the device splits.
+    /// `may_grow`: whether there is memory for a larger receive window than the least that a reader
+    /// needs. `super_text`: octets of text of the largest super-segment that the device splits.
     pub(crate) fn transmit(
         &mut self,
         now: Instant,
@@ -96,8 +97,12 @@ impl Connection {
         let is_alike = options.sack.is_empty() && !self.urgent.is_sending();
         match self.choose(if is_alike { super_text } else { 0 }) {
             Ok(choice) => {
-                let may_grow = may_grow && !choice.is_question();
-                let (stamp, nxt) = (self.stamp(options, may_grow), self.send.nxt());
+                let growth = match (choice.is_question(), may_grow) {
+                    (true, _) => Growth::No,
+                    (false, true) => Growth::Free,
+                    (false, false) => Growth::Least,
+                };
+                let (stamp, nxt) = (self.stamp(options, growth), self.send.nxt());
                 let mut plan = self.commit(now, choice, stamp);
                 if let Some(pointer) = self.urgent.pointer(plan.seq, nxt) {
                     plan.flags = plan.flags.with(TcpFlags::URG);
@@ -196,8 +201,8 @@ impl Connection {
     }
 
     /// Acknowledgment, window and options: each segment carries the newest.
-    fn stamp(&self, options: TcpOptions, may_grow: bool) -> Stamp {
-        let (window, edge) = self.receive.offer(may_grow);
+    fn stamp(&self, options: TcpOptions, growth: Growth) -> Stamp {
+        let (window, edge) = self.receive.offer(growth);
         Stamp { ack: self.receive.nxt(), window, edge, options }
     }
 

@@ -12,6 +12,21 @@ use super::spares::Spares;
 use crate::observe::DropReason;
 use crate::wire::tcp_options::SackBlock;
 
+/// Octets that a connection may hold for its reader when memory is short: as Linux grants each
+/// socket the least of `tcp_rmem`.
+const READ_MIN: u32 = 4096;
+
+/// How far the window that we offer may grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Growth {
+    /// Not at all: the peer does not look at the segment's window.
+    No,
+    /// Memory is short: no further than a reader needs to go on.
+    Least,
+    /// As far as the buffer has room.
+    Free,
+}
+
 /// The receive sequence space and the octets that stand in it.
 ///
 /// ```text
@@ -363,11 +378,16 @@ impl ReceiveSide {
     /// The receiver's SWS avoidance (RFC 9293 §3.8.6.2.2, MUST-39): the edge stays where it is
     /// until it can move by half of the buffer or by a full segment. Between, the field is
     /// rounded up to its unit, since rounding down would move the edge left.
-    pub(crate) fn offer(&self, may_grow: bool) -> (u16, SeqNumber) {
-        let (wnd, target) = (self.wnd(), self.target());
+    pub(crate) fn offer(&self, growth: Growth) -> (u16, SeqNumber) {
+        let wnd = self.wnd();
+        let target = match growth {
+            Growth::Free => self.target(self.room()),
+            Growth::Least => self.target(self.least_room()),
+            Growth::No => 0,
+        };
         let unit = (1u32 << self.shift) - 1;
         let rounded_up = wnd.saturating_add(unit) & !unit;
-        let octets = if may_grow && target.saturating_sub(wnd) >= self.worthwhile() {
+        let octets = if target.saturating_sub(wnd) >= self.worthwhile() {
             target
         } else if rounded_up <= self.room().saturating_add(unit) {
             rounded_up
@@ -393,7 +413,7 @@ impl ReceiveSide {
 
     /// Whether the window could grow by a worthwhile amount, and at least to twice its size.
     pub(crate) fn could_offer_more(&self) -> bool {
-        let (wnd, target) = (self.wnd(), self.target());
+        let (wnd, target) = (self.wnd(), self.target(self.room()));
         !self.is_finished()
             && target.saturating_sub(wnd) >= self.worthwhile()
             && target >= wnd.saturating_mul(2)
@@ -414,10 +434,16 @@ impl ReceiveSide {
         self.buffer_max.saturating_sub(self.readable())
     }
 
-    /// The largest window that there is room for and that the field can say.
-    fn target(&self) -> u32 {
-        let room = self.room().min(u32::from(u16::MAX) << self.shift);
-        room >> self.shift << self.shift
+    /// Of that, what may be offered though memory is short: what a reader who keeps up needs to
+    /// go on, if slowly, and a unit of the field at least.
+    fn least_room(&self) -> u32 {
+        let least = READ_MIN.max(self.mss.into()).max(1 << self.shift);
+        self.room().min(least.saturating_sub(self.readable()))
+    }
+
+    /// The largest window of which there is `room`, and that the field can say.
+    fn target(&self, room: u32) -> u32 {
+        room.min(u32::from(u16::MAX) << self.shift) >> self.shift << self.shift
     }
 
     /// By how much the window must grow to be worth a change.

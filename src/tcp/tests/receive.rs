@@ -46,7 +46,7 @@ fn read(side: &mut ReceiveSide) -> Vec<u8> {
 /// Offers a window as a segment that leaves does, and says how many octets it is.
 fn offer(side: &mut ReceiveSide) -> u32 {
     let before = side.nxt() + side.wnd();
-    let (_, edge) = side.offer(true);
+    let (_, edge) = side.offer(Growth::Free);
     assert!(edge.at_or_after(before), "SHLD-14: the edge moved left");
     side.on_offered(edge);
     side.check();
@@ -228,7 +228,7 @@ fn segments_of_one_octet_cannot_hold_a_scaled_window_open() {
     while side.wnd() > 0 {
         text(&mut side, offset, b"x");
         offset += 1;
-        let (_, edge) = side.offer(true);
+        let (_, edge) = side.offer(Growth::Free);
         side.on_offered(edge);
         side.check();
         assert!(offset <= buffer + 8, "{offset} octets were taken");
