@@ -519,7 +519,7 @@ impl Connection {
         self.acks.on_timeout(now);
         self.persist.on_timeout(now, self.rtt.rto());
         let (out, was_in_loss) = (self.outstanding(), self.recovery.is_in_loss());
-        let in_flight = self.recovery.in_flight(out);
+        let flight = self.flight_at_timeout(out);
         if self.recovery.on_timeout(now, self.rtt.rto(), out) {
             outcome.timed_out = true;
             outcome.is_silent = self.lifetime.on_retransmission();
@@ -528,7 +528,7 @@ impl Connection {
                 self.path.on_timeout(now, self.send.una());
                 self.take_mss();
             }
-            self.congest_by_timeout(in_flight, was_in_loss);
+            self.congest_by_timeout(flight, was_in_loss);
         }
         outcome
     }

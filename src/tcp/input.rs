@@ -2,7 +2,9 @@
 
 use super::congestion::{AckSample, Congestion, CongestionControl as _};
 use super::connection::{Connection, End, Outcome, Reader};
+use super::info::RecoveryState;
 use super::receive::Growth;
+use super::recovery::Outstanding;
 use super::reset::reset_for;
 use super::segment::Segment;
 use super::seq::{SeqNumber, SeqRange};
@@ -286,8 +288,17 @@ impl Connection {
 
     /// The retransmission timer has run out. `was_in_loss`: not for the first time, so that
     /// ssthresh stays as it is (RFC 5681 §3.1).
-    pub(super) fn congest_by_timeout(&mut self, in_flight: u32, was_in_loss: bool) {
+    pub(super) fn congest_by_timeout(&mut self, flight: u32, was_in_loss: bool) {
         let cause = if was_in_loss { Congestion::RepeatedTimeout } else { Congestion::Timeout };
-        self.congestion.on_congestion(cause, in_flight);
+        self.congestion.on_congestion(cause, flight);
     }
+    /// FlightSize (RFC 5681 §3.1, Eq. 4) before the retransmission timer runs out: all that is not
+    /// acknowledged, whatever duplicates have reported of it. Where those have halved the window
+    /// already that bounds it: what has left since is none of the first window.
+    pub(super) fn flight_at_timeout(&self, out: Outstanding) -> u32 {
+        let is_halved = self.recovery.state() == RecoveryState::Recovery;
+        let window = self.congestion.window();
+        out.len().min(if is_halved { window.saturating_mul(2) } else { window })
+    }
+
 }

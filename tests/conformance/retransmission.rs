@@ -1,5 +1,7 @@
 //! Retransmission: RFC 6298 with Karn, RFC 5681, RFC 6582 (RFC 9293 §3.8.1 to §3.8.3).
 
+use std::fmt::Write as _;
+
 use wharf::MtuProbing;
 use wharf::sim::established;
 
@@ -142,6 +144,29 @@ fn ssthresh_becomes_half_of_the_flight() {
         +0    expect ssthresh 5000
         ",
     );
+}
+
+/// The retransmission got lost too: what duplicates have reported is as little acknowledged as
+/// before (RFC 5681 §2), and slow start ends where the window was halved.
+#[test]
+fn ssthresh_stays_half_of_the_flight_when_a_retransmission_is_lost() {
+    let mut script = String::from("+0 write 10000\n");
+    for start in (1..9001).step_by(1000) {
+        writeln!(script, "+0 > . {start}:{}(1000) ack 1", start + 1000).unwrap();
+    }
+    script.push_str("+0 > P. 9001:10001(1000) ack 1\n+0.1 < . 1:1(0) ack 1 win 512\n");
+    script.push_str(&"+0 < . 1:1(0) ack 1 win 512\n".repeat(2));
+    script.push_str("+0 > . 1:1001(1000) ack 1\n");
+    script.push_str(&"+0 < . 1:1(0) ack 1 win 512\n".repeat(6));
+    script.push_str(
+        "
+        +0    expect ssthresh 5000
+        +0.3  > .  1:1001(1000) ack 1
+        +0    expect cwnd 1000
+        +0    expect ssthresh 5000
+        ",
+    );
+    established("rtt 100ms, mss 1000").plays(&script);
 }
 
 /// RFC 6582 §3.2, step 3: each partial acknowledgment names the next hole.
