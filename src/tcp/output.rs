@@ -166,7 +166,8 @@ impl Connection {
                 Err(blocked) => blocked,
             },
         };
-        if is_probe_due {
+        // Not where a cork has held for long enough and something else than the window holds now.
+        if is_probe_due && blocked == Blocked::Window {
             Ok(Choice::Probe)
         } else if self.lifetime.is_probe_due() {
             Ok(Choice::KeepAlive)

@@ -385,3 +385,19 @@ fn after_a_rest_one_segment_leaves_though_segments_have_grown_since_the_first() 
         ",
     );
 }
+
+/// A cork that has held for long enough asks nothing of the peer: only a shut window is probed.
+#[test]
+fn a_cork_that_ends_while_the_congestion_window_is_full_probes_nothing() {
+    established("rtt 0ms, mss 1000, wscale off, win 4000").plays(
+        "
+        +0    write more 1500
+        +0    > .  1:1001(1000) ack 1
+        +0.2  > .  1:1001(1000) ack 1
+        +0.1  < .  1:1(0) ack 1001 win 4000
+        +0.2  > P. 1001:1501(500) ack 1
+        +0    < .  1:1(0) ack 1501 win 4000
+        +100  nothing
+        ",
+    );
+}
