@@ -116,7 +116,10 @@ impl Connection {
     /// A probe of our window stands one octet left of it, or at the edge of a shut one. Its ACK and
     /// its URG count all the same, or two probing peers wait for each other (MUST-66). So do those
     /// of a peer that has filled our window: until a hole in it is filled all its bare ACKs stand
-    /// at the right edge (as Linux; RFC 9293 §3.10.7.4, Table 6, would drop them).
+    /// at the right edge (as Linux; RFC 9293 §3.10.7.4, Table 6, would drop them). And so do those
+    /// of text that comes again: where both ends believe that the other has shrunk its window, bare
+    /// ACKs stand left of what has arrived, and both would send again for ever (as BSD; Linux only
+    /// if it ends at RCV.NXT).
     fn on_refused(&mut self, now: Instant, segment: &Segment) -> Option<Outcome> {
         if segment.syn || (segment.payload.is_empty() && !segment.fin) {
             self.acks.challenge(now);
@@ -128,9 +131,10 @@ impl Connection {
         let is_at_shut_window = segment.seq == self.receive.nxt();
         let edge = self.receive.nxt() + self.receive.wnd();
         let is_at_full_window = segment.seq == edge && segment.len() == 0;
-        let may_count = is_probe || is_at_shut_window || is_at_full_window;
+        let is_again = self.is_sent_again(segment);
+        let may_count = is_probe || is_at_shut_window || is_at_full_window || is_again;
         let ack = segment.ack.filter(|&ack| self.send.judge_ack(ack).is_ok())?;
-        if self.is_sent_again(segment)
+        if is_again
             && let (Some(own), Some(theirs)) = (&mut self.timestamps, segment.options.timestamps)
         {
             own.on_accepted(now, segment.seq, theirs.value);
@@ -144,14 +148,16 @@ impl Connection {
         })
     }
 
-    /// Whether a refused segment is text of the last window once more: our acknowledgment of it was
-    /// lost. The next one must echo this copy, or the peer would measure from the first one, and
-    /// its timeout would grow with each acknowledgment that gets lost. RFC 7323 §5.3, R3, takes no
-    /// timestamp of such a segment, Linux only where it ends at RCV.NXT. Who forges one must hit
-    /// both windows, as he must to forge text.
+    /// Whether a refused segment is text of the last window once more, as large as that can have
+    /// been: it may be shut now. Our acknowledgment of it was lost. The next one must echo this
+    /// copy, or the peer would measure from the first one, and its timeout would grow with each
+    /// acknowledgment that gets lost. RFC 7323 §5.3, R3, takes no timestamp of such a segment,
+    /// Linux only where it ends at RCV.NXT. Who forges one must hit both windows, as he must to
+    /// forge text.
     fn is_sent_again(&self, segment: &Segment) -> bool {
         let nxt = self.receive.nxt();
-        let last_window = SeqRange { start: nxt - self.receive.wnd(), end: nxt };
+        let largest = self.receive.buffer_max().max(self.receive.wnd());
+        let last_window = SeqRange { start: nxt - largest, end: nxt };
         segment.text_len() > 0 && !segment.syn && last_window.contains(segment.seq)
     }
 
@@ -286,12 +292,6 @@ impl Connection {
         )
     }
 
-    /// The retransmission timer has run out. `was_in_loss`: not for the first time, so that
-    /// ssthresh stays as it is (RFC 5681 §3.1).
-    pub(super) fn congest_by_timeout(&mut self, flight: u32, was_in_loss: bool) {
-        let cause = if was_in_loss { Congestion::RepeatedTimeout } else { Congestion::Timeout };
-        self.congestion.on_congestion(cause, flight);
-    }
     /// FlightSize (RFC 5681 §3.1, Eq. 4) before the retransmission timer runs out: all that is not
     /// acknowledged, whatever duplicates have reported of it. Where those have halved the window
     /// already that bounds it: what has left since is none of the first window.
@@ -301,4 +301,10 @@ impl Connection {
         out.len().min(if is_halved { window.saturating_mul(2) } else { window })
     }
 
+    /// The retransmission timer has run out. `was_in_loss`: not for the first time, so that
+    /// ssthresh stays as it is (RFC 5681 §3.1).
+    pub(super) fn congest_by_timeout(&mut self, flight: u32, was_in_loss: bool) {
+        let cause = if was_in_loss { Congestion::RepeatedTimeout } else { Congestion::Timeout };
+        self.congestion.on_congestion(cause, flight);
+    }
 }

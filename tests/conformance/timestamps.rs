@@ -163,6 +163,20 @@ fn what_the_peer_sends_again_is_echoed() {
     }
 }
 
+/// The last window may have been all that there was: it is shut now, and has no octet left.
+#[test]
+fn what_the_peer_sends_again_of_a_window_that_it_has_filled_is_echoed() {
+    config(|config| config.tcp.receive_buffer = 2048).established("ts on").plays(
+        "
+        +0    < .  1:1025(1024) ack 1 win 512 <TS val 1100 ecr 0>
+        +0    < .  1025:2049(1024) ack 1 win 512 <TS val 1100 ecr 0>
+        +0    > .  1:1(0) ack 2049 win 0 <TS val 100 ecr 1100>
+        +0.9  < .  1025:2049(1024) ack 1 win 512 <TS val 2000 ecr 0>
+        +0    > .  1:1(0) ack 2049 win 0 <TS val 1000 ecr 2000>
+        ",
+    );
+}
+
 /// RFC 7323 §5.3, R1: an old segment is not taken, whatever its sequence number, and answered, but
 /// not more than twice a second.
 #[test]

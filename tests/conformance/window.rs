@@ -183,6 +183,25 @@ fn must_34_what_comes_from_a_peer_that_has_shrunk_its_window_is_acknowledged_ins
     );
 }
 
+/// Each end believes that the other has taken its window back, though all had arrived: bare
+/// acknowledgments stand where nobody looks at them, and what each sends again must be looked at.
+#[test]
+fn must_34_the_ack_counts_of_text_that_comes_again_from_a_peer_that_has_shrunk_its_window() {
+    established("rtt 100ms, mss 1000, wscale off, win 2000").plays(
+        "
+        +0    write 2000
+        +0    > .  1:1001(1000) ack 1
+        +0    > P. 1001:2001(1000) ack 1
+        +0.1  < .  1:1001(1000) ack 1 win 500
+        +0.04 > .  501:501(0) ack 1001
+        +0.1  < .  1:1001(1000) ack 2001 win 500
+        +0    > .  2001:2001(0) ack 1001
+        +0    expect unacknowledged 0
+        +100  nothing
+        ",
+    );
+}
+
 #[test]
 fn must_35_a_window_that_shrinks_to_nothing_is_probed() {
     established("rtt 100ms, mss 1000, wscale off, win 2000").plays(

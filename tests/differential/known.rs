@@ -37,7 +37,8 @@ pub(crate) enum Known {
     /// After the peer's FIN Linux takes a reset one octet left of the window.
     ResetBeforeFin,
     /// Linux takes the acknowledgment and the urgent pointer of a segment that ends where the
-    /// window begins, or even left of it if the window has not been told since.
+    /// window begins, or even left of it if the window has not been told since; ours those of any
+    /// text of the last window.
     OldText,
     /// For Linux an acknowledgment of no more than our SYN is no answer to a SYN of the past if
     /// the connection was opened actively: there it counts the SYN as an octet acknowledged.

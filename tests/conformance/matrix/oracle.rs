@@ -248,7 +248,9 @@ impl Tcb {
         let is_probe = seq == self.n.rcv_nxt - 1 && len <= 1;
         let is_at_shut = self.n.rcv_wnd == 0 && seq == self.n.rcv_nxt;
         let is_at_edge = seq == self.edge() && len == 0;
-        let counts = is_probe || is_at_shut || is_at_edge;
+        // All places left of the window lie in the one before.
+        let is_again = seg.text > 0 && seq < self.n.rcv_nxt;
+        let counts = is_probe || is_at_shut || is_at_edge || is_again;
         let is_open = !matches!(self.state, State::SynReceivedPassive | State::SynReceivedActive);
         if let Some(ack) = seg.ack
             && counts

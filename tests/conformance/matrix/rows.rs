@@ -15,8 +15,9 @@ pub(super) enum Row {
     Figure7,
     /// A bare FIN at RCV.NXT of a shut window is taken, as on Linux: it needs no room.
     FinAtShutWindow,
-    /// The ACK of a probe, or of what stands at the edge of the window, counts although the
-    /// segment is refused: else two ends that probe each other wait for ever.
+    /// The ACK of a probe, of what stands at the edge of the window, or of text that comes again,
+    /// counts although the segment is refused: else two ends that probe each other, or send again
+    /// to each other, wait for ever.
     AckOfRefused,
     /// After the peer's FIN a reset is no error for the reader, as on Linux: the stream was
     /// complete.
