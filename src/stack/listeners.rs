@@ -161,18 +161,25 @@ impl Listeners {
 
     /// The listener for a SYN to `local`: one at that very address before one at all of them; of
     /// several that share the place the one that `hash`, of both ends, falls on. `is_ours`: whether
-    /// the address is; else only a listener that asks for any will do.
+    /// the address is; else only those count that ask for any.
     pub(super) fn find(&self, local: Endpoint, is_ours: bool, hash: u64) -> Option<ListenerId> {
+        let member = |count: usize| {
+            let member = hash.checked_rem(u64::try_from(count).ok()?)?;
+            usize::try_from(member).ok()
+        };
+        let takes_any =
+            |id: &&ListenerId| self.get(**id).is_some_and(|entry| entry.options.any_destination);
         let pick = |place| {
             let group = self.groups.get(&place)?;
-            // However many there are a packet costs the same.
-            let member = hash.checked_rem(u64::try_from(group.len()).ok()?)?;
-            group.get(usize::try_from(member).ok()?).copied()
+            if is_ours {
+                // However many there are a packet costs the same.
+                return group.get(member(group.len())?).copied();
+            }
+            let takers = || group.iter().filter(takes_any);
+            takers().nth(member(takers().count())?).copied()
         };
         let wildcard = Endpoint::new(Ipv4Addr::UNSPECIFIED.into(), local.port());
-        let id = pick(local).or_else(|| pick(wildcard))?;
-        let entry = self.get(id)?;
-        (is_ours || entry.options.any_destination).then_some(id)
+        pick(local).or_else(|| pick(wildcard))
     }
 
     /// What the listener does with a segment to `port` for which there is no connection.

@@ -175,6 +175,27 @@ fn an_address_that_is_not_ours_comes_only_to_a_listener_that_takes_any() {
     }
 }
 
+/// Else the hash would send some peers to a listener that refuses them, though another would not.
+#[test]
+fn of_those_that_share_a_place_only_the_ones_that_take_any_count_for_a_foreign_address() {
+    let share = Share { address: false, port: true };
+    let (mut listeners, sockets) = (Listeners::default(), sockets::<5>());
+    let ids: Vec<_> = (0..5)
+        .map(|n| {
+            let (socket, place) = (sockets[n], at(if n == 4 { THERE } else { ANY }, 80));
+            assert_eq!(listeners.bind(socket, place, share), Ok(()));
+            listeners.listen(place, entry(socket, n % 2 == 1)).unwrap()
+        })
+        .collect();
+    let found = |addr, is_ours| -> Vec<_> {
+        (0..8).filter_map(|hash| listeners.find(at(addr, 80), is_ours, hash)).collect()
+    };
+    // The one at that very address takes it only if it is ours: those at all of them come next.
+    assert_eq!(found(THERE, false), [ids[1], ids[3]].repeat(4));
+    assert_eq!(found(THERE, true), [ids[4]].repeat(8));
+    assert_eq!(found(HERE, true), ids[..4].repeat(2));
+}
+
 #[test]
 fn a_listener_that_is_gone_is_not_found_and_its_socket_stays_bound() {
     let (mut listeners, [a, b]) = (Listeners::default(), sockets());
