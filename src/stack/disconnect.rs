@@ -3,6 +3,7 @@
 use super::socket::Kind;
 use super::{Instant, SocketId, Stack};
 use crate::error::SocketError;
+use crate::tcp::Connection;
 
 impl Stack {
     /// Takes back what `bind` did for a TCP socket that is neither connected nor listening.
@@ -15,8 +16,8 @@ impl Stack {
 
     /// connect(2) to AF_UNSPEC: the socket gives up its peer, connection or listener and is as
     /// new, but for its options and what `bind` was told. A connection is reset, which leaves
-    /// `Reset` to be taken; so does an open that was under way, of which the peer hears nothing
-    /// more.
+    /// `Reset` to be taken, unless all is said and only the acknowledgment of our FIN is missing;
+    /// so does an open that was under way, of which the peer hears nothing more.
     ///
     /// # Errors
     ///
@@ -35,8 +36,14 @@ impl Stack {
             }
             Kind::Connecting(flow) | Kind::Connected(flow) => {
                 let flow = *flow;
-                self.abort_flow(now, flow);
-                Some(SocketError::Reset)
+                let open = self.flows.get(flow).and_then(|entry| entry.connection());
+                if open.is_none_or(Connection::is_abort_told) {
+                    self.abort_flow(now, flow);
+                    Some(SocketError::Reset)
+                } else {
+                    self.remove_flow(now, flow, &mut ());
+                    None
+                }
             }
             Kind::Udp(udp) => {
                 let udp = *udp;

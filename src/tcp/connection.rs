@@ -326,11 +326,16 @@ impl Connection {
         None
     }
 
-    /// Whether ABORT tells the peer: not in CLOSING and LAST-ACK, where both FINs are there and
-    /// only the acknowledgment of ours is missing (RFC 9293 §3.10.5), unless something was not
-    /// read.
+    /// Whether ABORT tells the peer: not in CLOSING and LAST-ACK, where only the acknowledgment of
+    /// our FIN is missing (RFC 9293 §3.10.5). The states count from CLOSE on, and what was written
+    /// before it may not have left: then the peer would wait for it (Linux: `tcp_disconnect`).
+    pub(crate) fn is_abort_told(&self) -> bool {
+        self.send.has_new() || !matches!(self.state, State::Closing | State::LastAck)
+    }
+
+    /// Whether a close that is to be an ABORT tells the peer: also if something was not read.
     pub(crate) fn is_reset_due(&self) -> bool {
-        self.receive.readable() > 0 || !matches!(self.state, State::Closing | State::LastAck)
+        self.receive.readable() > 0 || self.is_abort_told()
     }
 
     /// ABORT (RFC 9293 §3.10.5): the RST that tells the peer. The connection is then to be

@@ -214,6 +214,10 @@ fn send_and_receive_in_each_state() {
     }
 }
 
+fn is_reset(packet: &crate::Outgoing) -> bool {
+    packet.head[33] & 4 != 0
+}
+
 /// CLOSE (§3.10.4) as shutdown(2): what it says, where it leads, and whether the peer hears of it.
 #[test]
 fn shutdown_in_each_state() {
@@ -275,12 +279,79 @@ fn close_and_abort_in_each_state() {
         while pair.near.transmit(NOW, &mut ()).is_some() {}
         pair.near.close(NOW, socket);
         let sent: Vec<_> = std::iter::from_fn(|| pair.near.transmit(NOW, &mut ())).collect();
-        let is_reset = |packet: &crate::Outgoing| packet.head[33] & 4 != 0;
         assert_eq!(sent.len(), usize::from(abort_resets), "abort in {state}");
         assert!(sent.iter().all(is_reset), "abort in {state}");
         let is_left = state == TimeWait;
         assert_eq!(pair.near.connections().len(), usize::from(is_left), "abort in {state}");
         pair.near.check();
+    }
+}
+
+/// connect(2) to AF_UNSPEC: whether an RST tells the peer, and what the socket is told, as Linux.
+#[test]
+fn disconnect_in_each_state() {
+    use TcpState::{CloseWait, Closed, Closing, FinWait1, FinWait2, LastAck, Listen, TimeWait};
+    for (state, told, resets) in [
+        (Closed, None, false),
+        (Listen, None, false),
+        (TcpState::SynSent, Some(Reset), false),
+        (TcpState::SynReceived, Some(Reset), true),
+        (TcpState::Established, Some(Reset), true),
+        (FinWait1, Some(Reset), true),
+        (FinWait2, Some(Reset), true),
+        (CloseWait, Some(Reset), true),
+        (Closing, None, false),
+        (LastAck, None, false),
+        (TimeWait, None, false),
+    ] {
+        let (mut pair, socket, _) = in_state(state);
+        while pair.near.transmit(NOW, &mut ()).is_some() {}
+        assert_eq!(pair.near.disconnect(NOW, socket), Ok(()), "in {state}");
+        assert_eq!(pair.near.take_error(socket), Ok(told), "in {state}");
+        assert_eq!(pair.near.state(socket), Ok(Closed));
+        let sent: Vec<_> = std::iter::from_fn(|| pair.near.transmit(NOW, &mut ())).collect();
+        assert_eq!(sent.len(), usize::from(resets), "in {state}");
+        assert!(sent.iter().all(is_reset), "in {state}");
+        pair.near.check();
+    }
+}
+
+/// In CLOSING and LAST-ACK a peer that has all of the stream is not reset; one that has not would
+/// wait for the rest for ever.
+#[test]
+fn who_gives_up_what_has_not_left_tells_the_peer_in_the_last_states_too() {
+    for state in [TcpState::FinWait1, TcpState::CloseWait] {
+        for is_closed in [false, true] {
+            let (mut pair, socket, peer) = in_state(TcpState::Established);
+            let peer = peer.unwrap();
+            if state == TcpState::CloseWait {
+                pair.far.shutdown(NOW, peer, Shutdown::Write).unwrap();
+                pair.exchange();
+            }
+            pair.near.write(NOW, socket, b"x").unwrap();
+            pair.near.shutdown(NOW, socket, Shutdown::Write).unwrap();
+            if state == TcpState::FinWait1 {
+                pair.far.shutdown(NOW, peer, Shutdown::Write).unwrap();
+                let fin = std::iter::from_fn(|| pair.far.transmit(NOW, &mut ()));
+                for packet in fin.collect::<Vec<_>>() {
+                    pair.near.receive(NOW, packet.to_frame(), &mut ());
+                }
+            }
+            let last = pair.near.state(socket).unwrap();
+            assert!(matches!(last, TcpState::Closing | TcpState::LastAck), "{last}");
+            if is_closed {
+                let mut options = pair.near.options(socket).unwrap();
+                options.linger = Some(Duration::ZERO);
+                pair.near.set_options(socket, options).unwrap();
+                pair.near.close(NOW, socket);
+            } else {
+                pair.near.disconnect(NOW, socket).unwrap();
+                assert_eq!(pair.near.take_error(socket), Ok(Some(Reset)));
+            }
+            pair.exchange();
+            let read = pair.far.read(NOW, peer, &mut [0]);
+            assert_eq!(read, Err(Reset), "{last}, closed: {is_closed}");
+        }
     }
 }
 
