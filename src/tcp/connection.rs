@@ -203,15 +203,20 @@ impl Connection {
     /// SEND: takes as many octets as there is room for; `None` after CLOSE. `more` will follow.
     pub(crate) fn write(&mut self, octets: &[u8], more: bool) -> Option<usize> {
         let room = usize::try_from(self.writable()?).unwrap_or(usize::MAX);
+        let more = more && octets.len() <= room;
         let octets = octets.get(..room).unwrap_or(octets);
-        self.send.expect_more(more);
+        if !octets.is_empty() {
+            self.send.expect_more(more);
+        }
         usize::try_from(self.send.write(octets)).ok()
     }
 
     /// SEND without a copy: as [`write`](Self::write).
     pub(crate) fn write_bytes(&mut self, mut octets: Bytes) -> Option<usize> {
         octets.truncate(usize::try_from(self.writable()?).unwrap_or(usize::MAX));
-        self.send.expect_more(false);
+        if !octets.is_empty() {
+            self.send.expect_more(false);
+        }
         usize::try_from(self.send.push(octets)).ok()
     }
 

@@ -284,7 +284,8 @@ impl SendSide {
         self.buffer_max = options.send_buffer;
     }
 
-    /// Tells whether the application has said that more follows what it writes now.
+    /// Tells whether the application has said that more follows what it writes now. A call that
+    /// takes nothing says nothing of what was written before it, as on Linux.
     pub(crate) fn expect_more(&mut self, more: bool) {
         self.more = more;
         self.is_pushed = false;

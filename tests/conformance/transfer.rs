@@ -124,6 +124,52 @@ fn must_17_nodelay_lets_small_segments_leave_at_once() {
     );
 }
 
+/// As on Linux: neither of no octets nor for want of room.
+#[test]
+fn a_write_that_takes_nothing_changes_nothing_for_what_waits() {
+    established("rtt 100ms, mss 1000").plays(
+        "
+        +0    write 10
+        +0    > P. 1:11(10) ack 1
+        +0    write 10
+        +0    write more 0
+        +0.1  < .  1:1(0) ack 11 win 512
+        +0    > P. 11:21(10) ack 1
+        +0.1  < .  1:1(0) ack 21 win 512
+        +0    write more 10
+        +0    write 0
+        +0.2  > P. 21:31(10) ack 1
+        ",
+    );
+    established("rtt 100ms, mss 1000").plays(
+        "
+        +0    set send_buffer 2048
+        +0    write 10
+        +0    > P. 1:11(10) ack 1
+        +0    write 2038
+        +0    > .  11:1011(1000) ack 1
+        +0    > .  1011:2011(1000) ack 1
+        +0    write more 1 error EAGAIN
+        +0.1  < .  1:1(0) ack 2011 win 512
+        +0    > P. 2011:2049(38) ack 1
+        ",
+    );
+}
+
+/// As on Linux: the buffer is full, and nobody knows when the next one comes.
+#[test]
+fn more_that_follows_is_not_waited_for_once_a_write_has_filled_the_buffer() {
+    established("rtt 100ms, mss 1000").plays(
+        "
+        +0    set send_buffer 2048
+        +0    write more 3000 takes 2048
+        +0    > .  1:1001(1000) ack 1
+        +0    > .  1001:2001(1000) ack 1
+        +0    > P. 2001:2049(48) ack 1
+        ",
+    );
+}
+
 #[test]
 fn switching_nagle_off_lets_go_what_it_held() {
     established("mss 1000").plays(
