@@ -125,12 +125,15 @@ impl Udp {
         Ok(())
     }
 
-    /// Gives the peer up: the socket hears of everybody again. It stays bound where it is.
+    /// Gives the peer up: the socket hears of everybody again, where it was bound before it had
+    /// one. If its port has been given out at another address by now it stays at its own.
     pub(crate) fn disconnect(&mut self, id: UdpId) -> Result<(), SocketError> {
-        match self.socket(id)?.local {
-            Some(local) => self.rebind(id, local, None),
-            None => Ok(()),
-        }
+        let UdpSocket { local, peer, was_at_all, shares_port, .. } = *self.socket(id)?;
+        let Some(local) = local else { return Ok(()) };
+        self.binds.remove(local, peer, id);
+        let all = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, local.port());
+        let is_free = was_at_all && self.binds.is_free(all, shares_port);
+        self.put(id, if is_free { all } else { local }, None)
     }
 
     /// Where a socket is bound; 0.0.0.0:0 if it is not.
@@ -187,8 +190,9 @@ impl Udp {
         };
         let bound = chosen.ok_or(SocketError::AddressInUse)?;
         let socket = self.socket_mut(id)?;
-        (socket.local, socket.shares_port) = (Some(bound), reuse_port);
-        self.binds.insert(bound, None, reuse_port, id);
+        socket.shares_port = reuse_port;
+        socket.was_at_all = bound.ip().is_unspecified();
+        self.put(id, bound, None)?;
         Ok(bound)
     }
 
@@ -199,10 +203,21 @@ impl Udp {
         local: SocketAddrV4,
         peer: Option<SocketAddrV4>,
     ) -> Result<(), SocketError> {
-        let socket = self.sockets.get_mut(id).ok_or(SocketError::BadHandle)?;
-        if let Some(before) = socket.local {
-            self.binds.remove(before, socket.peer, id);
+        let UdpSocket { local: before, peer: earlier, .. } = *self.socket(id)?;
+        if let Some(before) = before {
+            self.binds.remove(before, earlier, id);
         }
+        self.put(id, local, peer)
+    }
+
+    /// Puts a socket that stands nowhere to `local` and `peer`.
+    fn put(
+        &mut self,
+        id: UdpId,
+        local: SocketAddrV4,
+        peer: Option<SocketAddrV4>,
+    ) -> Result<(), SocketError> {
+        let socket = self.sockets.get_mut(id).ok_or(SocketError::BadHandle)?;
         (socket.local, socket.peer) = (Some(local), peer);
         socket.peer_is_broadcast = false;
         self.binds.insert(local, peer, socket.shares_port, id);

@@ -56,6 +56,8 @@ pub(super) struct UdpSocket {
     pub(super) peer_is_broadcast: bool,
     /// What it has been told.
     pub(super) options: UdpOptions,
+    /// Whether it was bound to all addresses: with a peer it is at one of them.
+    pub(super) was_at_all: bool,
     /// Whether it asked for SO_REUSEPORT when it was bound.
     pub(super) shares_port: bool,
     /// What went wrong since the last call that could report it.

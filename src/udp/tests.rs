@@ -310,6 +310,34 @@ fn connecting_binds_to_the_source_and_keeps_what_was_bound() {
     assert_eq!(udp.hear(PEER, HERE, &datagram(53, 7, b"")), Err(NoUdpSocket));
 }
 
+/// As on Linux: else it would hear of no broadcast any more.
+#[test]
+fn a_socket_that_gives_its_peer_up_is_where_it_was_bound_unless_its_port_has_been_given_out() {
+    for (first, is_given_out, expected) in [
+        ("0.0.0.0:7", false, "0.0.0.0:7"),
+        ("0.0.0.0:7", true, "10.7.0.2:7"),
+        ("10.7.0.2:7", false, "10.7.0.2:7"),
+    ] {
+        let mut udp = udp();
+        let id = bound(&mut udp, first);
+        for port in [53, 54] {
+            udp.connect(id, HERE.into(), Peer { addr: (PEER, port).into(), is_broadcast: false })
+                .unwrap();
+            assert_eq!(udp.local_addr(id), Ok(addr("10.7.0.2:7")));
+        }
+        if is_given_out {
+            bound(&mut udp, "10.7.0.9:7");
+        }
+        udp.disconnect(id).unwrap();
+        assert_eq!(udp.local_addr(id), Ok(addr(expected)));
+        assert_eq!(udp.hear(PEER, HERE, &datagram(55, 7, b"")), Ok(id));
+        let to_all = udp.hear(PEER, Ipv4Addr::BROADCAST, &datagram(55, 7, b""));
+        assert_eq!(to_all.is_ok(), expected == "0.0.0.0:7");
+        udp.close(id);
+        assert_eq!(udp.hear(PEER, HERE, &datagram(55, 7, b"")), Err(NoUdpSocket));
+    }
+}
+
 #[test]
 fn a_peer_that_cannot_be_is_refused_before_anything_is_bound() {
     for (text, error) in [
