@@ -12,17 +12,15 @@ use crate::time::Instant;
 
 impl Host {
     /// connect(2): from now on the socket hears only of this peer; with no family, of all again.
+    /// What was shut stays so, as on Linux.
     pub(super) fn connect_datagrams(
         &mut self,
         now: Instant,
-        handle: c_int,
         entry: Entry,
         addr: WharfAddr,
     ) -> Answer<()> {
         if addr.family == FAMILY_NONE {
-            self.stack.disconnect(now, entry.id)?;
-            self.handles.get_mut(handle)?.shut = Shut::default();
-            return Ok(());
+            return Ok(self.stack.disconnect(now, entry.id)?);
         }
         Ok(self.stack.connect(now, entry.id, addr.to_socket_addr()?)?)
     }

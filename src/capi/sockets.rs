@@ -94,7 +94,7 @@ unsafe extern "C" fn wharf_connect(
         let addr = addr.ok_or(EINVAL)?;
         match entry.protocol {
             Protocol::Tcp => host.connect_stream(now, handle, entry, addr)?,
-            Protocol::Udp => host.connect_datagrams(now, handle, entry, addr)?,
+            Protocol::Udp => host.connect_datagrams(now, entry, addr)?,
         }
         Ok(0)
     }))

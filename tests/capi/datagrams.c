@@ -96,7 +96,7 @@ static void what_does_not_fit_or_cannot_be_sent_is_refused(void)
 static void shutdown_wants_a_peer_and_is_remembered_without_one(void)
 {
 	struct pair p;
-	struct wharf_addr to = address(2, 53);
+	struct wharf_addr to = address(2, 53), none = { 0 };
 	char octets[4];
 	int a, b;
 
@@ -109,6 +109,8 @@ static void shutdown_wants_a_peer_and_is_remembered_without_one(void)
 	EQUAL(wharf_ready(p.a, a), WHARF_OUT);
 	EQUAL(wharf_recv(p.a, p.now, a, octets, 4, 0, NULL), -EAGAIN);
 	EQUAL(wharf_shutdown(p.a, p.now, a, 7), -EINVAL);
+	EQUAL(wharf_connect(p.a, p.now, a, &none), 0);
+	EQUAL(wharf_send(p.a, p.now, a, "x", 1, 0, &to), -EPIPE);
 	pair_close(&p);
 }
 
