@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU16;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -77,6 +78,8 @@ impl Stack {
         match self.add_socket(Kind::Udp(udp)) {
             Ok(id) => {
                 self.udp_sockets.insert(udp, id);
+                let options = Arc::clone(&self.default_options);
+                self.set_udp_options(udp, &options)?;
                 Ok(id)
             }
             Err(error) => {

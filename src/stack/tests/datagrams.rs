@@ -253,6 +253,22 @@ fn whoever_waits_for_room_hears_of_it_once_half_of_it_is_free() {
     }
 }
 
+/// What the options say that it holds, though nobody has set them.
+#[test]
+fn a_new_socket_has_the_buffer_that_the_configuration_says() {
+    let mut config = StackConfig::new("10.7.0.1/24".parse().unwrap());
+    config.tcp.receive_buffer = 2300;
+    let mut near = Stack::new(config, Seed::from_number(1)).unwrap();
+    let mut far = stack(2, false);
+    let (from, to) = (udp(&mut far, addr(2, 53)), udp(&mut near, addr(1, 54)));
+    far.send_segments_to(NOW, from, &text(5000), 1000, Some(addr(1, 54))).unwrap();
+    for packet in packets(&mut far) {
+        near.receive(NOW, packet.to_frame(), &mut ());
+    }
+    assert_eq!(near.options(to).unwrap().receive_buffer, 2300);
+    assert_eq!(received(&mut near, to).len(), 2);
+}
+
 /// What a socket is said to be ready for it must be able to do, or whoever asks turns in circles.
 #[test]
 fn an_error_is_told_to_a_sender_for_whom_there_is_no_room() {
