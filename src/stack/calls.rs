@@ -9,6 +9,7 @@ use super::memory::WRITE_MIN;
 use super::socket::{Kind, Socket};
 use super::{Instant, Owner, Readiness, Shutdown, SocketId, Stack, touch};
 use crate::error::SocketError;
+use crate::ip::Cast;
 use crate::tcp::{Connection, Listener};
 use crate::time::Duration;
 use crate::wire::Endpoint;
@@ -44,7 +45,8 @@ impl Stack {
         self.sockets.get_mut(id).ok_or(SocketError::BadHandle)
     }
 
-    /// bind(2). Port 0 stands for a free ephemeral port, 0.0.0.0 for all of our addresses.
+    /// bind(2). Port 0 stands for a free ephemeral port, 0.0.0.0 for all of our addresses. A UDP
+    /// socket may also bind to a broadcast address or a group, of which alone it hears then.
     ///
     /// # Errors
     ///
@@ -59,7 +61,9 @@ impl Stack {
             IpAddr::V6(_) => return Err(SocketError::InvalidAddress),
         };
         let is_any = ipv4.is_unspecified() || socket.options.any_destination;
-        if !(is_any || self.ip.is_ours(ipv4)) {
+        // A broadcast or a group: that is all that a UDP socket then hears.
+        let is_heard = matches!(socket.kind, Kind::Udp(_)) && self.ip.cast(ipv4) != Cast::Unicast;
+        if !(is_any || is_heard || self.ip.is_ours(ipv4)) {
             return Err(SocketError::AddressNotAvailable);
         }
         match socket.kind {

@@ -162,10 +162,11 @@ impl Stack {
         let to = to.map(|addr| self.peer(addr));
         let transmit = self.udp.send(udp, to, octets, size, self.ip.mtu())?;
         let destination = *transmit.destination.ip();
-        let source = match transmit.source {
-            Some(source) => source,
-            None => self.ip.source_for(destination).ok_or(SocketError::NetworkUnreachable)?,
-        };
+        // Nothing leaves from a broadcast address or a group that a socket is bound to.
+        let source = transmit.source.filter(|&source| self.ip.cast(source) == Cast::Unicast);
+        let source = source
+            .or_else(|| self.ip.source_for(destination))
+            .ok_or(SocketError::NetworkUnreachable)?;
         if octets.len() > size && self.config.interface.splits_datagrams() {
             let segment = u16::try_from(size).ok().and_then(NonZeroU16::new);
             self.depart_datagrams(source, transmit, segment)?;

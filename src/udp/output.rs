@@ -18,7 +18,8 @@ const MULTICAST_TTL: u8 = 1;
 /// would never learn what fits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Transmit {
-    /// The address that the socket is bound to; `None`: IP chooses.
+    /// The address that the socket is bound to, which may be a broadcast or a group; `None`: IP
+    /// chooses.
     pub(crate) source: Option<Ipv4Addr>,
     /// The port that the socket is bound to.
     pub(crate) source_port: u16,

@@ -34,7 +34,8 @@ pub struct UdpSocket {
 socket_options!(UdpSocket);
 
 impl UdpSocket {
-    /// Binds to the first of the addresses that can be had; port 0 takes a free one.
+    /// Binds to the first of the addresses that can be had; port 0 takes a free one. Bound to a
+    /// broadcast address or a group it hears of that alone.
     ///
     /// # Errors
     ///

@@ -253,6 +253,40 @@ fn whoever_waits_for_room_hears_of_it_once_half_of_it_is_free() {
     }
 }
 
+/// As on Linux: it hears of nothing else, and sends from the address that the route suggests.
+#[test]
+fn a_socket_may_be_bound_to_a_broadcast_address_or_a_group() {
+    for (place, other) in [([10, 7, 0, 255], [10, 7, 0, 2]), ([239, 1, 2, 3], [239, 1, 2, 4])] {
+        let (mut near, mut far) = (stack(1, false), stack(2, false));
+        let (from, to) = (udp(&mut near, addr(1, 53)), udp(&mut far, (place, 54).into()));
+        let options = SocketOptions { broadcast: true, ..near.options(from).unwrap() };
+        near.set_options(from, options).unwrap();
+        for destination in [place, other] {
+            near.send_to(NOW, from, b"all", Some((destination, 54).into())).unwrap();
+        }
+        for packet in packets(&mut near) {
+            far.receive(NOW, packet.to_frame(), &mut ());
+        }
+        assert_eq!(received(&mut far, to), [b"all"]);
+        far.connect(NOW, to, addr(1, 53)).unwrap();
+        assert_eq!(far.local_addr(to), Ok((place, 54).into()));
+        far.send_to(NOW, to, b"one", None).unwrap();
+        for packet in packets(&mut far) {
+            near.receive(NOW, packet.to_frame(), &mut ());
+        }
+        let mut buffer = [0; 9];
+        assert_eq!(near.recv_from(from, &mut buffer), Ok((3, addr(2, 54))));
+    }
+    let mut stack = stack(1, false);
+    let [datagrams, stream] = [stack.udp_socket(), stack.tcp_socket()].map(Result::unwrap);
+    for (socket, place) in
+        [(datagrams, [10, 7, 0, 9]), (datagrams, [240, 0, 0, 1]), (stream, [10, 7, 0, 255])]
+    {
+        let refused = stack.bind(socket, (place, 54).into());
+        assert_eq!(refused, Err(SocketError::AddressNotAvailable), "{place:?}");
+    }
+}
+
 /// What the options say that it holds, though nobody has set them.
 #[test]
 fn a_new_socket_has_the_buffer_that_the_configuration_says() {
