@@ -35,8 +35,10 @@ pub enum SocketError {
     AddressInUse,
     /// The address is none of ours, or no port is left.
     AddressNotAvailable,
-    /// The address cannot be meant: a broadcast, a multicast, or of the wrong family.
+    /// The address is of a family that is not spoken.
     InvalidAddress,
+    /// A datagram has no destination: the call names none, and the socket has no peer.
+    NoDestination,
     /// The destination is a broadcast address and the socket has not asked for that.
     PermissionDenied,
     /// The call does not fit the socket's kind or state, or a value is out of range.
@@ -73,6 +75,7 @@ impl SocketError {
             Self::AddressInUse => libc::EADDRINUSE,
             Self::AddressNotAvailable => libc::EADDRNOTAVAIL,
             Self::InvalidAddress => libc::EAFNOSUPPORT,
+            Self::NoDestination => libc::EDESTADDRREQ,
             Self::PermissionDenied => libc::EACCES,
             Self::InvalidArgument => libc::EINVAL,
             Self::BadHandle => libc::EBADF,
@@ -101,7 +104,8 @@ impl fmt::Display for SocketError {
             Self::NetworkUnreachable => "the network cannot be reached",
             Self::AddressInUse => "the address is in use",
             Self::AddressNotAvailable => "the address is not available",
-            Self::InvalidAddress => "the address cannot be used here",
+            Self::InvalidAddress => "the address is of another family",
+            Self::NoDestination => "the datagram has no destination",
             Self::PermissionDenied => "sending to a broadcast address has not been allowed",
             Self::InvalidArgument => "the call does not fit the socket",
             Self::BadHandle => "the socket is not open",

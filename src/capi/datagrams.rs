@@ -41,10 +41,7 @@ impl Host {
         if entry.shut.write {
             return Err(SocketError::BrokenPipe.into());
         }
-        match self.stack.send_to(now, entry.id, octets, to) {
-            Err(SocketError::NotConnected) => Err(Errno(libc::EDESTADDRREQ)),
-            sent => Ok(sent?),
-        }
+        Ok(self.stack.send_to(now, entry.id, octets, to)?)
     }
 
     /// recvfrom(2).

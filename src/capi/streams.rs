@@ -104,8 +104,6 @@ impl Host {
                 self.handles.get_mut(handle)?.phase = Phase::Connecting;
                 Err(Errno(libc::EINPROGRESS))
             }
-            // The family is right, or it would have been refused above: a group or a broadcast.
-            Err(SocketError::InvalidAddress) => Err(Errno(libc::ENETUNREACH)),
             Err(error) => Err(error.into()),
         }
     }

@@ -29,6 +29,7 @@ pub fn error_name(error: SocketError) -> &'static str {
         SocketError::AddressInUse => "EADDRINUSE",
         SocketError::AddressNotAvailable => "EADDRNOTAVAIL",
         SocketError::InvalidAddress => "EAFNOSUPPORT",
+        SocketError::NoDestination => "EDESTADDRREQ",
         SocketError::PermissionDenied => "EACCES",
         SocketError::InvalidArgument => "EINVAL",
         SocketError::BadHandle => "EBADF",

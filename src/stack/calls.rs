@@ -195,9 +195,10 @@ impl Stack {
     ///
     /// # Errors
     ///
-    /// `InProgress`, `AlreadyInProgress`, `AlreadyConnected`; `InvalidAddress`: no host can have
-    /// the address (MUST-46); `AddressNotAvailable`: no port is free, or the bound one is in use
-    /// towards this peer; `NetworkUnreachable`; `NoBuffers`.
+    /// `InProgress`, `AlreadyInProgress`, `AlreadyConnected`; `InvalidAddress`: it is an IPv6 one;
+    /// `NetworkUnreachable`: no host can have the address (MUST-46), as Linux says of broadcasts
+    /// and groups; `Refused`: port 0; `AddressNotAvailable`: no port is free, or the bound one is
+    /// in use towards this peer; `NoBuffers`.
     pub fn connect(
         &mut self,
         now: Instant,

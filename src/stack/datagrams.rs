@@ -106,7 +106,7 @@ impl Stack {
     ///
     /// # Errors
     ///
-    /// `MessageTooLong`: it does not fit into one packet; `NotConnected`: no `to` and no peer;
+    /// `MessageTooLong`: it does not fit into one packet; `NoDestination`: no `to` and no peer;
     /// `PermissionDenied`: a broadcast that the socket has not asked for; `WouldBlock`: too many
     /// wait for the device; `NetworkUnreachable`, `InvalidAddress`; `Refused`: an earlier one
     /// found nobody listening.

@@ -26,9 +26,13 @@ impl Stack {
         let (options, bound) = (Arc::clone(&socket.options), socket.bound.as_deref().copied());
         let remote = Endpoint::from(remote);
         let peer = remote.ipv4().ok_or(SocketError::InvalidAddress)?;
-        // RFC 9293 §3.9.1.1, MUST-46: no packet leaves for an address that no host can have.
-        if !self.ip.is_host(peer) || remote.port() == 0 {
-            return Err(SocketError::InvalidAddress);
+        // RFC 9293 §3.9.1.1, MUST-46: no packet leaves for an address that no host can have. Linux
+        // asks at port 0, where nobody can listen, and hears the same.
+        if !self.ip.is_host(peer) {
+            return Err(SocketError::NetworkUnreachable);
+        }
+        if remote.port() == 0 {
+            return Err(SocketError::Refused);
         }
         if self.live() >= self.config.limits.connections_max {
             return Err(SocketError::NoBuffers);

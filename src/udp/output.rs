@@ -50,7 +50,7 @@ impl Udp {
         let (destination, is_broadcast) = if let Some(peer) = &to {
             (check_peer(peer)?, peer.is_broadcast)
         } else {
-            let peer = socket.peer.ok_or(SocketError::NotConnected)?;
+            let peer = socket.peer.ok_or(SocketError::NoDestination)?;
             (peer, socket.peer_is_broadcast)
         };
         if let Some(error) = socket.error.take() {

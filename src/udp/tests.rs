@@ -382,7 +382,7 @@ fn a_datagram_leaves_with_the_options_of_its_socket() {
 fn sending_binds_a_socket_to_a_port_on_all_addresses() {
     let mut udp = udp();
     let id = udp.open();
-    assert_eq!(udp.say(id, None, b"", 1500), Err(SocketError::NotConnected));
+    assert_eq!(udp.say(id, None, b"", 1500), Err(SocketError::NoDestination));
     let sent = udp.say(id, Some(peer("10.7.0.1:53")), b"", 1500).unwrap();
     assert_eq!(sent.source, None);
     assert!(EPHEMERAL_PORTS.contains(&sent.source_port));

@@ -50,19 +50,19 @@ fn must_44_otherwise_the_address_in_the_peers_network_is_and_must_45_it_stays() 
 
 #[test]
 fn must_46_nobody_connects_to_an_address_that_no_host_can_have() {
-    for to in [
-        "255.255.255.255:80",
-        "224.0.0.1:80",
-        "239.255.255.255:80",
-        "10.7.0.255:80",
-        "0.0.0.0:80",
-        "127.0.0.1:80",
-        "240.0.0.1:80",
-        "10.7.0.1:0",
+    for (to, error) in [
+        ("255.255.255.255:80", "ENETUNREACH"),
+        ("224.0.0.1:80", "ENETUNREACH"),
+        ("239.255.255.255:80", "ENETUNREACH"),
+        ("10.7.0.255:80", "ENETUNREACH"),
+        ("0.0.0.0:80", "ENETUNREACH"),
+        ("127.0.0.1:80", "ENETUNREACH"),
+        ("240.0.0.1:80", "ENETUNREACH"),
+        ("10.7.0.1:0", "ECONNREFUSED"),
     ] {
         let script = format!(
             "
-            +0    connect to {to} error EAFNOSUPPORT
+            +0    connect to {to} error {error}
             +100  nothing
             +0    expect connections 0
             "

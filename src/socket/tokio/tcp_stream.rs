@@ -59,8 +59,8 @@ impl TcpStream {
     /// # Errors
     ///
     /// Of the last address tried: `ConnectionRefused`, `TimedOut` (after the stack's own
-    /// time-out, minutes), `HostUnreachable`, `NetworkUnreachable`, and for an address that is
-    /// not IPv4 EAFNOSUPPORT.
+    /// time-out, minutes), `HostUnreachable`, `NetworkUnreachable` (of an address that no host can
+    /// have, too), and for an address that is not IPv4 EAFNOSUPPORT.
     ///
     /// # Cancel safety
     ///

@@ -102,7 +102,7 @@ fn a_device_that_splits_gets_one_packet_and_any_other_gets_them_all() {
 
 #[test]
 fn what_linux_refuses_is_refused_and_sends_nothing() {
-    use SocketError::{InvalidArgument, MessageTooLong, NotConnected};
+    use SocketError::{InvalidArgument, MessageTooLong, NoDestination};
     for splits in [false, true] {
         let mut stack = stack(2, splits);
         let socket = udp(&mut stack, addr(2, 53));
@@ -119,7 +119,7 @@ fn what_linux_refuses_is_refused_and_sends_nothing() {
             assert_eq!(sent, Err(error), "{len} by {size}");
         }
         let sent = stack.send_segments_to(NOW, socket, &text(9), 3, None);
-        assert_eq!(sent, Err(NotConnected));
+        assert_eq!(sent, Err(NoDestination));
         assert!(packets(&mut stack).is_empty());
         for (len, size) in [(64, 1), (64_000, 1000), (65_507, 1472), (1472, usize::MAX)] {
             let to = Some(addr(1, 54));
