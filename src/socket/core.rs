@@ -226,14 +226,21 @@ impl SocketCore {
         Ok(total)
     }
 
-    /// Writes several buffers in one call, so that they leave in one segment if they fit.
+    /// Writes several buffers in one call, so that they leave in one segment if they fit, but for
+    /// the first `taken` octets of them.
     pub(crate) fn write_vectored(
         &self,
         stack: &mut Stack,
         buffers: &[IoSlice<'_>],
+        mut taken: usize,
     ) -> Result<usize, SocketError> {
+        let left = buffers.iter().map(|buffer| {
+            let (before, left) = buffer.split_at(taken.min(buffer.len()));
+            taken -= before.len();
+            left
+        });
         let mut total = 0;
-        for buffer in buffers.iter().filter(|buffer| !buffer.is_empty()) {
+        for buffer in left.filter(|left| !left.is_empty()) {
             match stack.write_stream(self.id, buffer) {
                 Ok(len) => {
                     total += len;

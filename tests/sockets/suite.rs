@@ -12,6 +12,7 @@ mod udp;
 mod urgent;
 #[cfg(all(feature = "axum", feature = "hyper", feature = "cli"))]
 mod web;
+mod writes;
 
 /// How many shards each stack of the tests here has.
 const SHARDS: usize =

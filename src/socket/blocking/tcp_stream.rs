@@ -11,7 +11,7 @@ use crate::runtime::{Direction, Interest, Net};
 use crate::socket::options::{socket_options, tcp_options};
 use crate::socket::urgent::tcp_stream_urgent;
 use crate::socket::{Replicas, SocketCore, each_addr, invalid};
-use crate::stack::Readiness;
+use crate::stack::{Readiness, Stack};
 use crate::tcp::TcpInfo;
 use crate::time::Duration;
 
@@ -327,15 +327,48 @@ impl Read for &TcpStream {
     }
 }
 
+/// Writing has come to an end.
+const OVER: Readiness = Readiness::ERROR.with(Readiness::WRITE_CLOSED);
+
+impl TcpStream {
+    /// Writes `len` octets by calls of `write`, which is told how many have been taken before and
+    /// says how many more are. As the kernel does for a socket that blocks, it waits until all are
+    /// taken. If it cannot wait so long it says how many were, and why is for the next call to
+    /// tell.
+    fn write_whole(
+        &self,
+        len: usize,
+        mut write: impl FnMut(&mut Stack, usize) -> Result<usize, SocketError>,
+    ) -> io::Result<usize> {
+        let id = self.core.id();
+        let mut taken = 0;
+        let waited = self.core.block(Direction::Write, |shard, _| {
+            // To write would take the error, and there are octets to tell of.
+            if taken > 0 && shard.stack.readiness(id).intersects(OVER) {
+                return Ok(());
+            }
+            taken += write(&mut shard.stack, taken)?;
+            if taken < len { Err(SocketError::WouldBlock) } else { Ok(()) }
+        });
+        if taken == 0 {
+            waited?;
+        }
+        Ok(taken)
+    }
+}
+
+/// In blocking mode all octets are written, unless an error or the timeout comes in between.
 impl Write for &TcpStream {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
         let id = self.core.id();
-        self.core.block(Direction::Write, |shard, now| shard.stack.write(now, id, octets))
+        self.write_whole(octets.len(), |stack, taken| {
+            stack.write_stream(id, octets.get(taken..).unwrap_or_default())
+        })
     }
 
     fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.core
-            .block(Direction::Write, |shard, _| self.core.write_vectored(&mut shard.stack, buffers))
+        let len = buffers.iter().map(|buffer| buffer.len()).sum();
+        self.write_whole(len, |stack, taken| self.core.write_vectored(stack, buffers, taken))
     }
 
     /// Nothing to do: what is written is on its way.

@@ -172,7 +172,7 @@ impl TcpStream {
 
     /// As [`TcpStream::try_write`], from several buffers.
     pub fn try_write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.core.call(|shard, _| self.core.write_vectored(&mut shard.stack, buffers))
+        self.core.call(|shard, _| self.core.write_vectored(&mut shard.stack, buffers, 0))
     }
 
     /// Waits for something to read, and reads it without taking it.
@@ -295,7 +295,7 @@ impl TcpStream {
         buffers: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.core.poll_transfer(Direction::Write, cx, |shard| {
-            self.core.write_vectored(&mut shard.stack, buffers)
+            self.core.write_vectored(&mut shard.stack, buffers, 0)
         })
     }
 
