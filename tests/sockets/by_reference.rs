@@ -50,6 +50,43 @@ fn threads_write_and_read_several_chunks_by_one_call() {
     });
 }
 
+/// Octets whose owner makes a call when it goes, as that of a program's own pool may.
+struct Caller(wharf::net::TcpStream);
+
+impl AsRef<[u8]> for Caller {
+    fn as_ref(&self) -> &[u8] {
+        b"x"
+    }
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        self.0.peer_addr().unwrap();
+    }
+}
+
+#[test]
+fn what_the_chunks_held_before_a_read_may_call_the_stack_as_it_goes() {
+    limited(|| {
+        let pair = super::pair();
+        let (near, far) = pair.connect();
+        let held = |stream: &wharf::net::TcpStream| {
+            [Bytes::from_owner(Caller(stream.try_clone().unwrap()))]
+        };
+        let mut chunks = held(&far);
+        near.write_all_bytes(Bytes::from_static(b"hello")).unwrap();
+        assert_eq!(far.read_bytes_vectored(&mut chunks).unwrap(), 1);
+        assert_eq!(chunks, ["hello"]);
+
+        near.write_all_bytes(Bytes::from_static(b"again")).unwrap();
+        let mut chunks = held(&far);
+        let far = TcpStream::from(far);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        assert_eq!(runtime.block_on(far.read_bytes_vectored(&mut chunks)).unwrap(), 1);
+        assert_eq!(chunks, ["again"]);
+    });
+}
+
 #[test]
 fn tasks_write_and_read_several_chunks_by_one_call() {
     limited(|| {

@@ -185,12 +185,13 @@ impl TcpStream {
     }
 
     /// As [`TcpStream::read_bytes`], the octets of several packets by one call: fills `chunks` from
-    /// the front, and says how many; 0 is the end of the stream.
+    /// the front, and says how many; 0 is the end of the stream. What they held before is dropped.
     ///
     /// # Errors
     ///
     /// As reading.
     pub fn read_bytes_vectored(&self, chunks: &mut [Bytes]) -> io::Result<usize> {
+        chunks.fill(Bytes::new()); // What they held may be foreign, so not under the lock.
         let id = self.core.id();
         self.core
             .block(Direction::Read, |shard, now| shard.stack.read_bytes_vectored(now, id, chunks))

@@ -405,7 +405,7 @@ impl TcpStream {
     }
 
     /// As [`TcpStream::read_bytes`], the octets of several packets by one call: fills `chunks` from
-    /// the front, and says how many; 0 is the end of the stream.
+    /// the front, and says how many; 0 is the end of the stream. What they held before is dropped.
     ///
     /// # Errors
     ///
@@ -415,6 +415,7 @@ impl TcpStream {
     ///
     /// A future that is dropped before it is ready has read nothing.
     pub async fn read_bytes_vectored(&self, chunks: &mut [Bytes]) -> io::Result<usize> {
+        chunks.fill(Bytes::new()); // What they held may be foreign, so not under the lock.
         let id = self.core.id();
         let read =
             |shard: &mut Shard, now: Instant| shard.stack.read_bytes_vectored(now, id, chunks);
