@@ -31,6 +31,9 @@ impl Interest {
     /// Urgent data, or no use in waiting for any.
     pub(crate) const PRIORITY: Self =
         Self(Readiness::PRIORITY.with(Readiness::READ_CLOSED).with(Readiness::ERROR));
+    /// An error to be taken.
+    #[cfg(feature = "tokio")]
+    pub(crate) const ERROR: Self = Self(Readiness::ERROR);
 
     /// Whatever comes first of both.
     #[cfg(feature = "tokio")]

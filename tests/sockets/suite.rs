@@ -2,6 +2,8 @@
 
 mod blocking;
 mod by_reference;
+#[cfg(feature = "tokio")]
+mod datagram_tasks;
 mod ends;
 mod lifecycle;
 mod loopback;

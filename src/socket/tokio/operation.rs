@@ -142,16 +142,20 @@ impl SocketCore {
             (interest.is_readable(), Interest::READ, read),
             (interest.is_writable(), Interest::WRITE, Ready::WRITABLE | Ready::WRITE_CLOSED),
             (interest.is_priority(), Interest::PRIORITY, Ready::PRIORITY | Ready::READ_CLOSED),
+            (interest.is_error(), Interest::ERROR, Ready::ERROR),
         ];
         let wanted = wanted.into_iter().filter(|(is_wanted, ..)| *is_wanted);
         let (ours, mask) = wanted
             .map(|(_, interest, mask)| (interest, mask))
             .reduce(|(ours, mask), (interest, more)| (ours.or(interest), mask | more))
-            .ok_or_else(|| invalid("a socket is readable or writable or has urgent data"))?;
+            .ok_or_else(|| invalid("no interest that is known"))?;
+        let (both, error) = (Ready::READABLE | Ready::WRITABLE, Ready::ERROR);
         let is_ready = |shard: &mut Shard, _: Instant| {
             let readiness = shard.stack.readiness(self.id());
             if shard.is_over() {
-                Ok(to_tokio(readiness) | Ready::ERROR)
+                // Every call tells of the end. Who looks for none but what it has asked for would
+                // else ask for ever.
+                Ok(to_tokio(readiness) | both | Ready::READ_CLOSED | Ready::WRITE_CLOSED | error)
             } else if ours.is_met(readiness) {
                 Ok(to_tokio(readiness))
             } else {
@@ -159,7 +163,7 @@ impl SocketCore {
             }
         };
         let wait = Operation { core: self, interest: ours, key: None, act: is_ready };
-        Ok(wait.await? & (mask | Ready::ERROR))
+        Ok(wait.await? & (mask | error))
     }
 
     /// As the `poll_*_ready` of tokio's sockets.

@@ -8,9 +8,14 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{Interest, ReadBuf, Ready};
 use tokio::net::{ToSocketAddrs, lookup_host};
 
+use crate::error::SocketError;
 use crate::runtime::{Direction, Net};
 use crate::socket::options::socket_options;
 use crate::socket::{SocketCore, no_addresses};
+use crate::stack::{SocketId, Stack};
+
+/// How many octets of a datagram, and who sent it.
+type Received = Result<(usize, SocketAddr), SocketError>;
 
 /// A UDP socket for tasks, as [`::tokio::net::UdpSocket`].
 ///
@@ -70,19 +75,51 @@ impl UdpSocket {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<SocketAddr>> {
-        let id = self.core.id();
-        let unfilled = buffer.initialize_unfilled();
-        let (len, peer) = ready!(self.core.poll_operation(Direction::Read, cx, |shard, _| {
-            shard.stack.recv_from(id, unfilled)
-        }))?;
-        buffer.advance(len);
-        Poll::Ready(Ok(peer))
+        self.poll_datagram(cx, buffer, Stack::recv_from)
+    }
+
+    /// As [`UdpSocket::poll_recv_from`], without the sender.
+    pub fn poll_recv(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.poll_recv_from(cx, buffer).map_ok(drop)
     }
 
     /// As [`UdpSocket::recv_from`], and leaves the datagram for the next call.
     pub async fn peek_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         let id = self.core.id();
         self.core.operation(Direction::Read, |shard, _| shard.stack.peek_from(id, buffer)).await
+    }
+
+    /// As [`UdpSocket::peek_from`], without the sender.
+    pub async fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.peek_from(buffer).await.map(|(len, _)| len)
+    }
+
+    /// As [`UdpSocket::peek_from`]; only the last task that polled is woken.
+    pub fn poll_peek_from(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<SocketAddr>> {
+        self.poll_datagram(cx, buffer, Stack::peek_from)
+    }
+
+    fn poll_datagram(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+        act: impl FnOnce(&mut Stack, SocketId, &mut [u8]) -> Received,
+    ) -> Poll<io::Result<SocketAddr>> {
+        let id = self.core.id();
+        let unfilled = buffer.initialize_unfilled();
+        let (len, peer) = ready!(self.core.poll_operation(Direction::Read, cx, |shard, _| {
+            act(&mut shard.stack, id, unfilled)
+        }))?;
+        buffer.advance(len);
+        Poll::Ready(Ok(peer))
     }
 
     /// Receives a datagram if one waits.
@@ -98,6 +135,17 @@ impl UdpSocket {
     /// As [`UdpSocket::try_recv_from`], without the sender.
     pub fn try_recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.try_recv_from(buffer).map(|(len, _)| len)
+    }
+
+    /// As [`UdpSocket::try_recv_from`], and leaves the datagram for the next call.
+    pub fn try_peek_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        let id = self.core.id();
+        self.core.call(|shard, _| shard.stack.peek_from(id, buffer))
+    }
+
+    /// As [`UdpSocket::try_peek_from`], without the sender.
+    pub fn try_peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.try_peek_from(buffer).map(|(len, _)| len)
     }
 
     /// Sends a datagram to the first of the addresses.
@@ -158,9 +206,23 @@ impl UdpSocket {
         octets: &[u8],
         to: SocketAddr,
     ) -> Poll<io::Result<usize>> {
+        self.poll_send_datagram(cx, octets, Some(to))
+    }
+
+    /// As [`UdpSocket::send`]; only the last task that polled is woken.
+    pub fn poll_send(&self, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_send_datagram(cx, octets, None)
+    }
+
+    fn poll_send_datagram(
+        &self,
+        cx: &mut Context<'_>,
+        octets: &[u8],
+        to: Option<SocketAddr>,
+    ) -> Poll<io::Result<usize>> {
         let id = self.core.id();
         self.core.poll_operation(Direction::Write, cx, |shard, now| {
-            shard.running()?.send_to(now, id, octets, Some(to))
+            shard.running()?.send_to(now, id, octets, to)
         })
     }
 
@@ -170,8 +232,21 @@ impl UdpSocket {
     ///
     /// `WouldBlock` if there is none; else as [`UdpSocket::send_to`].
     pub fn try_send_to(&self, octets: &[u8], to: SocketAddr) -> io::Result<usize> {
+        self.try_send_datagram(octets, Some(to))
+    }
+
+    /// As [`UdpSocket::try_send_to`], to the peer.
+    ///
+    /// # Errors
+    ///
+    /// As [`UdpSocket::try_send_to`], and if there is no peer.
+    pub fn try_send(&self, octets: &[u8]) -> io::Result<usize> {
+        self.try_send_datagram(octets, None)
+    }
+
+    fn try_send_datagram(&self, octets: &[u8], to: Option<SocketAddr>) -> io::Result<usize> {
         let id = self.core.id();
-        self.core.call(|shard, now| shard.running()?.send_to(now, id, octets, Some(to)))
+        self.core.call(|shard, now| shard.running()?.send_to(now, id, octets, to))
     }
 
     /// As [`UdpSocket::send_segments_to`], if there is room for the datagrams.
@@ -247,6 +322,16 @@ impl UdpSocket {
     /// Waits until there is room for a datagram.
     pub async fn writable(&self) -> io::Result<()> {
         self.ready(Interest::WRITABLE).await.map(drop)
+    }
+
+    /// Polls for a datagram or an error; only the last task that polled is woken.
+    pub fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.core.poll_ready(Direction::Read, cx)
+    }
+
+    /// Polls for room for a datagram; only the last task that polled is woken.
+    pub fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.core.poll_ready(Direction::Write, cx)
     }
 
     /// The peer that [`UdpSocket::connect`] set.
