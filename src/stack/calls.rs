@@ -7,7 +7,7 @@ use super::listeners::{Child, ListenerEntry, Share};
 use super::lists::FlowList;
 use super::memory::WRITE_MIN;
 use super::socket::{Kind, Socket};
-use super::{Instant, Owner, Readiness, Shutdown, SocketId, Stack, touch};
+use super::{Instant, Owner, Readiness, Shutdown, SocketId, Stack, TcpState, touch};
 use crate::error::SocketError;
 use crate::ip::Cast;
 use crate::tcp::{Connection, Listener};
@@ -453,16 +453,16 @@ impl Stack {
     /// `NotConnected`; also once the connection is over, as on Linux.
     pub fn peer_addr(&self, id: SocketId) -> Result<SocketAddr, SocketError> {
         match &self.socket(id)?.kind {
-            Kind::Connected(flow) => {
-                let entry = self.flows.get(*flow).ok_or(SocketError::NotConnected)?;
-                Ok(entry.tuple.remote.into())
+            Kind::Connecting(flow) | Kind::Connected(flow) => {
+                let entry = self.flows.get(*flow);
+                // Once the peer's SYN has crossed ours there is one, as on Linux.
+                let entry = entry.filter(|entry| entry.tcp_state() != TcpState::SynSent);
+                Ok(entry.ok_or(SocketError::NotConnected)?.tuple.remote.into())
             }
             Kind::Udp(udp) => self.udp.peer_addr(*udp),
-            Kind::Fresh
-            | Kind::Listening(_)
-            | Kind::Connecting(_)
-            | Kind::Ended(_)
-            | Kind::Echo(_) => Err(SocketError::NotConnected),
+            Kind::Fresh | Kind::Listening(_) | Kind::Ended(_) | Kind::Echo(_) => {
+                Err(SocketError::NotConnected)
+            }
         }
     }
 }

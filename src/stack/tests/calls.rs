@@ -366,6 +366,9 @@ fn status_in_each_state() {
         assert!(info.is_err() || info == Ok(told), "{state}: {info:?}");
         let has_address = pair.near.local_addr(socket);
         assert_eq!(has_address, Ok(place(1, 5000)), "{state}");
+        let has_peer = !matches!(told, TcpState::Closed | TcpState::Listen | TcpState::SynSent);
+        let peer = has_peer.then_some(place(2, 80)).ok_or(NotConnected);
+        assert_eq!(pair.near.peer_addr(socket), peer, "{state}");
         assert_eq!(pair.near.take_error(socket), Ok(None), "{state}");
     }
 }
