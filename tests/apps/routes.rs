@@ -1,5 +1,7 @@
 //! What each path answers.
 
+use std::process::Stdio;
+
 use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
 use hyper::body::{Bytes, Frame};
 use hyper::client::conn::http1;
@@ -7,6 +9,7 @@ use hyper::{Method, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::Command;
 
 use super::world::{World, within};
 
@@ -201,6 +204,50 @@ async fn the_page_needs_nothing_from_elsewhere() {
     for path in ["/api/stats", "/api/connections", "/ws/chat"] {
         assert!(page.contains(path), "{path}");
     }
+}
+
+/// Shows the page what it would get of a server with so many connections; prints what stands above
+/// the table, and how many rows that has.
+const SHOW: &str = r#"
+    const page = require("fs").readFileSync(0, "utf8");
+    const script = page.match(/<script>([^]*)<\/script>/)[1];
+    const element = () => ({ append() {}, replaceChildren(...rows) { this.rows = rows.length; } });
+    const found = {};
+    const stubs = {
+      document: { hidden: true, getElementById: id => found[id] ??= element(),
+                  createElement: element, querySelector: element },
+      location: { protocol: "http:", host: "10.7.0.2" }, WebSocket: class {}, setTimeout() {},
+    };
+    const one = { local: "10.7.0.2:80", remote: "10.7.0.1:40", state: "SYN-RECEIVED", info: null };
+    for (const total of [3, 200, 234, 1234567]) {
+      const connections = Array(Math.min(total, 1000)).fill(one);
+      require("vm").runInNewContext(script + ";showConnections(got)",
+                                    { ...stubs, got: { total, connections } });
+      console.log(found.shown.textContent, "|", found.connections.rows);
+    }
+"#;
+
+#[tokio::test]
+async fn the_page_says_how_many_connections_it_does_not_show() {
+    let mut command = Command::new("node");
+    command.args(["-e", SHOW]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let Ok(mut node) = command.spawn() else {
+        println!("skip the_page_says_how_many_connections (node is missing)");
+        return;
+    };
+    let page = World::with_site().await.get("/").await;
+    let mut input = node.stdin.take().unwrap();
+    input.write_all(page.body()).await.unwrap();
+    drop(input);
+    let output = within(node.wait_with_output()).await.unwrap();
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let expected = [
+        "· 3 | 3",
+        "· 200 | 200",
+        "· 234, of which 34 are not shown | 200",
+        "· 1,234,567, of which 1,234,367 are not shown | 200",
+    ];
+    assert_eq!(lines.lines().collect::<Vec<_>>(), expected);
 }
 
 #[tokio::test]
