@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Path;
 use axum::http::Request;
-use axum::http::{StatusCode, header};
+use axum::http::{StatusCode, Version, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::future::RouteFuture;
@@ -72,6 +72,8 @@ impl std::fmt::Debug for Site {
 pub struct Routes {
     bodiless: Router,
     limited: Router,
+    /// Of a request that does not say for whom it is.
+    hostless: Router,
 }
 
 impl Service<Request<Incoming>> for Routes {
@@ -85,7 +87,23 @@ impl Service<Request<Incoming>> for Routes {
 
     fn call(&mut self, request: Request<Incoming>) -> RouteFuture<Infallible> {
         let has_body = !request.body().is_end_stream();
-        if has_body { self.limited.call(request) } else { self.bodiless.call(request) }
+        let routes = match (names_its_host(&request), has_body) {
+            (false, _) => &mut self.hostless,
+            (true, true) => &mut self.limited,
+            (true, false) => &mut self.bodiless,
+        };
+        routes.call(request)
+    }
+}
+
+/// Whether a request says once for which host it is, as one of HTTP/1.1 must and one before may
+/// (RFC 9112 §3.2). Of two servers in a row each might believe another one of two hosts.
+fn names_its_host<B>(request: &Request<B>) -> bool {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(_), None) => true,
+        (None, _) => request.version() < Version::HTTP_11,
+        (Some(_), Some(_)) => false,
     }
 }
 
@@ -101,7 +119,11 @@ pub fn router(site: Site) -> Routes {
     let streaming = Router::new().route("/sink", post(sink)).route("/echo", post(echo));
     let limited = pages.clone().layer(middleware::from_fn(limit_body));
     let with_site = |pages: Router<_>| pages.merge(streaming.clone()).with_state(Arc::clone(&site));
-    Routes { bodiless: with_site(pages), limited: with_site(limited) }
+    let hostless = Router::new().fallback(async || {
+        let headers = [(header::CONNECTION, "close")];
+        (StatusCode::BAD_REQUEST, headers, "Say by one Host field for whom the request is.\n")
+    });
+    Routes { bodiless: with_site(pages), limited: with_site(limited), hostless }
 }
 
 async fn hello() -> &'static str {

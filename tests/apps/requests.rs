@@ -91,6 +91,25 @@ async fn what_is_not_http_is_a_bad_request() {
 }
 
 #[tokio::test]
+async fn a_request_of_http_1_1_names_its_host_once_and_one_of_http_1_0_need_not() {
+    let world = World::with_site().await;
+    for (version, hosts, status) in [
+        ("1.1", "Host: w\r\n", 200),
+        ("1.1", "Host:\r\n", 200), // Empty, for a target without an authority.
+        ("1.1", "", 400),
+        ("1.1", "Host: w\r\nHost: w\r\n", 400),
+        ("1.0", "", 200),
+        ("1.0", "Host: w\r\n", 200),
+        ("1.0", "Host: w\r\nHost: x\r\n", 400),
+    ] {
+        let request = format!("GET /hello HTTP/{version}\r\n{hosts}Connection: close\r\n\r\n");
+        assert_eq!(world.exchange(request).await.status(), status, "{version} {hosts:?}");
+    }
+    let with_body = "POST /sink HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc";
+    assert_eq!(world.exchange(with_body).await.status(), 400);
+}
+
+#[tokio::test]
 async fn a_bad_request_with_much_behind_it_still_gets_its_answer() {
     let world = World::with_site().await;
     let mut stream = world.connect(80).await;
