@@ -87,6 +87,8 @@ where
         .timer(LazyTimer::default())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_header_size(HEADER_OCTETS_MAX)
+        // A client may close its side behind its last request, and still waits for the answer.
+        .half_close(true)
         .serve_connection(stream, service);
     // Boxed, since a task is copied whole at each step into its place, and out of it.
     let mut connection = Box::pin(connection.with_upgrades());

@@ -121,6 +121,25 @@ async fn a_bad_request_with_much_behind_it_still_gets_its_answer() {
 }
 
 #[tokio::test]
+async fn a_client_that_closes_its_side_behind_its_requests_gets_all_answers() {
+    let world = World::with_site().await;
+    for (request, times, octets) in [
+        ("GET /hello HTTP/1.1\r\nHost: w\r\n\r\n", 1, 13),
+        ("GET /bytes/3000000 HTTP/1.1\r\nHost: w\r\n\r\n", 3, 3_000_000),
+        ("POST /echo HTTP/1.1\r\nHost: w\r\nContent-Length: 3\r\n\r\nabc", 2, 3),
+    ] {
+        let mut stream = world.connect(80).await;
+        stream.write_all(request.repeat(times).as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut answers = Vec::new();
+        within(stream.read_to_end(&mut answers)).await.unwrap();
+        let heads = answers.windows(4).filter(|four| four == b"\r\n\r\n").count();
+        assert_eq!(heads, times, "{request}");
+        assert!(answers.len() > times * octets, "{request}: {} octets", answers.len());
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_in_the_middle_disturbs_no_other() {
     let world = World::with_site().await;
     for part in [
