@@ -30,8 +30,11 @@ pub(crate) fn start(shared: &Arc<Shared>, device: OwnedFd, name: String) -> io::
         let shared = shared.clone();
         move || {
             let guard = PanicGuard(&shared);
-            if let Err(error) = run(&shared, &device, &bell) {
-                shared.abandon(error);
+            let outcome = run(&shared, &device, &bell);
+            drop(device); // Whoever is told of the end finds the device gone.
+            match outcome {
+                Ok(()) => shared.announce_end(),
+                Err(error) => shared.abandon(error),
             }
             drop(guard);
         }

@@ -144,7 +144,8 @@ impl Shared {
         result
     }
 
-    /// A turn of the driver, which sits at `kick` and on `thread` ([`Shard::take_seat`]).
+    /// A turn of the driver, which sits at `kick` and on `thread` ([`Shard::take_seat`]). After the
+    /// last one the driver has to [announce the end](Self::announce_end).
     pub(crate) fn turn(&self, may_receive: bool, kick: &Waker, thread: usize) -> Turn {
         self.driver_waits.store(true, Ordering::Relaxed);
         let turn = self.locked(|shard, now| {
@@ -152,9 +153,7 @@ impl Shared {
             shard.take_seat(kick, thread);
             shard.turn(now, may_receive)
         });
-        if turn == Turn::Over {
-            self.announce_end();
-        } else {
+        if turn != Turn::Over {
             self.give_way();
         }
         turn
@@ -213,7 +212,9 @@ impl Shared {
         Ending { shared: self, key: None }
     }
 
-    fn announce_end(&self) {
+    /// Tells whoever waits for the end, once the driver has given up the device too: it holds a
+    /// duplicate of its descriptor, and as long as there is one a TUN is in use.
+    pub(crate) fn announce_end(&self) {
         let failure = self.locked(|shard, _| shard.take_failure());
         let mut end = lock(&self.end);
         if end.result.is_none() {
@@ -319,10 +320,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixDatagram;
     use std::pin::pin;
+    use std::sync::Arc;
+    use std::task::Wake;
 
     use super::*;
-    use crate::device::Link;
+    use crate::device::{Link, Tun};
+    use crate::time::Duration;
     use crate::{Net, StackConfig};
 
     #[test]
@@ -342,8 +347,63 @@ mod tests {
             }
         }
         assert_eq!(wakers(), 1);
-        net.shutdown(crate::time::Duration::ZERO).unwrap();
+        net.shutdown(Duration::ZERO).unwrap();
         assert!(matches!(lasting.poll(&mut cx), Poll::Ready(Ok(()))));
+    }
+
+    /// The other end of a device, and whether that was closed when the stack's end was told.
+    struct Onlooker {
+        peer: UnixDatagram,
+        saw_it_closed: Mutex<Option<bool>>,
+    }
+
+    impl Wake for Onlooker {
+        fn wake(self: Arc<Self>) {
+            *lock(&self.saw_it_closed) = Some(self.peer.send(&[0; 20]).is_err());
+        }
+    }
+
+    fn watched() -> (Tun, Arc<Onlooker>) {
+        let (ours, peer) = UnixDatagram::pair().unwrap();
+        let tun = Tun::from_fd(ours.into(), 1500).unwrap();
+        (tun, Arc::new(Onlooker { peer, saw_it_closed: Mutex::default() }))
+    }
+
+    /// Has the onlooker told of the end of `net`.
+    fn tell<'a>(net: &'a Net, onlooker: &Arc<Onlooker>) -> Ending<'a> {
+        let (waker, mut ending) = (Waker::from(onlooker.clone()), net.shared().wait_async());
+        let poll = Pin::new(&mut ending).poll(&mut Context::from_waker(&waker));
+        assert!(poll.is_pending());
+        ending
+    }
+
+    #[test]
+    fn whoever_is_told_of_the_end_finds_the_device_closed() {
+        let (tun, onlooker) = watched();
+        let net = Net::start(tun, StackConfig::new("10.7.0.2/24".parse().unwrap())).unwrap();
+        let _ending = tell(&net, &onlooker);
+        net.shutdown(Duration::ZERO).unwrap();
+        assert_eq!(*lock(&onlooker.saw_it_closed), Some(true));
+    }
+
+    #[cfg(feature = "tokio")]
+    #[tokio::test]
+    async fn whoever_is_told_of_the_end_of_a_task_finds_the_device_closed() {
+        for is_dropped in [false, true] {
+            let (tun, onlooker) = watched();
+            let config = StackConfig::new("10.7.0.2/24".parse().unwrap());
+            let (net, driver) = Net::driver(tun, config).unwrap();
+            let driver = tokio::spawn(driver);
+            let _ending = tell(&net, &onlooker);
+            tokio::task::yield_now().await; // The driver has its first turn.
+            if is_dropped {
+                driver.abort();
+                assert!(net.wait_async().await.is_ok());
+            } else {
+                net.shutdown_async(Duration::ZERO).await.unwrap();
+            }
+            assert_eq!(*lock(&onlooker.saw_it_closed), Some(true), "{is_dropped}");
+        }
     }
 
     #[test]

@@ -64,14 +64,22 @@ impl Future for Driver {
     type Output = io::Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Err(error) = std::task::ready!(self.poll_turns(cx)) {
-            self.shared.abandon(error); // tokio cannot watch the descriptors.
+        let outcome = std::task::ready!(self.poll_turns(cx));
+        self.give_up_device();
+        match outcome {
+            Ok(()) => self.shared.announce_end(),
+            Err(error) => self.shared.abandon(error), // tokio cannot watch the descriptors.
         }
         pin!(self.shared.wait_async()).poll(cx) // It has ended, so that nobody need wait.
     }
 }
 
 impl Driver {
+    /// Closes the duplicate of the device's descriptor.
+    fn give_up_device(&mut self) {
+        (self.device, self.sources) = (None, None);
+    }
+
     /// Ready when the stack has ended, or cannot go on.
     fn poll_turns(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Some(device) = self.device.take() {
@@ -138,6 +146,7 @@ fn ready<T>(poll: Poll<T>) -> Option<T> {
 
 impl Drop for Driver {
     fn drop(&mut self) {
+        self.give_up_device();
         if thread::panicking() {
             // The stack may be what panicked, and a second panic would end the program.
             self.shared.abandon(io::Error::other("the driver panicked"));
