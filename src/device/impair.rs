@@ -16,6 +16,10 @@ use crate::wire::Steering;
 /// Packets that one direction holds at most, whatever its delay; one more is lost.
 const HELD_MAX: usize = 1 << 16;
 
+/// Octets of them at most: what so many packets of an Ethernet's size come to, more than twice
+/// over. Those of the largest MTU would come to 4 GiB.
+const HELD_OCTETS_MAX: usize = 256 << 20;
+
 /// How long a packet is held that is to be overtaken on a line without delay.
 const OVERTAKEN_AFTER: Duration = Duration::from_millis(1);
 
@@ -216,6 +220,7 @@ struct Line<P> {
     in_order_from: Instant,
     /// What is under way, by the time of its arrival, and then by its place in the order.
     held: BTreeMap<(Instant, u64), P>,
+    held_octets: usize,
     next_place: u64,
     statistics: Statistics,
 }
@@ -229,6 +234,7 @@ impl<P: Carried> Line<P> {
             sending: VecDeque::new(),
             in_order_from: Instant::ZERO,
             held: BTreeMap::new(),
+            held_octets: 0,
             next_place: 0,
             statistics: Statistics::default(),
         }
@@ -268,14 +274,15 @@ impl<P: Carried> Line<P> {
             packet.flip(usize::try_from(bit).unwrap_or(usize::MAX));
             self.statistics.corrupted += 1;
         }
-        let sent_at =
-            if self.held.len() < HELD_MAX { self.send(now, packet.octets()) } else { None };
-        let Some(sent_at) = sent_at else {
+        let octets = packet.octets();
+        let has_room = self.held.len() < HELD_MAX && self.held_octets + octets <= HELD_OCTETS_MAX;
+        let Some(sent_at) = has_room.then(|| self.send(now, octets)).flatten() else {
             self.statistics.overflowed += 1;
             return;
         };
         let arrival = self.arrival(sent_at);
         self.held.insert((arrival, self.next_place), packet);
+        self.held_octets += octets;
         self.next_place += 1;
     }
 
@@ -322,7 +329,9 @@ impl<P: Carried> Line<P> {
             && let Some(first) = self.held.first_entry()
             && first.key().0 <= now
         {
-            into.push_back(first.remove());
+            let packet = first.remove();
+            self.held_octets -= packet.octets();
+            into.push_back(packet);
             count += 1;
         }
         count

@@ -279,6 +279,22 @@ fn what_is_held_has_a_bound() {
 }
 
 #[test]
+fn what_is_held_has_a_bound_in_octets_too_and_what_has_left_gives_room() {
+    let (mut device, _far) = line("delay=1s");
+    let mut large = Outgoing::default();
+    large.payload.push(vec![0; 65_535].into());
+    let fit = HELD_OCTETS_MAX / 65_535;
+    for second in 0..3 {
+        let now = Instant::from_millis(1000 * second);
+        send(&mut device, now, []);
+        let mut packets = std::iter::repeat_n(large.clone(), fit + 3).collect();
+        device.transmit_burst(now, &mut packets).unwrap();
+        assert_eq!(device.outgoing.held.len(), fit);
+        assert_eq!(device.outgoing().overflowed, 3 * (second + 1));
+    }
+}
+
+#[test]
 fn equal_seeds_give_equal_lines_and_others_do_not() {
     let all = "loss=3%,burst=1%/25%,delay=20ms,jitter=5ms,reorder=1%,duplicate=1%,corrupt=1%,\
                rate=10mbit,queue=64,seed=";
