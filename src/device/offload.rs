@@ -17,6 +17,9 @@ const IP_CHECKSUM_AT: usize = 10;
 /// Where in a TCP header the sequence number stands (RFC 9293 §3.1).
 const SEQ_AT: usize = 4;
 
+/// "Congestion window reduced" among the flags of TCP (RFC 3168 §6.1).
+const CWR: u8 = 0x80;
+
 /// Where in a UDP header its length stands (RFC 768).
 const UDP_LEN_AT: usize = 4;
 
@@ -176,6 +179,8 @@ impl Headers {
             // The end of what was written, and of the stream, stands in the last one only.
             let ends = TcpFlags::FIN.with(TcpFlags::PSH).bits();
             *flags = if place.is_last { *flags } else { *flags & !ends };
+            // Said once, with the first octets (RFC 3168 §6.1.2).
+            *flags = if place.index == 0 { *flags } else { *flags & !CWR };
         }
         self.sum(head, at + tcp::CHECKSUM_AT, text);
     }

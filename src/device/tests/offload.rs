@@ -87,6 +87,15 @@ fn a_super_segment_becomes_full_segments_and_a_last_one_with_fin_and_push() {
 }
 
 #[test]
+fn that_the_congestion_window_was_reduced_stands_in_the_first_segment_alone() {
+    let mut whole = tcp(&[&[1; 3000]], 1000);
+    whole.head[20 + tcp::FLAGS_AT] |= CWR;
+    let packets = carried(whole);
+    let told: Vec<_> = packets.iter().map(|it| it[20 + tcp::FLAGS_AT] & CWR != 0).collect();
+    assert_eq!(told, [true, false, false]);
+}
+
+#[test]
 fn the_last_segment_has_what_is_left() {
     for (len, segment, lengths) in [
         (1000, 1000, &[1000][..]),
