@@ -166,24 +166,35 @@ fn a_device_of_several_queues_goes_with_the_last_of_them() {
     });
 }
 
+/// Makes a device that stays.
+fn make(name: &str, kind: &[&str]) -> bool {
+    let args = ["tuntap", "add", "dev", name, "mode", "tun"];
+    let made = Command::new("ip").args(args).args(kind).status();
+    made.is_ok_and(|status| status.success())
+}
+
+/// Gives a device the address of the kernel's end, and brings it up.
+fn set_up(name: &str) {
+    for args in [["addr", "add", "10.7.0.1/24", "dev", name], ["link", "set", "up", "dev", name]] {
+        assert!(Command::new("ip").args(args).status().is_ok_and(|status| status.success()));
+    }
+}
+
+fn named(name: &str, offload: bool) -> TunConfig {
+    let mut config = config(offload);
+    name.clone_into(&mut config.name);
+    config
+}
+
 #[test]
 fn a_device_takes_as_many_queues_as_it_was_made_for() {
     in_a_namespace("a_device_takes_as_many_queues_as_it_was_made_for", || {
-        let make = |name: &str, kind: &[&str]| {
-            let args = ["tuntap", "add", "dev", name, "mode", "tun"];
-            let made = Command::new("ip").args(args).args(kind).status();
-            made.is_ok_and(|status| status.success())
-        };
         if !(make("one", &[]) && make("many", &["multi_queue"])) {
             println!("skip a_device_takes_as_many_queues (no persistent TUN can be made here)");
             return;
         }
         for offload in [true, false] {
-            let with_name = |name: &str| {
-                let mut config = config(offload);
-                name.clone_into(&mut config.name);
-                config
-            };
+            let with_name = |name: &str| named(name, offload);
             for (name, count) in [("one", 1), ("many", 1), ("many", 2), ("many", 1)] {
                 let queues = Tun::open_queues(&with_name(name), count).unwrap();
                 assert_eq!(queues.len(), count);
@@ -196,5 +207,76 @@ fn a_device_takes_as_many_queues_as_it_was_made_for() {
         }
         let error = Tun::open_queues(&config(true), 0).unwrap_err();
         assert!(matches!(error, TunError::QueueCount { count: 0 }));
+    });
+}
+
+/// A program that knows of no `virtio_net_hdr` would read packets that nobody has summed.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "reading the device blocks")]
+fn a_device_of_others_is_left_without_the_offloads_that_we_agreed_on() {
+    in_a_namespace("a_device_of_others_is_left_without_the_offloads_that_we_agreed_on", || {
+        if !make("one", &[]) {
+            println!("skip a_device_of_others_is_left (no persistent TUN can be made here)");
+            return;
+        }
+        set_up("one");
+        let ours = Tun::open(&named("one", true)).unwrap();
+        let has_offloads = ours.capabilities().checksum;
+        drop(ours);
+        let next = tun_tap::Iface::without_packet_info("one", tun_tap::Mode::Tun).unwrap();
+        let socket = UdpSocket::bind((HOST, 0)).unwrap();
+        // Again and again: the kernel takes a while to find that somebody is there.
+        std::thread::spawn(move || {
+            loop {
+                let _ = socket.send_to(b"summed", (STACK, 9));
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        let mut octets = [0; 2000];
+        let packet = loop {
+            let len = next.recv(&mut octets).unwrap();
+            if octets[0] == 0x45 && octets[9] == 17 {
+                break &octets[..len];
+            }
+        };
+        // Over the addresses, the protocol, the length, and all of UDP.
+        let pseudo = [&packet[12..20], &[0, 17, 0, 14], &packet[20..]].concat();
+        let words = pseudo.chunks(2).map(|two| u32::from(two[0]) << 8 | u32::from(two[1]));
+        let sum = words.sum::<u32>();
+        assert_eq!((sum & 0xffff) + (sum >> 16), 0xffff, "with offloads: {has_offloads}");
+    });
+}
+
+#[test]
+fn a_device_of_others_is_left_to_choose_its_queues_by_itself() {
+    in_a_namespace("a_device_of_others_is_left_to_choose_its_queues_by_itself", || {
+        if !make("many", &["multi_queue"]) {
+            println!("skip a_device_of_others_chooses (no persistent TUN can be made here)");
+            return;
+        }
+        set_up("many");
+        let mut ours = Tun::open_queues(&named("many", true), 2).unwrap();
+        let steering = Steering::new(NonZeroU16::new(2).unwrap(), &Seed::from_number(1));
+        if !ours[0].steer(&steering) {
+            println!("skip a_device_of_others_chooses (bpf(2) is not permitted here)");
+            return;
+        }
+        drop(ours);
+        let mut next = Tun::open_queues(&named("many", true), 2).unwrap();
+        let socket = UdpSocket::bind((HOST, 0)).unwrap();
+        let port = socket.local_addr().unwrap().port();
+        for queue in [0, 1] {
+            let found = loop {
+                let mut packets = VecDeque::from([datagram(53, port)]);
+                next[queue].transmit_burst(Instant::ZERO, &mut packets).unwrap();
+                socket.send_to(b"x", (STACK, 53)).unwrap();
+                match arrived(&mut next).first() {
+                    Some(&(found, _)) => break found,
+                    // The kernel takes a while to find that somebody is there.
+                    None => std::thread::sleep(Duration::from_millis(20)),
+                }
+            };
+            assert_eq!(found, queue, "where the flow last left");
+        }
     });
 }

@@ -217,9 +217,10 @@ pub(super) fn run_program(program: &OwnedFd, octets: &[u8]) -> io::Result<u32> {
     Ok(run.outcome)
 }
 
-/// Has the program say, for each packet that goes to the TUN of queue `fd`, to which of its queues.
-pub(super) fn attach_steering(fd: BorrowedFd<'_>, program: &OwnedFd) -> io::Result<()> {
-    let program: c_int = program.as_raw_fd();
+/// Has the program say, for each packet that goes to the TUN of queue `fd`, to which of its queues;
+/// `None` leaves that to the kernel again.
+pub(super) fn set_steering(fd: BorrowedFd<'_>, program: Option<&OwnedFd>) -> io::Result<()> {
+    let program: c_int = program.map_or(-1, AsRawFd::as_raw_fd);
     // SAFETY: TUNSETSTEERINGEBPF reads one `int`, which outlives the call, and `fd` is open. The
     // kernel keeps the program by itself from then on.
     check(unsafe { libc::ioctl(fd.as_raw_fd(), TUNSETSTEERINGEBPF, &raw const program) })?;

@@ -22,7 +22,8 @@ use crate::wire::Steering;
 /// of up to 64 KiB cross it, and checksums are left to who has the octets at hand; else, or if
 /// [`TunConfig::offload`] says so, each read and each write is one IP packet of at most the MTU.
 ///
-/// A device that [`Tun::open`] made goes when the `Tun` is dropped; one that existed before stays.
+/// A device that [`Tun::open`] made goes when the `Tun` is dropped; one that existed before stays,
+/// and is left without offloads, as a new one is: the next program may not know of them.
 /// Of a device with [several queues](Tun::open_queues) each `Tun` is one.
 #[derive(Debug)]
 pub struct Tun {
@@ -33,6 +34,8 @@ pub struct Tun {
     dropped: u64,
     /// The last read found nothing.
     is_drained: bool,
+    /// We have told the kernel how to choose among the queues.
+    is_steering: bool,
 }
 
 /// What packets are read from and written to.
@@ -158,7 +161,11 @@ impl Tun {
             setup::adopt(&control, name)?
         };
         agree(name, &mut queues)?;
-        let open = |queue| Self { name: Some(name.to_owned()), was_made, ..Self::new(queue, mtu) };
+        let open = |queue| {
+            let mut tun = Self::new(queue, mtu);
+            (tun.name, tun.was_made) = (Some(name.to_owned()), was_made);
+            tun
+        };
         Ok(queues.into_iter().map(open).collect())
     }
 
@@ -198,7 +205,8 @@ impl Tun {
     }
 
     fn new(queue: Queue, mtu: u32) -> Self {
-        Self { queue, name: None, was_made: false, mtu, dropped: 0, is_drained: false }
+        let (is_drained, is_steering) = (false, false);
+        Self { queue, name: None, was_made: false, mtu, dropped: 0, is_drained, is_steering }
     }
 
     /// Name of the device; `None` for one that came as a descriptor.
@@ -226,6 +234,20 @@ impl Tun {
                     return Ok(());
                 }
                 Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// What a queue has changed of somebody else's device would stay with it: whoever attaches next
+/// without a `virtio_net_hdr` would get super-segments, and packets without a checksum.
+impl Drop for Tun {
+    fn drop(&mut self) {
+        if self.name.is_some() && !self.was_made {
+            // Of a device that has gone there is nothing to set right.
+            let _ = sys::set_offloads(self.queue.fd(), Offloads::None);
+            if self.is_steering {
+                let _ = sys::set_steering(self.queue.fd(), None);
             }
         }
     }
@@ -367,19 +389,19 @@ impl Device for Tun {
         Some(self.queue.fd())
     }
 
-    /// By a program in the kernel, which stays with the device for all of its queues. Loading it
+    /// By a program in the kernel, which stays with the device for all of its queues; of a device
+    /// that existed before it is taken back when this queue is dropped. Loading it
     /// needs `CAP_BPF` on most machines, so this is to be done before
     /// [privileges are given up](crate::drop_privileges); without it the kernel keeps to its way,
     /// which [`Tun::open_queues`] tells of.
     fn steer(&mut self, steering: &Steering) -> bool {
         let program = sys::load_program(&steering::program(steering));
-        match program.and_then(|program| sys::attach_steering(self.queue.fd(), &program)) {
-            Ok(()) => true,
-            Err(error) => {
-                log::debug!("the kernel does not steer packets to their queues: {error}");
-                false
-            }
+        let outcome = program.and_then(|it| sys::set_steering(self.queue.fd(), Some(&it)));
+        if let Err(error) = &outcome {
+            log::debug!("the kernel does not steer packets to their queues: {error}");
         }
+        self.is_steering |= outcome.is_ok();
+        outcome.is_ok()
     }
 
     fn is_drained(&self) -> bool {
