@@ -227,21 +227,30 @@ pub(super) fn set_steering(fd: BorrowedFd<'_>, program: Option<&OwnedFd>) -> io:
     Ok(())
 }
 
-/// Reads one packet to behind what is in `spare`, as far as there is room.
+/// Reads one packet to behind what is in `spare`, as far as there is room: nothing, of a socket to
+/// which somebody has sent an empty datagram. ENODEV if its peer has gone.
 pub(super) fn read_behind(fd: BorrowedFd<'_>, spare: &mut BytesMut) -> io::Result<()> {
     let room = spare.spare_capacity_mut();
     // SAFETY: `room` is memory that we hold mutably and that is as long as it says; the kernel
     // writes into it and reads nothing, so that it need not be initialized.
     let read = unsafe { libc::read(fd.as_raw_fd(), room.as_mut_ptr().cast(), room.len()) };
     let Ok(read) = usize::try_from(read) else { return Err(io::Error::last_os_error()) };
-    if read == 0 {
-        // No packet is empty: this is how a socket says that its peer has gone.
+    if read == 0 && has_hung_up(fd)? {
         return Err(io::Error::from_raw_os_error(libc::ENODEV));
     }
     let len = spare.len() + read;
     // SAFETY: the kernel has written `read` octets into the spare capacity, from its start on.
     unsafe { spare.set_len(len) };
     Ok(())
+}
+
+/// Whether nothing will ever come from `fd`. To read nothing does not say so: a datagram may be
+/// empty.
+fn has_hung_up(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    let mut polled = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLRDHUP, revents: 0 };
+    // SAFETY: poll reads and writes the one entry, which outlives the call.
+    check(unsafe { libc::poll(&raw mut polled, 1, 0) })?;
+    Ok(polled.revents & (libc::POLLHUP | libc::POLLRDHUP) != 0)
 }
 
 /// What asks for and sets the properties of interfaces (netdevice(7)): a plain IPv4 socket, of

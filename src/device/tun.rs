@@ -411,7 +411,7 @@ impl Device for Tun {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::net::UnixDatagram;
+    use std::os::unix::net::{UnixDatagram, UnixStream};
 
     use super::*;
 
@@ -489,6 +489,23 @@ mod tests {
         let mut packets = VecDeque::from([outgoing(&[5; 100]), outgoing(&[5; 100])]);
         assert!(tun.transmit_burst(Instant::ZERO, &mut packets).is_err());
         assert!(packets.is_empty());
+    }
+
+    #[test]
+    fn an_empty_datagram_is_no_end_of_the_device_and_a_hang_up_is() {
+        let (mut tun, peer) = given(1500);
+        for packet in [&[][..], &[7; 40]] {
+            peer.send(packet).unwrap();
+        }
+        let mut frames = VecDeque::new();
+        assert_eq!(tun.receive_burst(Instant::ZERO, &mut frames, 4).unwrap(), 2);
+        let lens: Vec<_> = frames.iter().map(|frame| frame.octets().len()).collect();
+        assert_eq!(lens, [0, 40], "nobody can read the first, and it is dropped where all are");
+        let (ours, peer) = UnixStream::pair().unwrap();
+        drop(peer);
+        let mut tun = Tun::from_fd(ours.into(), 1500).unwrap();
+        let error = tun.receive_burst(Instant::ZERO, &mut frames, 4).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ENODEV));
     }
 
     #[test]
