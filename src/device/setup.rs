@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::net::Ipv4Addr;
 use std::os::raw::c_int;
 
 use super::netlink;
@@ -71,7 +70,7 @@ impl TunConfig {
             return Err(TunError::QueueEmpty);
         }
         match self.host_address {
-            Some(addr) if !is_host(addr.addr()) => Err(TunError::AddressInvalid { addr }),
+            Some(addr) if !is_host(addr) => Err(TunError::AddressInvalid { addr }),
             Some(_) | None => Ok(()),
         }
     }
@@ -97,10 +96,12 @@ fn is_name(name: &str) -> bool {
         && name != ".."
 }
 
-/// Whether the host's side may have this address.
-fn is_host(addr: Ipv4Addr) -> bool {
+/// Whether the host's side may have this address. The kernel would take the broadcast address of
+/// the network too, and a stack would drop all that comes from there.
+fn is_host(cidr: Ipv4Cidr) -> bool {
+    let addr = cidr.addr();
     let [first, ..] = addr.octets();
-    !addr.is_unspecified() && !addr.is_loopback() && first < 224
+    !addr.is_unspecified() && !addr.is_loopback() && first < 224 && cidr.broadcast() != Some(addr)
 }
 
 /// Adds what was tried to an error of the kernel.
@@ -277,6 +278,8 @@ mod tests {
             ("127.0.0.1/8", false),
             ("224.0.0.1/4", false),
             ("255.255.255.255/32", false),
+            ("10.7.0.255/24", false),
+            ("10.7.0.255/31", true),
         ] {
             let config =
                 TunConfig { host_address: Some(addr.parse().unwrap()), ..TunConfig::default() };
