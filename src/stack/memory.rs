@@ -10,6 +10,11 @@ use crate::tcp::Spares;
 /// the least of `tcp_wmem`, so that all go on, if slowly.
 pub(super) const WRITE_MIN: u32 = 4096;
 
+/// The part of the limit, one in so many, up to which packets are kept in the memory that they
+/// came in. Each may hold up to four times there what it is charged, as its neighbours are read
+/// and it is not: so what is held in truth is no more than 11/8 of what is charged at the limit.
+const SHARED_PART: usize = 8;
+
 /// Octets of memory that TCP buffers hold, and their limit.
 ///
 /// At the limit memory is short: no window grows but that of a reader who keeps up, nothing is held
@@ -50,6 +55,11 @@ impl Memory {
     /// Whether memory is not short.
     pub(super) fn has_room(&self) -> bool {
         !self.is_short
+    }
+
+    /// Whether a packet may be kept in the memory that it shares with others.
+    pub(super) fn may_share(&self) -> bool {
+        self.used < self.max / SHARED_PART
     }
 
     /// So many octets are held more.

@@ -60,6 +60,13 @@ impl Stack {
         observer: &mut dyn Observer,
     ) -> Result<(), DropReason> {
         let may_hold = self.memory.has_room();
+        let own;
+        let segment = if segment.is_kept_whole() && !self.memory.may_share() {
+            own = segment.on_its_own();
+            &own
+        } else {
+            segment
+        };
         let Some(entry) = self.flows.get_mut(id) else { return Ok(()) };
         match &mut entry.flow {
             Flow::Open(connection) => {

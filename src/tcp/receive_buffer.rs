@@ -13,7 +13,7 @@ pub(crate) const SHARE_MIN: usize = 32 << 10;
 
 /// What a kept packet is charged, or each such part of a larger one: about its share of the memory
 /// that it was read into. One whose neighbours have all been read keeps more, twice as much at
-/// most.
+/// most; so where much is held already, packets come here in memory of their own.
 const SHARE_CHARGE: usize = 64 << 10;
 const _: () = assert!(SUPER_CHUNK <= 2 * SHARE_CHARGE);
 

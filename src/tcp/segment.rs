@@ -74,6 +74,16 @@ impl Segment {
         self.part.map_or(1, |part| self.text_len.div_ceil(part.get().into()).max(1))
     }
 
+    /// Whether its text is so much that it is kept by reference.
+    pub(crate) fn is_kept_whole(&self) -> bool {
+        self.payload.len() >= SHARE_MIN
+    }
+
+    /// The same segment, its text in memory that it shares with no other packet.
+    pub(crate) fn on_its_own(&self) -> Self {
+        Self { payload: Bytes::copy_from_slice(&self.payload), ..self.clone() }
+    }
+
     /// What follows the SYN, as a segment of its own.
     pub(crate) fn without_syn(mut self) -> Self {
         if std::mem::take(&mut self.syn) {

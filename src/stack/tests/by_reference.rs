@@ -7,6 +7,7 @@ use super::*;
 use crate::options::SocketOptions;
 use crate::packet::{Checksum, Frame};
 use crate::stack::Shutdown;
+use crate::stack::memory::Memory;
 use crate::time::Duration;
 
 /// Whether `part` lies in the memory of `whole`.
@@ -232,4 +233,50 @@ fn a_datagram_socket_has_no_stream() {
     assert_eq!(written, Err(SocketError::NotSupported));
     let read = pair.client.read_bytes(pair.now, socket, 9);
     assert_eq!(read, Err(SocketError::NotSupported));
+}
+
+/// One packet that is not read would keep the memory of all that came in with it.
+#[test]
+fn where_much_is_held_no_packet_keeps_the_memory_that_it_shares() {
+    const LIMIT: usize = 512 << 10;
+    let mut pair = Pair::new(7);
+    pair.client.config.interface.checksum_offload = true;
+    pair.client.config.interface.super_segment = 65_535;
+    pair.server.memory = Memory::new(LIMIT);
+    let (socket, accepted) = pair.connect();
+    // The congestion window opens, so that segments are as large as they can be.
+    for _ in 0..20 {
+        fill(&mut pair, socket);
+        while pair.server.read_bytes(pair.now, accepted, usize::MAX).is_ok() {}
+    }
+    let packets = fill(&mut pair, socket);
+    let waiting = pair.server.readable(accepted).unwrap() as usize;
+    let kept = packets.iter().filter(|packet| !packet.is_unique()).map(Bytes::len);
+    let (most, kept) = (LIMIT / 8 + 65_535, kept.sum::<usize>());
+    assert!(kept > 0 && kept <= most && waiting > most, "{kept} of {waiting}");
+    let mut text = Vec::new();
+    while let Ok(part) = pair.server.read_bytes(pair.now, accepted, usize::MAX) {
+        text.extend(part);
+    }
+    assert!(text.len() == waiting && text.iter().all(|&octet| octet == 7));
+}
+
+/// Writes to the server until nothing more arrives there; the packets that have.
+fn fill(pair: &mut Pair, socket: SocketId) -> Vec<Bytes> {
+    let (mut packets, text) = (Vec::new(), vec![7; 200_000]);
+    loop {
+        let before = packets.len();
+        let _ = pair.client.write(pair.now, socket, &text);
+        while let Some(packet) = pair.client.transmit(pair.now, &mut ()) {
+            let frame = packet.to_frame();
+            pair.server.receive(pair.now, frame.clone(), &mut ());
+            packets.push(frame.into_bytes());
+        }
+        while let Some(packet) = pair.server.transmit(pair.now, &mut ()) {
+            pair.client.receive(pair.now, packet.to_frame(), &mut ());
+        }
+        if packets.len() == before {
+            return packets;
+        }
+    }
 }
