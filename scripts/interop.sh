@@ -121,6 +121,7 @@ capture_clean 120
 interrupt_during_transfer 60
 terminate_during_transfer 60
 second_signal 30
+second_signal_to_a_client 30
 idle_ends_at_once 20
 wrong_use 60
 not_built_yet 60

@@ -120,11 +120,7 @@ impl Serve {
         }
 
         signals.next().await;
-        // Whoever asks twice wants no grace.
-        tokio::spawn(async move {
-            signals.next().await;
-            std::process::exit(1);
-        });
+        signals.end_at_next();
         if !stop.finish(FINISH_TIMEOUT).await {
             log::info!("some connections did not finish in time");
         }

@@ -32,14 +32,25 @@ impl Signals {
         }
     }
 
-    /// Runs `work`, or fails when a signal comes first.
+    /// Runs `work`, or fails when a signal comes first. One that comes later, while connections
+    /// close, ends the program.
     pub(super) async fn or<T>(
         mut self,
         work: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
-        tokio::select! {
+        let outcome = tokio::select! {
             outcome = work => outcome,
             () = self.next() => Err(Failure::runtime("interrupted")),
-        }
+        };
+        self.end_at_next();
+        outcome
+    }
+
+    /// The next one ends the program at once: whoever asks again wants no grace.
+    pub(super) fn end_at_next(mut self) {
+        tokio::spawn(async move {
+            self.next().await;
+            std::process::exit(1);
+        });
     }
 }

@@ -46,6 +46,34 @@ check_second_signal() {
     no_device tun0
     echo "ended with $status after $took ms"
 }
+# The peer reads nothing, so that the closing after the first signal would take its 5 s.
+check_second_signal_to_a_client() {
+    "$PYTHON" -c 'import socket, time
+listener = socket.create_server(("0.0.0.0", 9000))
+peer, _ = listener.accept()
+time.sleep(30)' &
+    local kernel=$! status=0 began
+    await_listener 9000
+    "$WHARF" nc 10.7.1.1 9000 </dev/zero >/dev/null 2>"$work/log" &
+    local ours=$!
+    for ((tick = 0; tick < 100; tick++)); do
+        ss -Htn state established 'sport = :9000' | grep -q . && break
+        sleep 0.05
+    done
+    sleep 0.5
+    kill -INT "$ours"
+    sleep 0.5
+    kill -0 "$ours" 2>/dev/null || die "the first signal had ended it already"
+    began=$(date +%s%N)
+    kill -INT "$ours"
+    wait "$ours" || status=$?
+    local took=$((($(date +%s%N) - began) / 1000000))
+    kill "$kernel"
+    ((took <= 1000)) || die "it took $took ms"
+    [[ $status == 1 ]] || die "it ended with $status: $(<"$work/log")"
+    no_device tun1
+    echo "ended after $took ms"
+}
 check_idle_ends_at_once() {
     serve_up
     ask_hello
