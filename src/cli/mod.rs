@@ -191,6 +191,7 @@ mod tests {
             "wharf serve --http 0",
             "wharf serve --queues 0",
             "wharf serve --impair loss=300%",
+            "wharf serve --small-services --http 9",
             "wharf serve --congestion vegas",
             "wharf get",
             "wharf get nonsense",
@@ -205,6 +206,7 @@ mod tests {
             "wharf ping",
             "wharf ping somebody",
             "wharf ping 10.7.1.1 --interval 0",
+            "wharf ping 10.7.1.1 --count 0",
             "wharf nc 10.7.1.1",
             "wharf nc 10.7.1.1 0",
         ] {

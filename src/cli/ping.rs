@@ -27,7 +27,7 @@ pub(super) struct Ping {
     host: Ipv4Addr,
 
     /// How many requests to send; for ever, until interrupted, by default
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
 
     /// Seconds between requests

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use super::Failure;
 use super::device::DeviceArgs;
 use super::signals::Signals;
-use super::small_services::{SmallServices, cannot_listen};
+use super::small_services::{self, SmallServices, cannot_listen};
 use crate::Net;
 use crate::app::http::{Routes, Site, router};
 use crate::app::server::serve_http;
@@ -89,6 +89,12 @@ impl Serve {
         }
         if self.control.is_some() {
             return Err(Failure::not_built("`--control`"));
+        }
+        if self.small_services && small_services::PORTS.contains(&self.http.get()) {
+            return Err(Failure::usage(format_args!(
+                "--http {} is the port of one of --small-services: choose another",
+                self.http
+            )));
         }
         self.device.config().map(drop)
     }

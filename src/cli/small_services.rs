@@ -15,6 +15,9 @@ const ECHO: u16 = 7;
 const DISCARD: u16 = 9;
 const CHARGEN: u16 = 19;
 
+/// All of them.
+pub(super) const PORTS: [u16; 3] = [ECHO, DISCARD, CHARGEN];
+
 /// The sockets of the three services, which are not served yet.
 #[derive(Debug)]
 pub(super) struct SmallServices {
