@@ -120,6 +120,8 @@ ping_by_us 60
 capture_clean 120
 interrupt_during_transfer 60
 terminate_during_transfer 60
+hangup_during_transfer 60
+hangup_under_nohup 30
 second_signal 30
 second_signal_to_a_client 30
 idle_ends_at_once 20

@@ -1,18 +1,23 @@
-//! SIGINT and SIGTERM.
+//! SIGINT, SIGTERM and SIGHUP.
+
+use std::fs;
+use std::future::pending;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Failure;
 
-/// Both signals that ask a program to end.
+/// The signals that ask a program to end, be it because its terminal has gone.
 #[derive(Debug)]
 pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    /// `None` if whoever started us wants it to change nothing, as `nohup` does.
+    hangup: Option<Signal>,
 }
 
 impl Signals {
-    /// From now on neither ends the program by itself.
+    /// From now on none ends the program by itself.
     pub(super) fn new() -> Result<Self, Failure> {
         let catch = |kind| {
             signal(kind)
@@ -21,6 +26,9 @@ impl Signals {
         Ok(Self {
             interrupt: catch(SignalKind::interrupt())?,
             terminate: catch(SignalKind::terminate())?,
+            hangup: (!is_ignored(SignalKind::hangup()))
+                .then(|| catch(SignalKind::hangup()))
+                .transpose()?,
         })
     }
 
@@ -29,6 +37,7 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            () = heard(self.hangup.as_mut()) => {}
         }
     }
 
@@ -52,5 +61,33 @@ impl Signals {
             self.next().await;
             std::process::exit(1);
         });
+    }
+}
+
+/// Waits for a signal that may be none of ours.
+async fn heard(signal: Option<&mut Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => pending().await,
+    }
+}
+
+/// Whether a signal is ignored, by what proc(5) says of us.
+fn is_ignored(kind: SignalKind) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.unwrap_or(0) >> (kind.as_raw_value() - 1) & 1 != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_ignored_is_known() {
+        // By the runtime of Rust, and by nobody.
+        assert!(is_ignored(SignalKind::pipe()));
+        assert!(!is_ignored(SignalKind::alarm()));
     }
 }

@@ -30,6 +30,20 @@ ends_well_on() {
 }
 check_interrupt_during_transfer() { ends_well_on INT; }
 check_terminate_during_transfer() { ends_well_on TERM; }
+check_hangup_during_transfer() { ends_well_on HUP; }
+check_hangup_under_nohup() {
+    local status=0
+    nohup "$WHARF" serve >"$work/ready" 2>"$work/log" &
+    server=$!
+    await_line "$work/ready" ready
+    kill -HUP "$server"
+    sleep 0.5
+    ask_hello
+    kill -INT "$server"
+    wait "$server" || status=$?
+    [[ $status == 0 ]] || { server_log; die "it ended with $status"; }
+    no_device tun0
+}
 check_second_signal() {
     serve_up
     curl -sS --max-time 30 --limit-rate 4M -o /dev/null "$url/bytes/10000000000" 2>/dev/null &
