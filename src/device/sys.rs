@@ -253,6 +253,23 @@ fn has_hung_up(fd: BorrowedFd<'_>) -> io::Result<bool> {
     Ok(polled.revents & (libc::POLLHUP | libc::POLLRDHUP) != 0)
 }
 
+/// Whether `fd` is a socket of IP.
+pub(super) fn is_ip_socket(fd: BorrowedFd<'_>) -> bool {
+    let mut domain: c_int = 0;
+    let Ok(mut len) = libc::socklen_t::try_from(size_of::<c_int>()) else { return false };
+    // SAFETY: getsockopt writes one `int` and its length, and both outlive the call.
+    let outcome = unsafe {
+        libc::getsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_DOMAIN,
+            (&raw mut domain).cast(),
+            &raw mut len,
+        )
+    };
+    outcome == 0 && matches!(domain, libc::AF_INET | libc::AF_INET6)
+}
+
 /// What asks for and sets the properties of interfaces (netdevice(7)): a plain IPv4 socket, of
 /// the network namespace that the thread is in.
 pub(super) struct ControlSocket(OwnedFd);

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::raw::c_int;
 
 use tun_tap::{Iface, Mode};
 
@@ -50,6 +51,8 @@ enum Queue {
 struct PlainQueue {
     file: File,
     pool: SuperPool,
+    /// It is no TUN, and its packets travel in datagrams.
+    is_ip_socket: bool,
     /// The only queue of a device, which we attached and which `file` is a duplicate of.
     _interface: Option<Iface>,
 }
@@ -57,7 +60,8 @@ struct PlainQueue {
 impl PlainQueue {
     /// A descriptor that somebody handed to us, or one of several queues.
     fn new(file: File) -> Self {
-        Self { file, pool: SuperPool::default(), _interface: None }
+        let is_ip_socket = sys::is_ip_socket(file.as_fd());
+        Self { file, pool: SuperPool::default(), is_ip_socket, _interface: None }
     }
 
     /// The only queue of a device.
@@ -68,11 +72,28 @@ impl PlainQueue {
 
     fn read(&mut self) -> io::Result<Frame> {
         let file = self.file.as_fd();
-        self.pool.fill(|spare| sys::read_behind(file, spare)).map(Frame::new)
+        let read = self.pool.fill(|spare| sys::read_behind(file, spare));
+        read.map(Frame::new).map_err(|error| self.softened(error, libc::EINTR))
     }
 
     fn write(&self, packet: &Outgoing) -> io::Result<()> {
-        write_packet(&self.file, &[], packet)
+        write_packet(&self.file, &[], packet).map_err(|error| self.softened(error, libc::EAGAIN))
+    }
+
+    /// `instead`, if the error is what a router or the peer's host says of one datagram: of an
+    /// earlier one, and nothing says that the next will not arrive.
+    fn softened(&self, error: io::Error, instead: c_int) -> io::Error {
+        let is_of_one = matches!(
+            error.raw_os_error(),
+            Some(
+                libc::ECONNREFUSED
+                    | libc::EHOSTUNREACH
+                    | libc::ENETUNREACH
+                    | libc::EHOSTDOWN
+                    | libc::ENONET
+            )
+        );
+        if self.is_ip_socket && is_of_one { io::Error::from_raw_os_error(instead) } else { error }
     }
 }
 
@@ -411,6 +432,7 @@ impl Device for Tun {
 
 #[cfg(test)]
 mod tests {
+    use std::net::UdpSocket;
     use std::os::unix::net::{UnixDatagram, UnixStream};
 
     use super::*;
@@ -506,6 +528,27 @@ mod tests {
         let mut tun = Tun::from_fd(ours.into(), 1500).unwrap();
         let error = tun.receive_burst(Instant::ZERO, &mut frames, 4).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::ENODEV));
+    }
+
+    #[test]
+    fn a_peer_of_datagrams_that_is_not_there_yet_is_no_end_of_the_device() {
+        let ours = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let here = ours.local_addr().unwrap();
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let there = peer.local_addr().unwrap();
+        drop(peer);
+        ours.connect(there).unwrap();
+        let mut tun = Tun::from_fd(ours.into(), 1500).unwrap();
+        let mut frames = VecDeque::new();
+        for _ in 0..3 {
+            let mut packets = VecDeque::from([outgoing(&[1; 60]), outgoing(&[2; 60])]);
+            tun.transmit_burst(Instant::ZERO, &mut packets).unwrap();
+            assert_eq!(tun.receive_burst(Instant::ZERO, &mut frames, 4).unwrap(), 0);
+        }
+        assert!(tun.dropped() > 0, "what would have been the next is lost for the error");
+        let peer = UdpSocket::bind(there).unwrap();
+        peer.send_to(&[3; 40], here).unwrap();
+        assert_eq!(tun.receive_burst(Instant::ZERO, &mut frames, 4).unwrap(), 1);
     }
 
     #[test]
