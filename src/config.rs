@@ -105,8 +105,8 @@ pub struct Limits {
     /// Octets that all TCP buffers may hold together. At the limit no window grows that has more
     /// than 4 KiB, or one segment, to be read, out-of-order data is refused, a SYN offers a window
     /// of one segment, and a connection takes no more than 4 KiB to send, until a quarter is free
-    /// again; what has been promised is kept. A packet that is kept by reference counts 64 KiB and
-    /// may hold twice as much. 2 GiB.
+    /// again; what has been promised is kept. Packets that are kept by reference may hold an eighth
+    /// more than what counts here. 2 GiB.
     pub memory_max: usize,
 }
 

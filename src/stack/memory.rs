@@ -11,8 +11,8 @@ use crate::tcp::Spares;
 pub(super) const WRITE_MIN: u32 = 4096;
 
 /// The part of the limit, one in so many, up to which packets are kept in the memory that they
-/// came in. Each may hold up to four times there what it is charged, as its neighbours are read
-/// and it is not: so what is held in truth is no more than 11/8 of what is charged at the limit.
+/// came in. Each may hold up to twice there what it is charged, as its neighbours are read and it
+/// is not: so what is held in truth is no more than 9/8 of what is charged at the limit.
 const SHARED_PART: usize = 8;
 
 /// Octets of memory that TCP buffers hold, and their limit.

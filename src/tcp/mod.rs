@@ -8,9 +8,9 @@
 //!    `state`; `time_wait`; `reset` for what belongs to nobody.
 //! 3. A connection: `connection` (its parts and the user's calls), `input` (SEGMENT ARRIVES,
 //!    §3.10.7.4), `output` (what leaves).
-//! 4. Its parts, each alone: `send` and `send_buffer`; `receive`, `assembler`, `receive_buffer`;
-//!    `ack`; `rtt`, `recovery/`, `congestion/`; `persist`, `lifetime`; `timestamps`, `urgent`;
-//!    `pmtu` with `mtu_search`.
+//! 4. Its parts, each alone: `send`, `new_text`, `send_buffer`; `receive`, `assembler`,
+//!    `receive_buffer`; `ack`; `rtt`, `recovery/`, `congestion/`; `persist`, `lifetime`;
+//!    `timestamps`, `urgent`; `pmtu` with `mtu_search`.
 //! 5. What can be left out at first: `listener/cookies` and `promises`; `fast_path`, a shorter way
 //!    to the same end; `pages`, `spares` and `unread`, which are about memory; `info` and
 //!    `statistics`, which only tell; `check`, for tests.
@@ -74,6 +74,7 @@ mod lifetime;
 mod listener;
 mod mtu_search;
 mod negotiated;
+mod new_text;
 mod output;
 mod pages;
 mod persist;

@@ -2,9 +2,9 @@
 
 use super::congestion::CongestionControl as _;
 use super::connection::Connection;
+use super::new_text::{Blocked, NewText};
 use super::receive::Growth;
 use super::segment::SegmentPlan;
-use super::send::{Blocked, NewText};
 use super::seq::{SeqNumber, SeqRange};
 use super::timestamps;
 use crate::observe::SendReason;
