@@ -298,7 +298,8 @@ impl FlowAudit {
     /// no SYN-ACK of its own to tell: an acknowledgment that was late is enough.
     fn on_reset(&mut self) {
         (self.our_edge, self.acked, self.early) = (None, None, None);
-        (self.peer_acked, self.owed) = (None, Owed::default());
+        self.peer_acked = None;
+        self.owed.on_acknowledged();
     }
 
     /// Whether the host has to take a segment, if it is what comes next: one that lies in the

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 use super::checker::Audit;
+use super::middlebox::Middlebox;
 use super::path::Path;
 use super::random::Random;
 use super::workload::{Plan, Report, Talker};
 use crate::device::{Device, carry_out, carry_out_arrived};
 use crate::error::SocketError;
 use crate::observe::Counters;
-use crate::packet::{Frame, Outgoing};
+use crate::packet::{Frame, Outgoing, Payload};
 use crate::stack::{SocketId, Stack};
 use crate::time::Instant;
 
@@ -36,6 +37,7 @@ pub struct Host {
     pub(super) sent: Vec<Vec<u8>>,
     /// What stands in the way of what it sends.
     pub(super) path: Option<Path>,
+    pub(super) middlebox: Option<Middlebox>,
     device: Box<dyn Device>,
     rng: Random,
     incoming: VecDeque<Frame>,
@@ -59,6 +61,7 @@ impl Host {
             audit: Audit::default(),
             sent: Vec::new(),
             path: None,
+            middlebox: None,
             device,
             rng,
             incoming: VecDeque::new(),
@@ -219,19 +222,23 @@ impl Host {
     /// stands in its way. Says whether an answer has come.
     fn send(&mut self, now: Instant, packet: Outgoing) -> bool {
         let mut is_answered = false;
-        let whole = self.path.is_none().then(|| packet.clone());
+        let is_free = self.path.is_none() && self.middlebox.is_none();
+        let whole = is_free.then(|| packet.clone());
         self.outgoing.extend(whole);
         carry_out(packet, |packet| {
             let octets = packet.to_frame().octets().to_vec();
             self.audit.on_sent(&octets);
-            if let Some(path) = &mut self.path {
-                match path.carries(now, &octets) {
-                    Ok(()) => self.outgoing.push_back(packet),
-                    Err(told) => {
-                        is_answered = true;
-                        self.incoming.extend(told);
-                    }
+            let carried = self.path.as_mut().map_or(Ok(()), |path| path.carries(now, &octets));
+            match (carried, &mut self.middlebox) {
+                (Err(told), _) => {
+                    is_answered = true;
+                    self.incoming.extend(told);
                 }
+                (Ok(()), Some(middlebox)) => {
+                    self.outgoing.extend(middlebox.pass(now, &octets).into_iter().map(leaving));
+                }
+                (Ok(()), None) if is_free => {} // It has left whole.
+                (Ok(()), None) => self.outgoing.push_back(packet),
             }
             self.sent.push(octets);
         });
@@ -284,4 +291,9 @@ impl Host {
             self.add_talker(now, socket, remote, plan);
         }
     }
+}
+
+/// A packet that leaves as it is.
+fn leaving(octets: Vec<u8>) -> Outgoing {
+    Outgoing { payload: Payload::from_elem(octets.into(), 1), ..Outgoing::default() }
 }

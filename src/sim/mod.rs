@@ -9,6 +9,7 @@ pub mod checker;
 pub mod craft;
 pub mod fuzz;
 mod host;
+mod middlebox;
 pub mod notation;
 mod path;
 mod player;
@@ -26,6 +27,7 @@ use std::net::SocketAddr;
 
 pub use self::craft::TcpFlags;
 pub use self::host::Host;
+pub use self::middlebox::Middlebox;
 pub use self::path::{Path, ROUTER, Router};
 pub use self::random::Random;
 pub use self::script::{Played, Script, established};
@@ -198,6 +200,12 @@ impl Simulation {
     /// Puts a link of another MTU into the way of what a host sends, or takes it out again.
     pub fn set_path(&mut self, host: usize, path: Option<Path>) {
         self.host(host).path = path;
+    }
+
+    /// Puts a box that treats TCP badly into the way of what a host sends, or takes it out again.
+    /// It stands behind the link that [`set_path`](Self::set_path) makes narrow.
+    pub fn set_middlebox(&mut self, host: usize, middlebox: Option<Middlebox>) {
+        self.host(host).middlebox = middlebox;
     }
 
     /// Gives a host a packet that no link has carried.

@@ -9,7 +9,7 @@
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use wharf::sim::{CLIENT, Ending, Path, Plan, Random, Rest, Router, SERVER, Simulation};
+use wharf::sim::{CLIENT, Ending, Middlebox, Path, Plan, Random, Rest, Router, SERVER, Simulation};
 use wharf::{Duration, Impairment, Instant, MtuProbing, StackConfig, SynCookies};
 
 use super::server;
@@ -325,9 +325,14 @@ fn set_rare(config: &mut StackConfig, rare: &mut Random) {
     config.tcp.header_prediction = rare.chance(0.9);
 }
 
-/// Some hosts are given what arrives packet by packet.
+/// Some hosts are given what arrives packet by packet, and a box in the way of some treats what
+/// they send badly for a while.
 fn drive_rarely(world: &mut Simulation, rare: &mut Random) {
     for host in [0, 1] {
         world.host(host).takes_bursts = rare.chance(0.8);
+        if rare.chance(0.2) {
+            let until = Instant::ZERO + Duration::from_secs(rare.below(60));
+            world.set_middlebox(host, Some(Middlebox::new(rare.fork(), until)));
+        }
     }
 }
