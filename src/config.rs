@@ -103,7 +103,7 @@ pub struct Limits {
     /// Sockets of all kinds. 1,048,576 + 65,536.
     pub sockets_max: usize,
     /// Octets that all TCP buffers may hold together. At the limit no window grows that has more
-    /// than 4 KiB, or one segment, to be read, out-of-order data is refused, a SYN offers a window
+    /// than 4 KiB, or two segments, to be read, out-of-order data is refused, a SYN offers a window
     /// of one segment, and a connection takes no more than 4 KiB to send, until a quarter is free
     /// again; what has been promised is kept. Packets that are kept by reference may hold an eighth
     /// more than what counts here. 2 GiB.

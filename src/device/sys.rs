@@ -228,14 +228,15 @@ pub(super) fn set_steering(fd: BorrowedFd<'_>, program: Option<&OwnedFd>) -> io:
 }
 
 /// Reads one packet to behind what is in `spare`, as far as there is room: nothing, of a socket to
-/// which somebody has sent an empty datagram. ENODEV if its peer has gone.
+/// which somebody has sent an empty datagram. ENODEV if its peer has gone, and at the end of what
+/// is no socket.
 pub(super) fn read_behind(fd: BorrowedFd<'_>, spare: &mut BytesMut) -> io::Result<()> {
     let room = spare.spare_capacity_mut();
     // SAFETY: `room` is memory that we hold mutably and that is as long as it says; the kernel
     // writes into it and reads nothing, so that it need not be initialized.
     let read = unsafe { libc::read(fd.as_raw_fd(), room.as_mut_ptr().cast(), room.len()) };
     let Ok(read) = usize::try_from(read) else { return Err(io::Error::last_os_error()) };
-    if read == 0 && has_hung_up(fd)? {
+    if read == 0 && (domain(fd).is_none() || has_hung_up(fd)?) {
         return Err(io::Error::from_raw_os_error(libc::ENODEV));
     }
     let len = spare.len() + read;
@@ -255,8 +256,13 @@ fn has_hung_up(fd: BorrowedFd<'_>) -> io::Result<bool> {
 
 /// Whether `fd` is a socket of IP.
 pub(super) fn is_ip_socket(fd: BorrowedFd<'_>) -> bool {
+    matches!(domain(fd), Some(libc::AF_INET | libc::AF_INET6))
+}
+
+/// The family of addresses of a socket; `None` for what is none.
+fn domain(fd: BorrowedFd<'_>) -> Option<c_int> {
     let mut domain: c_int = 0;
-    let Ok(mut len) = libc::socklen_t::try_from(size_of::<c_int>()) else { return false };
+    let mut len = libc::socklen_t::try_from(size_of::<c_int>()).ok()?;
     // SAFETY: getsockopt writes one `int` and its length, and both outlive the call.
     let outcome = unsafe {
         libc::getsockopt(
@@ -267,7 +273,7 @@ pub(super) fn is_ip_socket(fd: BorrowedFd<'_>) -> bool {
             &raw mut len,
         )
     };
-    outcome == 0 && matches!(domain, libc::AF_INET | libc::AF_INET6)
+    (outcome == 0).then_some(domain)
 }
 
 /// What asks for and sets the properties of interfaces (netdevice(7)): a plain IPv4 socket, of

@@ -24,7 +24,8 @@ use crate::wire::Steering;
 /// [`TunConfig::offload`] says so, each read and each write is one IP packet of at most the MTU.
 ///
 /// A device that [`Tun::open`] made goes when the `Tun` is dropped; one that existed before stays,
-/// and is left without offloads, as a new one is: the next program may not know of them.
+/// and is left without offloads, as a new one is: the next program may not know of them. Who ends
+/// the process without dropping it leaves them on.
 /// Of a device with [several queues](Tun::open_queues) each `Tun` is one.
 #[derive(Debug)]
 pub struct Tun {
@@ -525,9 +526,12 @@ mod tests {
         assert_eq!(lens, [0, 40], "nobody can read the first, and it is dropped where all are");
         let (ours, peer) = UnixStream::pair().unwrap();
         drop(peer);
-        let mut tun = Tun::from_fd(ours.into(), 1500).unwrap();
-        let error = tun.receive_burst(Instant::ZERO, &mut frames, 4).unwrap_err();
-        assert_eq!(error.raw_os_error(), Some(libc::ENODEV));
+        let file = File::open("/dev/null").unwrap();
+        for gone in [OwnedFd::from(ours), OwnedFd::from(file)] {
+            let mut tun = Tun::from_fd(gone, 1500).unwrap();
+            let error = tun.receive_burst(Instant::ZERO, &mut frames, 4).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::ENODEV));
+        }
     }
 
     #[test]

@@ -198,7 +198,8 @@ impl Stack {
     /// `InProgress`, `AlreadyInProgress`, `AlreadyConnected`; `InvalidAddress`: it is an IPv6 one;
     /// `NetworkUnreachable`: no host can have the address (MUST-46), as Linux says of broadcasts
     /// and groups; `Refused`: port 0; `AddressNotAvailable`: no port is free, or the bound one is
-    /// in use towards this peer; `NoBuffers`.
+    /// in use towards this peer; `NoBuffers`. Of UDP instead, `InvalidArgument`: port 0 or 0.0.0.0;
+    /// `PermissionDenied`: a broadcast address without SO_BROADCAST.
     pub fn connect(
         &mut self,
         now: Instant,
@@ -288,7 +289,9 @@ impl Stack {
         id: SocketId,
         octets: &[u8],
     ) -> Result<usize, SocketError> {
-        self.write_with(id, octets, |open, octets| open.write(octets, true))
+        // Of a part nothing follows that anybody has promised.
+        let more = |part: &[u8]| part.len() == octets.len();
+        self.write_with(id, octets, |open, part| open.write(part, more(part)))
     }
 
     /// shutdown(2). For the writing side this is CLOSE of RFC 9293 §3.10.4: what has been written

@@ -20,9 +20,8 @@ const SHARED_PART: usize = 8;
 /// At the limit memory is short: no window grows but that of a reader who keeps up, nothing is held
 /// that came early, a SYN offers a segment's window, and a writer gets no further than
 /// [`WRITE_MIN`]. What has been promised is kept, so that the limit can be passed, by what windows
-/// were open and by those least amounts. Memory is short until a
-/// quarter of it is free: else each octet that is read would open windows that are shut again at
-/// once.
+/// were open and by those least amounts. Memory is short until a quarter of it is free: else each
+/// octet that is read would open windows that are shut again at once.
 #[derive(Debug)]
 pub(super) struct Memory {
     used: usize,

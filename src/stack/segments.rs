@@ -59,17 +59,17 @@ impl Stack {
         segment: &Segment,
         observer: &mut dyn Observer,
     ) -> Result<(), DropReason> {
-        let may_hold = self.memory.has_room();
-        let own;
-        let segment = if segment.is_kept_whole() && !self.memory.may_share() {
-            own = segment.on_its_own();
-            &own
-        } else {
-            segment
-        };
+        let (may_hold, may_share) = (self.memory.has_room(), self.memory.may_share());
         let Some(entry) = self.flows.get_mut(id) else { return Ok(()) };
         match &mut entry.flow {
             Flow::Open(connection) => {
+                let own;
+                let segment = if !may_share && connection.keeps_whole(segment) {
+                    own = segment.on_its_own();
+                    &own
+                } else {
+                    segment
+                };
                 let need = if segment.text_len() > 0 { Need::Pages } else { Need::Nothing };
                 let spares = &mut self.memory.spares;
                 let receive = |open: &mut Connection| open.receive(now, segment, may_hold);

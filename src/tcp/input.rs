@@ -86,6 +86,11 @@ impl Connection {
             && !self.is_stale(now, train)
     }
 
+    /// Whether the text of a segment would be kept by reference.
+    pub(crate) fn keeps_whole(&self, segment: &Segment) -> bool {
+        segment.is_kept_whole() && segment.seq.at_or_before(self.receive.nxt())
+    }
+
     /// Whether the timestamp of a segment is older than what has been seen.
     pub(super) fn is_stale(&self, now: Instant, segment: &Segment) -> bool {
         let both = self.timestamps.zip(segment.options.timestamps);

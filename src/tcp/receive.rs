@@ -435,9 +435,10 @@ impl ReceiveSide {
     }
 
     /// Of that, what may be offered though memory is short: what a reader who keeps up needs to
-    /// go on, if slowly, and a unit of the field at least.
+    /// go on, if slowly. Two segments: with one, what its options take would be left of the window,
+    /// and the edge would not move for so little. And whole units of the field.
     fn least_room(&self) -> u32 {
-        let least = READ_MIN.max(self.mss.into()).max(1 << self.shift);
+        let least = READ_MIN.max(2 * u32::from(self.mss)).next_multiple_of(1 << self.shift);
         self.room().min(least.saturating_sub(self.readable()))
     }
 

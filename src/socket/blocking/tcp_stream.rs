@@ -131,7 +131,8 @@ impl TcpStream {
         self.core.set_timeout(Direction::Read, timeout)
     }
 
-    /// How long a write waits before it fails as `WouldBlock`; `None`, for ever, at first.
+    /// How long a write waits before it fails as `WouldBlock`, or says how much was taken if
+    /// anything was; `None`, for ever, at first.
     ///
     /// # Errors
     ///

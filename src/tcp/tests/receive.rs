@@ -269,3 +269,24 @@ fn the_buffer_goes_back_once_nothing_lies_in_it_and_early_text_keeps_it() {
     }
     assert_eq!(spares.kept(), (1, 0));
 }
+
+/// Whatever the MSS is, and though each segment is shorter than that by its options.
+#[test]
+fn while_memory_is_short_a_reader_who_keeps_up_is_offered_a_segment_again_and_again() {
+    for (mss, shift) in
+        [(536, 0), (1460, 7), (2100, 0), (8948, 5), (8960, 9), (8961, 3), (65_495, 3)]
+    {
+        let scaling = Some(Scaling::new(0, shift));
+        let (receive_mss, sack, timestamps) = (mss, false, false);
+        let agreed = Negotiated { send_mss: MSS, receive_mss, scaling, sack, timestamps };
+        let mut side = ReceiveSide::new(SeqNumber(IRS), agreed, 0, 16 << 20);
+        let mut offset = 0;
+        for _ in 0..10 {
+            let (_, edge) = side.offer(Growth::Least);
+            side.on_offered(edge);
+            assert!(side.wnd() >= mss.into(), "{} of {mss}, shift {shift}", side.wnd());
+            offset += text(&mut side, offset, &vec![7; usize::from(mss) - 12]).octets;
+            read(&mut side);
+        }
+    }
+}
