@@ -30,6 +30,7 @@ impl Stack {
             charged += entry.charged;
             if let Flow::Open(connection) = &entry.flow {
                 connection.check();
+                assert!(connection.is_silent(), "{}: its turn was forgotten", entry.tuple);
                 assert!(
                     !connection.is_busy() || entry.deadline().is_some(),
                     "{}: has something to send or in flight, and waits for no time",

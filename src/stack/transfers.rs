@@ -74,7 +74,8 @@ impl Stack {
                     0
                 };
                 let is_end = is_read_shut || open.is_finished();
-                if octets > 0 || entry.allocated() != entry.charged {
+                let owes = open.owes_ack(); // A read that only passed an urgent octet may, too.
+                if octets > 0 || owes || entry.allocated() != entry.charged {
                     // A window update may be due.
                     touch(&mut self.ready, &mut self.memory, flow, entry);
                 }

@@ -148,6 +148,17 @@ impl Connection {
         self.settle(now);
     }
 
+    /// Whether an acknowledgment is owed at once.
+    pub(crate) fn owes_ack(&self) -> bool {
+        self.acks.is_due()
+    }
+
+    /// Whether nothing may leave now (called by `check`, when nothing more has left).
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn is_silent(&self) -> bool {
+        self.choose(0).is_err()
+    }
+
     /// The order of reasons: what the peer waits for, what it has not seen, what it should know.
     fn choose(&self, super_text: u32) -> Result<Choice, Blocked> {
         let room = self.congestion_room();
