@@ -7,7 +7,7 @@
 //! 2. The life of a connection (§3.5, §3.6): `listener/` with `half_open`, `connect`, `isn`;
 //!    `state`; `time_wait`; `reset` for what belongs to nobody.
 //! 3. A connection: `connection` (its parts and the user's calls), `input` (SEGMENT ARRIVES,
-//!    §3.10.7.4), `output` (what leaves).
+//!    §3.10.7.4), `output` (what leaves), `timeouts` (§3.10.8).
 //! 4. Its parts, each alone: `send`, `new_text`, `send_buffer`; `receive`, `assembler`,
 //!    `receive_buffer`; `ack`; `rtt`, `recovery/`, `congestion/`; `persist`, `lifetime`;
 //!    `timestamps`, `urgent`; `pmtu` with `mtu_search`.
@@ -94,6 +94,7 @@ mod statistics;
 #[cfg(test)]
 mod tests;
 mod time_wait;
+mod timeouts;
 mod timestamps;
 mod unread;
 mod urgent;

@@ -361,6 +361,29 @@ fn large_segments_that_vanish_three_times_are_cut_smaller_and_smaller_to_the_flo
     );
 }
 
+/// A window that shuts on the way says nothing of the path: a peer that gets what is sent again
+/// tells so, and one that tells nothing may be behind a black hole.
+#[test]
+fn a_black_hole_is_found_behind_a_shut_window_and_a_peer_that_answers_is_behind_none() {
+    let shut = "+0    < .  1:1(0) ack 1 win 0";
+    for (answer, fourth) in [("", ".  1:1025(1024)"), (shut, "P. 1:1461(1460)")] {
+        established("").plays(&format!(
+            "
+            +0    write 1460
+            +0    > P. 1:1461(1460) ack 1
+            +0.1  < .  1:1(0) ack 1 win 0
+            +0.2  > P. 1:1461(1460) ack 1
+            {answer}
+            +0.6  > P. 1:1461(1460) ack 1
+            {answer}
+            +1.2  > P. 1:1461(1460) ack 1
+            {answer}
+            +2.4  > {fourth} ack 1
+            ",
+        ));
+    }
+}
+
 /// What was sent in small segments is sent again in large ones, for which the hole is as black.
 #[test]
 fn small_segments_that_come_together_when_they_are_sent_again_count_as_large_ones() {
