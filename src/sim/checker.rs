@@ -41,7 +41,7 @@ struct FlowAudit {
     is_open: bool,
     /// Right edge of the window that we have offered.
     our_edge: Option<u32>,
-    /// Right edge of the window that the peer has offered, and our highest sequence number.
+    /// Right edge of the window that the peer has offered.
     peer_edge: Option<u32>,
     /// The last TSval of ours, and the newest of the peer's.
     our_time: Option<u32>,
@@ -50,6 +50,8 @@ struct FlowAudit {
     early: Option<u32>,
     /// What we have acknowledged.
     acked: Option<u32>,
+    /// Our highest sequence number.
+    nxt: Option<u32>,
     /// Whether the host has sent a FIN, and received one.
     fins: (bool, bool),
     /// What the peer has acknowledged.
@@ -196,6 +198,7 @@ impl FlowAudit {
         }
         self.is_open |= !is_syn;
         let last = segment.seq.wrapping_add(segment.len());
+        self.nxt = self.nxt.filter(|&nxt| is_before(last, nxt)).or(Some(last));
         let data_end = segment
             .seq
             .wrapping_add(u32::try_from(segment.payload.len()).expect("a packet fits 16 bits"));
@@ -298,20 +301,23 @@ impl FlowAudit {
     /// no SYN-ACK of its own to tell: an acknowledgment that was late is enough.
     fn on_reset(&mut self) {
         (self.our_edge, self.acked, self.early) = (None, None, None);
-        self.peer_acked = None;
+        (self.peer_acked, self.nxt) = (None, None);
         self.owed.on_acknowledged();
     }
 
     /// Whether the host has to take a segment, if it is what comes next: one that lies in the
-    /// window of an open connection, and that nothing later has overtaken.
+    /// window of an open connection, that nothing later has overtaken, and that acknowledges what
+    /// has been sent: the peer may know more of a connection that is gone, whose cookie a late
+    /// segment has brought back.
     fn must_take(&self, segment: &TcpSegment) -> bool {
         let end = segment.seq.wrapping_add(segment.len());
         let is_plain = segment.flags.contains(TcpFlags::ACK)
             && !segment.flags.contains(TcpFlags::SYN)
             && !segment.flags.contains(TcpFlags::RST);
         let is_late = self.peer_acked.is_some_and(|acked| is_before(segment.ack, acked));
+        let is_of_sent = self.nxt.is_some_and(|nxt| !is_before(nxt, segment.ack));
         let fits = self.our_edge.is_some_and(|edge| !is_before(edge, end));
-        self.is_open && is_plain && !is_late && !self.is_older(segment) && fits
+        self.is_open && is_plain && !is_late && is_of_sent && !self.is_older(segment) && fits
     }
 
     /// Whether a segment's timestamp is older than the newest.
