@@ -24,6 +24,18 @@ const CHECK_ALWAYS: u64 = 16;
 /// What a server wants to do with its next connection.
 pub(super) type Planner = Box<dyn FnMut(&mut Random) -> Plan>;
 
+/// Somebody who looks at each packet as it arrives or leaves.
+pub type Watcher = Box<dyn FnMut(Instant, Passing, &[u8])>;
+
+/// Where a packet is seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passing {
+    /// The host is about to take it in.
+    Arrives,
+    /// The host has sent it; what stands in the way of it has not seen it yet.
+    Leaves,
+}
+
 /// One host.
 pub struct Host {
     /// The stack, for questions and for calls that no talker makes.
@@ -32,6 +44,8 @@ pub struct Host {
     pub counters: Counters,
     /// Whether the stack is given what arrives burst by burst, or packet by packet. By burst.
     pub takes_bursts: bool,
+    /// Who is shown all packets, if anybody is: for people who look into a failure.
+    pub watcher: Option<Watcher>,
     pub(super) audit: Audit,
     /// Copies of what this turn has sent.
     pub(super) sent: Vec<Vec<u8>>,
@@ -58,6 +72,7 @@ impl Host {
             stack,
             counters: Counters::default(),
             takes_bursts: true,
+            watcher: None,
             audit: Audit::default(),
             sent: Vec::new(),
             path: None,
@@ -183,7 +198,10 @@ impl Host {
         let received = self.device.receive_burst(now, &mut self.incoming, max);
         let mut has_moved = matches!(received, Ok(1..)) || !self.incoming.is_empty();
         for frame in &self.incoming {
-            carry_out_arrived(frame.clone(), |frame| self.audit.on_received(now, frame.octets()));
+            carry_out_arrived(frame.clone(), |frame| {
+                show(&mut self.watcher, now, Passing::Arrives, frame.octets());
+                self.audit.on_received(now, frame.octets());
+            });
         }
         if self.takes_bursts {
             self.stack.receive_burst(now, &mut self.incoming, &mut self.counters);
@@ -227,6 +245,7 @@ impl Host {
         self.outgoing.extend(whole);
         carry_out(packet, |packet| {
             let octets = packet.to_frame().octets().to_vec();
+            show(&mut self.watcher, now, Passing::Leaves, &octets);
             self.audit.on_sent(&octets);
             let carried = self.path.as_mut().map_or(Ok(()), |path| path.carries(now, &octets));
             match (carried, &mut self.middlebox) {
@@ -290,6 +309,12 @@ impl Host {
         for (socket, remote, plan) in arrived {
             self.add_talker(now, socket, remote, plan);
         }
+    }
+}
+
+fn show(watcher: &mut Option<Watcher>, now: Instant, passing: Passing, octets: &[u8]) {
+    if let Some(watcher) = watcher {
+        watcher(now, passing, octets);
     }
 }
 

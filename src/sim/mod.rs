@@ -26,7 +26,7 @@ pub mod workload;
 use std::net::SocketAddr;
 
 pub use self::craft::TcpFlags;
-pub use self::host::Host;
+pub use self::host::{Host, Passing, Watcher};
 pub use self::middlebox::Middlebox;
 pub use self::path::{Path, ROUTER, Router};
 pub use self::random::Random;

@@ -4,7 +4,7 @@ use super::memory::WRITE_MIN;
 use super::socket::Kind;
 use super::{SocketId, Stack, touch};
 use crate::error::SocketError;
-use crate::tcp::{Connection, Need, Unread};
+use crate::tcp::{Connection, Growth, Need, Unread};
 
 impl Stack {
     /// As [`read`](Stack::read), which has no use for the time.
@@ -65,11 +65,13 @@ impl Stack {
                 let flow = *flow;
                 let entry = self.flows.get_mut(flow).ok_or(SocketError::BadHandle)?;
                 let open = entry.connection_mut().ok_or(SocketError::BadHandle)?;
-                let spares = &mut self.memory.spares;
+                let (has_memory, spares) = (self.memory.has_room(), &mut self.memory.spares);
                 // Who reads until there is no more finds that out with each message. A read that
                 // finds nothing still is a look at what urgent data was announced.
                 let octets = if open.unread() > 0 || open.is_priority() {
-                    open.with_spares(spares, Need::Nothing, |open| read(open, buffer))
+                    let octets = open.with_spares(spares, Need::Nothing, |open| read(open, buffer));
+                    open.tell_of_room(Growth::with(has_memory));
+                    octets
                 } else {
                     0
                 };

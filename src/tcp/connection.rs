@@ -11,7 +11,7 @@ use super::lifetime::{Lifetime, R1};
 use super::negotiated::Negotiated;
 use super::persist::Persist;
 use super::pmtu::{Path, PathLimit};
-use super::receive::ReceiveSide;
+use super::receive::{Growth, ReceiveSide};
 use super::recovery::{Outstanding, Recovery};
 use super::rtt::RttEstimator;
 use super::segment::SegmentPlan;
@@ -255,7 +255,7 @@ impl Connection {
         let cut = self.urgent.cut(self.receive.readable());
         self.receive.pass_over(cut.skip());
         let octets = self.receive.read(cut.limit(buffer));
-        self.on_read(cut.skip() + octets);
+        self.urgent.on_read(cut.skip() + octets);
         octets
     }
 
@@ -264,21 +264,21 @@ impl Connection {
         let cut = self.urgent.cut(self.receive.readable());
         self.receive.pass_over(cut.skip());
         let octets = self.receive.take_text(cut.limit_len(max));
-        self.on_read(cut.skip() + octets.len());
+        self.urgent.on_read(cut.skip() + octets.len());
         octets
     }
 
-    /// The reader has freed room.
-    fn on_read(&mut self, octets: usize) {
-        self.urgent.on_read(octets);
-        if self.receive.is_update_due() {
+    /// The reader may have freed room of which the peer is to hear unasked, as far as `growth`
+    /// allows.
+    pub(crate) fn tell_of_room(&mut self, growth: Growth) {
+        if self.receive.is_update_due(growth) {
             self.acks.owe_now();
         }
     }
 
-    /// Whether the window could be much larger than the one offered.
+    /// Whether the window could be much larger than the one offered, if there is memory.
     pub(crate) fn could_offer_more(&self) -> bool {
-        self.receive.could_offer_more()
+        self.receive.could_offer_more(Growth::Free)
     }
 
     /// There is memory again for a larger window: the peer, which may wait for it, is told.
@@ -403,9 +403,7 @@ impl Connection {
         }
         self.send.set_options(options);
         self.receive.grow_buffer(options.receive_buffer);
-        if self.receive.is_update_due() {
-            self.acks.owe_now();
-        }
+        self.tell_of_room(Growth::Free);
         self.acks.set_quick(options.quick_ack);
         self.urgent.set_inline(options.oob_inline);
         self.options = Arc::clone(options);

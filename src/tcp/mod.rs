@@ -111,6 +111,7 @@ pub(crate) use self::listener::{Listener, Ticket, Verdict as ListenerVerdict};
 pub use self::mtu_search::MtuProbing;
 pub(crate) use self::negotiated::Offer;
 pub(crate) use self::pmtu::Path;
+pub(crate) use self::receive::Growth;
 pub(crate) use self::reset::reset_for;
 pub(crate) use self::segment::{Segment, SegmentPlan, TRAIN_OCTETS_MAX};
 pub(crate) use self::seq::SeqNumber;

@@ -97,11 +97,8 @@ impl Connection {
         let is_alike = options.sack.is_empty() && !self.urgent.is_sending();
         match self.choose(if is_alike { super_text } else { 0 }) {
             Ok(choice) => {
-                let growth = match (choice.is_question(), may_grow) {
-                    (true, _) => Growth::No,
-                    (false, true) => Growth::Free,
-                    (false, false) => Growth::Least,
-                };
+                let is_question = choice.is_question();
+                let growth = if is_question { Growth::No } else { Growth::with(may_grow) };
                 let (stamp, nxt) = (self.stamp(options, growth), self.send.nxt());
                 let mut plan = self.commit(now, choice, stamp);
                 if let Some(pointer) = self.urgent.pointer(plan.seq, nxt) {

@@ -27,6 +27,13 @@ pub(crate) enum Growth {
     Free,
 }
 
+impl Growth {
+    /// For whom the window counts; `has_memory`: whether memory is not short.
+    pub(crate) fn with(has_memory: bool) -> Self {
+        if has_memory { Self::Free } else { Self::Least }
+    }
+}
+
 /// The receive sequence space and the octets that stand in it.
 ///
 /// ```text
@@ -379,12 +386,7 @@ impl ReceiveSide {
     /// until it can move by half of the buffer or by a full segment. Between, the field is
     /// rounded up to its unit, since rounding down would move the edge left.
     pub(crate) fn offer(&self, growth: Growth) -> (u16, SeqNumber) {
-        let wnd = self.wnd();
-        let target = match growth {
-            Growth::Free => self.target(self.room()),
-            Growth::Least => self.target(self.least_room()),
-            Growth::No => 0,
-        };
+        let (wnd, target) = (self.wnd(), self.target(growth));
         let unit = (1u32 << self.shift) - 1;
         let rounded_up = wnd.saturating_add(unit) & !unit;
         let octets = if target.saturating_sub(wnd) >= self.worthwhile() {
@@ -405,15 +407,16 @@ impl ReceiveSide {
     /// Whether the reader has freed so much that the peer should hear of it unasked: the window
     /// would grow by a worthwhile amount and at least to twice its size. The second bound, which
     /// Linux has too, spares a bulk transfer an update for every segment read. What the SYN's 16
-    /// bits could not offer is no reason: the next acknowledgment tells of it.
-    pub(crate) fn is_update_due(&self) -> bool {
+    /// bits could not offer is no reason: the next acknowledgment tells of it. Nor is room that
+    /// `growth` keeps back: an acknowledgment for each read would tell nothing.
+    pub(crate) fn is_update_due(&self, growth: Growth) -> bool {
         let freed = self.room().saturating_sub(self.room_offered);
-        freed >= self.worthwhile() && self.could_offer_more()
+        freed >= self.worthwhile() && self.could_offer_more(growth)
     }
 
     /// Whether the window could grow by a worthwhile amount, and at least to twice its size.
-    pub(crate) fn could_offer_more(&self) -> bool {
-        let (wnd, target) = (self.wnd(), self.target(self.room()));
+    pub(crate) fn could_offer_more(&self, growth: Growth) -> bool {
+        let (wnd, target) = (self.wnd(), self.target(growth));
         !self.is_finished()
             && target.saturating_sub(wnd) >= self.worthwhile()
             && target >= wnd.saturating_mul(2)
@@ -442,8 +445,13 @@ impl ReceiveSide {
         self.room().min(least.saturating_sub(self.readable()))
     }
 
-    /// The largest window of which there is `room`, and that the field can say.
-    fn target(&self, room: u32) -> u32 {
+    /// The largest window that `growth` allows, and that the field can say.
+    fn target(&self, growth: Growth) -> u32 {
+        let room = match growth {
+            Growth::Free => self.room(),
+            Growth::Least => self.least_room(),
+            Growth::No => 0,
+        };
         room.min(u32::from(u16::MAX) << self.shift) >> self.shift << self.shift
     }
 

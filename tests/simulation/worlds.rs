@@ -1,6 +1,7 @@
 //! Random worlds: lines, settings, programs and mishaps that a seed decides.
 //!
-//! `SEEDS=n` runs so many (500 unless told), from `FIRST_SEED` on (1); `SEED=n` runs that one.
+//! `SEEDS=n` runs so many (500 unless told), from `FIRST_SEED` on (1); `SEED=n` runs that one, and
+//! with `TRACE=1` shows its packets.
 //! `scripts/soak seeds` runs 20,000. Even seeds are calm worlds, in which every connection must
 //! do all that its programs want. Odd ones are rough: programs abort, listeners close, the clock
 //! leaps over hours, memory is short; there a connection may fail, but none may hang, nobody may
@@ -9,8 +10,10 @@
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use wharf::sim::{CLIENT, Ending, Middlebox, Path, Plan, Random, Rest, Router, SERVER, Simulation};
-use wharf::{Duration, Impairment, Instant, MtuProbing, StackConfig, SynCookies};
+use wharf::sim::{
+    CLIENT, Ending, Middlebox, Passing, Path, Plan, Random, Rest, Router, SERVER, Simulation,
+};
+use wharf::{Duration, Impairment, Instant, MtuProbing, StackConfig, SynCookies, describe};
 
 use super::server;
 
@@ -44,6 +47,20 @@ fn variable(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| {
         text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number"))
     })
+}
+
+/// With `TRACE` set, shows each packet as tcpdump would: `<` arrives at that host, `>` leaves it.
+fn trace(world: &mut Simulation) {
+    if std::env::var_os("TRACE").is_none() {
+        return;
+    }
+    for host in [0, 1] {
+        world.host(host).watcher = Some(Box::new(move |now, passing, octets| {
+            let sign = if passing == Passing::Arrives { '<' } else { '>' };
+            let seconds = (now - Instant::ZERO).as_secs_f64();
+            eprintln!("{seconds:.6} host {host} {sign} {}", describe(octets));
+        }));
+    }
 }
 
 /// Runs the wanted seeds that leave `remainder` when halved.
@@ -93,6 +110,7 @@ fn calm(seed: u64) {
     let [client, other] = configs;
     let mut world = Simulation::pair_of(seed, line, client, other);
     drive_rarely(&mut world, rare);
+    trace(&mut world);
     narrow(&mut world, random);
     let most = any_size(random);
     world.serve(1, 80, move |rng| patient_plan(rng, most));
@@ -138,6 +156,7 @@ fn rough(seed: u64) {
     let [client, other] = configs;
     let mut world = Simulation::pair_of(seed, line, client, other);
     drive_rarely(&mut world, rare);
+    trace(&mut world);
     world.tolerate_failures();
     narrow(&mut world, random);
     let most = any_size(random);

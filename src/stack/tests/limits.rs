@@ -79,6 +79,30 @@ fn a_reader_who_keeps_up_goes_on_by_4_kib_while_memory_is_short() {
     assert_eq!(pair.server.readable(reader), Ok(4096));
 }
 
+/// An acknowledgment of each read would tell nothing; one that wakes its reader would do so for
+/// ever.
+#[test]
+fn a_read_that_may_not_open_the_window_while_memory_is_short_tells_nobody() {
+    let (mut pair, [(hog, held), (client, reader)]) = pair(256 << 10);
+    fill(&mut pair, hog);
+    fill(&mut pair, client);
+    let offered = |pair: &Pair| pair.client.info(client).unwrap().send_window;
+    let shut = offered(&pair);
+    while pair.server.readable(reader).unwrap() >= 5000 {
+        assert_eq!(pair.server.read(pair.now, reader, &mut [0; 1000]), Ok(1000));
+        assert!(pair.server.transmit(pair.now, &mut ()).is_none(), "it offers nothing more");
+    }
+    // Now there is room for who keeps up; and then for all.
+    drain(&mut pair, reader);
+    pair.exchange();
+    let least = offered(&pair);
+    assert!(!pair.server.memory.has_room() && shut == 0, "{shut} is offered");
+    assert!((1..=4096).contains(&least), "{least} is offered");
+    drain(&mut pair, held);
+    pair.exchange();
+    assert!(drain(&mut pair, reader) > 60_000);
+}
+
 #[test]
 fn a_writer_is_held_back_at_4_kib_and_woken_when_memory_is_free_again() {
     let (mut pair, [(hog, held), (client, server)]) = pair(256 << 10);
