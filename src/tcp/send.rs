@@ -17,6 +17,11 @@ use crate::options::SocketOptions;
 use crate::packet::Payload;
 use crate::wire::tcp_options::SackBlock;
 
+/// Most octets that are sent again behind a window of 0: there is hardly a path that does not carry
+/// them (`path_mtu_min` is no less), and where the window is only less than its field can say
+/// (RFC 7323 §2.4) they are not too few.
+const QUESTION_MAX: u32 = 512;
+
 /// The send sequence space and the octets that stand in it.
 ///
 /// ```text
@@ -503,15 +508,21 @@ impl SendSide {
     /// our FIN is part of it. The octet at SND.UNA goes out whatever the window says, as a probe
     /// of it; octets further right only inside the window (§3.8.6, SHLD-16; MAY-7 is not used). Nor
     /// is one longer than a window that has shrunk: what the peer cuts off would count as on its
-    /// way, and only the timer would bring each next part (as Linux, `tcp_retransmit_skb`).
+    /// way, and only the timer would bring each next part (as Linux, `tcp_retransmit_skb`). Behind a
+    /// window of 0 it asks whether that is still so, and must get through whatever the path carries.
     pub(crate) fn next_again(&self, lost: SeqRange) -> Option<NewText> {
         let fin = self.fin.filter(|&fin| self.is_fin_sent() && lost.end.after(fin));
         let text_end = fin.unwrap_or(lost.end);
         let full = SeqRange { start: lost.start, end: text_end }.len().min(self.text_max());
         let is_probe = lost.start == self.una;
         // As in `bare_seq`: what lies past it by less than the window is rounded to is inside.
-        let is_cut = is_probe && self.wnd > 0 && full.saturating_sub(self.wnd) >> self.shift > 0;
-        let range = SeqRange::at(lost.start, if is_cut { self.wnd } else { full });
+        let is_past = full.saturating_sub(self.wnd) >> self.shift > 0;
+        let len = match self.wnd {
+            0 if is_probe => full.min(QUESTION_MAX),
+            wnd if is_probe && is_past => wnd,
+            _ => full,
+        };
+        let range = SeqRange::at(lost.start, len);
         let is_inside = range.end.at_or_before(self.una + self.wnd);
         if lost.is_empty() || !(is_inside || is_probe) {
             return None;

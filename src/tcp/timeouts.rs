@@ -32,13 +32,11 @@ impl Connection {
         self.persist.on_timeout(now, self.rtt.rto());
         let (out, was_in_loss) = (self.outstanding(), self.recovery.is_in_loss());
         let flight = self.flight_at_timeout(out);
-        let is_unanswered =
-            self.recovery.waits_since().is_some_and(|since| self.lifetime.heard_at() < since);
         if self.recovery.on_timeout(now, self.rtt.rto(), out) {
             outcome.timed_out = true;
             outcome.is_silent = self.lifetime.on_retransmission();
-            // Behind a shut window nothing gets through, whatever its size; but the peer says so.
-            if self.send.wnd() > 0 || is_unanswered {
+            if self.send.wnd() > 0 {
+                // Behind a shut window nothing gets through, whatever its size.
                 self.path.on_timeout(now, self.send.una());
                 self.take_mss();
             }

@@ -361,27 +361,26 @@ fn large_segments_that_vanish_three_times_are_cut_smaller_and_smaller_to_the_flo
     );
 }
 
-/// A window that shuts on the way says nothing of the path: a peer that gets what is sent again
-/// tells so, and one that tells nothing may be behind a black hole.
+/// Whether a window is still shut must be heard even through a black hole, which nobody looks for
+/// there: what is sent again is small.
 #[test]
-fn a_black_hole_is_found_behind_a_shut_window_and_a_peer_that_answers_is_behind_none() {
-    let shut = "+0    < .  1:1(0) ack 1 win 0";
-    for (answer, fourth) in [("", ".  1:1025(1024)"), (shut, "P. 1:1461(1460)")] {
-        established("").plays(&format!(
-            "
-            +0    write 1460
-            +0    > P. 1:1461(1460) ack 1
-            +0.1  < .  1:1(0) ack 1 win 0
-            +0.2  > P. 1:1461(1460) ack 1
-            {answer}
-            +0.6  > P. 1:1461(1460) ack 1
-            {answer}
-            +1.2  > P. 1:1461(1460) ack 1
-            {answer}
-            +2.4  > {fourth} ack 1
-            ",
-        ));
-    }
+fn what_asks_whether_a_window_is_still_shut_passes_a_black_hole() {
+    established("").plays(
+        "
+        +0    write 1460
+        +0    > P. 1:1461(1460) ack 1
+        +0.1  < .  1:1(0) ack 1 win 0
+        +0.2  > .  1:513(512) ack 1
+        +0.6  > .  1:513(512) ack 1
+        +1.2  > .  1:513(512) ack 1
+        +2.4  > .  1:513(512) ack 1
+        +0    expect send_mss 1460
+        +0.1  < .  1:1(0) ack 513 win 512
+        +0    > P. 513:1461(948) ack 1
+        +0.1  < .  1:1(0) ack 1461 win 512
+        +100  nothing
+        ",
+    );
 }
 
 /// What was sent in small segments is sent again in large ones, for which the hole is as black.

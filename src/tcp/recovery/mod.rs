@@ -283,12 +283,6 @@ impl Recovery {
         self.flight.as_ref()?.rto.deadline(rto)
     }
 
-    /// Since when the retransmission timer runs: for so long has what left last had no answer that
-    /// acknowledges anything new.
-    pub(crate) fn waits_since(&self) -> Option<Instant> {
-        self.flight.as_ref()?.rto.running_since()
-    }
-
     /// The retransmission timer may have run out: then all that is outstanding counts as lost
     /// (RFC 6298 (5.4), RFC 5681 §3.1). Says whether it has.
     pub(crate) fn on_timeout(&mut self, now: Instant, rto: Duration, out: Outstanding) -> bool {
@@ -349,11 +343,11 @@ impl Flight {
     /// Whether nothing is in flight, and what was has left nothing to be remembered: the next
     /// segment finds all as the first one did.
     fn is_at_rest(&self) -> bool {
-        self.is_calm() && self.rto.running_since().is_none() && self.rto.backoffs() == 0
+        self.is_calm() && !self.rto.is_running() && self.rto.backoffs() == 0
     }
 
     fn on_sent(&mut self, now: Instant, sequence: SeqRange, part: u32) {
-        if self.rto.running_since().is_none() {
+        if !self.rto.is_running() {
             self.echo_since = now;
         }
         self.rto.on_sent(now);

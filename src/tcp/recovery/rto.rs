@@ -25,9 +25,9 @@ impl Rto {
         self.running_since.get_or_insert(now);
     }
 
-    /// Since when it runs; it does while something is outstanding.
-    pub(crate) fn running_since(&self) -> Option<Instant> {
-        self.running_since
+    /// Whether it runs: something is outstanding.
+    pub(crate) fn is_running(&self) -> bool {
+        self.running_since.is_some()
     }
 
     /// New octets were acknowledged: it starts anew, or stops when all are (RFC 6298 (5.2),
