@@ -353,7 +353,9 @@ impl FlowAudit {
                 self.peer_edge = None;
             }
         }
-        if segment.flags.contains(TcpFlags::ACK) {
+        // What acknowledges more than was sent is forged: it tells nothing of the peer.
+        let is_forged = self.nxt.is_some_and(|nxt| is_before(nxt, segment.ack));
+        if segment.flags.contains(TcpFlags::ACK) && !is_forged {
             let newest = self.peer_acked.filter(|&acked| is_before(segment.ack, acked));
             self.peer_acked = newest.or(Some(segment.ack));
             let window = scaled(segment, self.peer.scale, self.own.scale);
