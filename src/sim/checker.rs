@@ -52,6 +52,9 @@ struct FlowAudit {
     acked: Option<u32>,
     /// Our highest sequence number.
     nxt: Option<u32>,
+    /// Whether an RST has arrived, true or forged: what is sent after it may be of a connection that
+    /// knows less.
+    may_be_over: bool,
     /// Whether the host has sent a FIN, and received one.
     fins: (bool, bool),
     /// What the peer has acknowledged.
@@ -301,7 +304,7 @@ impl FlowAudit {
     /// no SYN-ACK of its own to tell: an acknowledgment that was late is enough.
     fn on_reset(&mut self) {
         (self.our_edge, self.acked, self.early) = (None, None, None);
-        (self.peer_acked, self.nxt) = (None, None);
+        (self.peer_acked, self.nxt, self.may_be_over) = (None, None, false);
         self.owed.on_acknowledged();
     }
 
@@ -315,7 +318,8 @@ impl FlowAudit {
             && !segment.flags.contains(TcpFlags::SYN)
             && !segment.flags.contains(TcpFlags::RST);
         let is_late = self.peer_acked.is_some_and(|acked| is_before(segment.ack, acked));
-        let is_of_sent = self.nxt.is_some_and(|nxt| !is_before(nxt, segment.ack));
+        let is_of_sent =
+            self.nxt.is_some_and(|nxt| !is_before(nxt, segment.ack)) && !self.may_be_over;
         let fits = self.our_edge.is_some_and(|edge| !is_before(edge, end));
         self.is_open && is_plain && !is_late && is_of_sent && !self.is_older(segment) && fits
     }
@@ -329,7 +333,9 @@ impl FlowAudit {
 
     fn on_received(&mut self, segment: &TcpSegment) {
         if segment.flags.contains(TcpFlags::RST) {
+            let nxt = self.nxt;
             self.on_reset();
+            (self.nxt, self.may_be_over) = (nxt, true);
         }
         self.fins.1 |= segment.flags.contains(TcpFlags::FIN);
         let items = decode_options(&segment.options, 0, (0, 0));
