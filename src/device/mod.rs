@@ -14,6 +14,7 @@ mod capture;
 mod impair;
 mod impairment;
 mod link;
+mod lost_packet;
 mod netlink;
 mod offload;
 mod packet_writer;

@@ -9,6 +9,7 @@ use std::os::raw::c_int;
 use tun_tap::{Iface, Mode};
 
 use super::agreement::Offloads;
+use super::lost_packet::{is_about_one_datagram, is_about_one_packet};
 use super::packet_writer::write_packet;
 use super::setup::{self, TunConfig};
 use super::sys::{self, ControlSocket, Queues};
@@ -81,20 +82,14 @@ impl PlainQueue {
         write_packet(&self.file, &[], packet).map_err(|error| self.softened(error, libc::EAGAIN))
     }
 
-    /// `instead`, if the error is what a router or the peer's host says of one datagram: of an
-    /// earlier one, and nothing says that the next will not arrive.
+    /// `instead`, if the error is what a router or the peer's host says of one datagram, an earlier
+    /// one, or what keeps one from leaving this machine: nothing says that the next will not arrive.
     fn softened(&self, error: io::Error, instead: c_int) -> io::Error {
-        let is_of_one = matches!(
-            error.raw_os_error(),
-            Some(
-                libc::ECONNREFUSED
-                    | libc::EHOSTUNREACH
-                    | libc::ENETUNREACH
-                    | libc::EHOSTDOWN
-                    | libc::ENONET
-            )
-        );
-        if self.is_ip_socket && is_of_one { io::Error::from_raw_os_error(instead) } else { error }
+        if self.is_ip_socket && is_about_one_datagram(&error) {
+            io::Error::from_raw_os_error(instead)
+        } else {
+            error
+        }
     }
 }
 
@@ -348,18 +343,6 @@ fn as_gone(error: io::Error) -> io::Error {
         Some(libc::EBADFD) => io::Error::from_raw_os_error(libc::ENODEV),
         _ => error,
     }
-}
-
-/// Whether a failed write concerns that packet only, or the device for the time being: no room,
-/// a packet that the kernel finds malformed, an interface that is down (EIO). What a deleted
-/// interface says (ENODEV) is not among them.
-fn is_about_one_packet(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(
-            libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM | libc::EINVAL | libc::EIO | libc::EMSGSIZE
-        )
-    )
 }
 
 impl Device for Tun {
