@@ -255,7 +255,9 @@ impl Ipv4 {
         about: &Datagram,
         code: Unreachable,
     ) -> Result<Outgoing, DropReason> {
-        if !self.errors.take(now, about.source) {
+        // Of ourselves nobody is flooded, and a program that asks at its own host wants to hear of
+        // each refusal: as on Linux, where the loopback interface has no limit.
+        if !self.is_ours(about.source) && !self.errors.take(now, about.source) {
             return Err(DropReason::RateLimited);
         }
         let quote = about.quote();

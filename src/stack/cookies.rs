@@ -28,7 +28,7 @@ impl Stack {
             timestamps.value = Cookies::stamp(timestamps.value, &syn.options);
         }
         let packet = self.packet(tuple, ttl, tos, syn_ack).ok_or(DropReason::TcpAddress)?;
-        self.outbox.push_cookie(packet)?;
+        self.outbox.push_unlimited(packet)?;
         self.listeners.on_cookie(now, tuple.local.port(), promise);
         observer.on_event(now, &Event::SynCookieSent { flow: tuple });
         Ok(())

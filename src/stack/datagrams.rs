@@ -356,7 +356,7 @@ impl Stack {
             }
             Err(DropReason::NoUdpSocket) if datagram.is_ours => {
                 let answer = self.ip.port_unreachable(now, datagram)?;
-                self.outbox.push(now, answer)?;
+                self.queue_answer(now, answer)?;
                 Err(DropReason::NoUdpSocket)
             }
             Err(reason) => Err(reason),

@@ -197,7 +197,7 @@ impl Stack {
             Verdict::Deliver(datagram) => self.deliver(now, datagram, observer),
             Verdict::EchoReply(echo) => self.receive_echo(&echo),
             Verdict::Error(error) => self.receive_error(&error, observer, now),
-            Verdict::Answer(answer) => self.outbox.push(now, answer),
+            Verdict::Answer(answer) => self.queue_answer(now, answer),
             Verdict::Drop(reason) => Err(reason),
         }
     }
@@ -214,7 +214,7 @@ impl Stack {
             PROTOCOL_UDP => self.receive_datagram(now, &datagram, observer),
             _ => {
                 let answer = self.ip.protocol_unreachable(now, &datagram)?;
-                self.outbox.push(now, answer)?;
+                self.queue_answer(now, answer)?;
                 Err(DropReason::UnknownProtocol)
             }
         }

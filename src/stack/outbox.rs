@@ -47,9 +47,10 @@ impl Outbox {
         Ok(())
     }
 
-    /// Queues a SYN-ACK with a cookie, unless too many packets wait: it is the answer to a
-    /// question, no longer than that, and a limit of its rate would be what the flood is after.
-    pub(crate) fn push_cookie(&mut self, packet: Outgoing) -> Result<(), DropReason> {
+    /// Queues what has no limit of rate, unless too many packets wait. A SYN-ACK with a cookie: it
+    /// is the answer to a question, no longer than that, and a limit of its rate would be what the
+    /// flood is after. And an answer to ourselves, which floods nobody.
+    pub(crate) fn push_unlimited(&mut self, packet: Outgoing) -> Result<(), DropReason> {
         if self.queue.len() >= CAPACITY {
             return Err(DropReason::RateLimited);
         }
@@ -107,13 +108,13 @@ mod tests {
     }
 
     #[test]
-    fn cookies_are_limited_in_number_and_not_in_rate() {
+    fn what_has_no_limit_of_rate_has_one_of_number() {
         let mut outbox = outbox();
         for number in 0..5_000 {
-            assert_eq!(outbox.push_cookie(packet(1, number)), Ok(()));
+            assert_eq!(outbox.push_unlimited(packet(1, number)), Ok(()));
             assert!(outbox.pop().is_some());
         }
-        let taken = (0..2000).filter(|&number| outbox.push_cookie(packet(1, number)).is_ok());
+        let taken = (0..2000).filter(|&number| outbox.push_unlimited(packet(1, number)).is_ok());
         assert_eq!(taken.count(), CAPACITY);
     }
 

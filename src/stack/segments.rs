@@ -6,7 +6,7 @@ use super::icmp_errors::path_of;
 use super::listeners::{Child, ListenerId};
 use super::{DropReason, Event, Instant, Observer, SocketOptions, Stack, report_state, touch};
 use crate::ip::{Cast, Datagram};
-use crate::packet::Checksum;
+use crate::packet::{Checksum, Outgoing};
 use crate::tcp::{
     Connection, HalfOpen, HalfOpenVerdict, ListenerVerdict, Need, Offer, Opened, Outcome, Segment,
     SegmentPlan, SeqNumber, TimeWaitVerdict, TimestampClock, reset_for,
@@ -372,7 +372,21 @@ impl Stack {
         plan: SegmentPlan,
     ) -> Result<(), DropReason> {
         let packet = self.packet(tuple, 64, 0, plan).ok_or(DropReason::TcpAddress)?;
-        self.outbox.push(now, packet)
+        self.queue_answer(now, packet)
+    }
+
+    /// Queues an answer that no flow sends, so many of them to each destination and no more; but as
+    /// many as there are to ourselves, who are flooded by nobody in a foreign name.
+    pub(super) fn queue_answer(
+        &mut self,
+        now: Instant,
+        answer: Outgoing,
+    ) -> Result<(), DropReason> {
+        if self.ip.is_to_ourselves(&answer.head) {
+            self.outbox.push_unlimited(answer)
+        } else {
+            self.outbox.push(now, answer)
+        }
     }
 }
 

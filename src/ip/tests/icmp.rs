@@ -333,9 +333,13 @@ fn nothing_else_that_forbids_a_complaint_is_delivered() {
 /// How many of `tries` complaints at `now` leave.
 fn complaints(ip: &mut Ipv4, now: Instant, tries: u32) -> u32 {
     let datagram = delivered(ip, stray(HERE));
+    complaints_about(ip, now, &datagram, tries)
+}
+
+fn complaints_about(ip: &mut Ipv4, now: Instant, about: &Datagram, tries: u32) -> u32 {
     let mut sent = 0;
     for _ in 0..tries {
-        match ip.port_unreachable(now, &datagram) {
+        match ip.port_unreachable(now, about) {
             Ok(_) => sent += 1,
             Err(reason) => assert_eq!(reason, RateLimited),
         }
@@ -362,4 +366,13 @@ fn echo_replies_cost_nothing_of_the_allowance_for_errors() {
     for _ in 0..1000 {
         answer(&mut ip, packet(PEER, HERE, 1, &ping()));
     }
+}
+
+#[test]
+fn complaints_to_ourselves_have_no_limit_and_cost_others_nothing() {
+    let mut ip = host();
+    let looped = Frame::new(packet(HERE, HERE, 17, &[0x13, 0x88, 0, 53, 0, 9, 0xbe, 0xef, 7]));
+    let Verdict::Deliver(datagram) = ip.input(looped, Via::Loopback) else { panic!() };
+    assert_eq!(complaints_about(&mut ip, Instant::ZERO, &datagram, 1000), 1000);
+    assert_eq!(complaints(&mut ip, Instant::ZERO, 1000), 6);
 }

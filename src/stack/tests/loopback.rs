@@ -107,6 +107,24 @@ fn very_many_packets_to_ourselves_arrive_in_order_over_several_calls() {
     assert_eq!((arrived, calls), (count, 4));
 }
 
+/// What limits the answers to others keeps nobody from hearing of his own host, as on Linux.
+#[test]
+fn every_datagram_and_every_open_to_a_closed_port_of_our_own_is_refused_at_once() {
+    let mut stack = stack();
+    let socket = udp(&mut stack, 53);
+    stack.connect(NOW, socket, own(54)).unwrap();
+    for number in 0..1500 {
+        stack.send_to(NOW, socket, b"x", None).unwrap();
+        settle(&mut stack, NOW, &mut ());
+        assert_eq!(stack.take_error(socket), Ok(Some(SocketError::Refused)), "{number}");
+        let opening = stack.tcp_socket().unwrap();
+        assert_eq!(stack.connect(NOW, opening, own(54)), Err(SocketError::InProgress));
+        settle(&mut stack, NOW, &mut ());
+        assert_eq!(stack.take_error(opening), Ok(Some(SocketError::Refused)), "{number}");
+        stack.close(NOW, opening);
+    }
+}
+
 /// The packets of a loopback wait for those of the device no longer than for each other.
 #[test]
 fn packets_to_others_leave_between_those_to_ourselves() {
