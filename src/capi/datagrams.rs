@@ -39,9 +39,21 @@ impl Host {
         }
         let to = to.map(WharfAddr::to_socket_addr).transpose()?;
         if entry.shut.write {
-            return Err(SocketError::BrokenPipe.into());
+            return Err(self.why_shut(entry, to)?.into());
         }
         Ok(self.stack.send_to(now, entry.id, octets, to)?)
+    }
+
+    /// What a socket that is shut for writing says: as on Linux it comes last that it is shut,
+    /// behind a destination that there is not and an error that waits.
+    fn why_shut(&mut self, entry: Entry, to: Option<SocketAddr>) -> Answer<SocketError> {
+        match to {
+            None if self.stack.peer_addr(entry.id).is_err() => Ok(SocketError::NoDestination),
+            Some(to) if to.port() == 0 => Ok(SocketError::InvalidArgument),
+            Some(_) | None => {
+                Ok(self.stack.take_error(entry.id)?.unwrap_or(SocketError::BrokenPipe))
+            }
+        }
     }
 
     /// recvfrom(2).

@@ -130,7 +130,8 @@ impl Host {
                 let error = self.stack.take_error(entry.id)?;
                 Err(error.unwrap_or(SocketError::WouldBlock).into())
             }
-            TcpState::Closed | TcpState::Listen => {
+            // What was shut before it had a connection stays so, as on Linux.
+            state if state == TcpState::Closed || state == TcpState::Listen || entry.shut.write => {
                 let error = self.stack.take_error(entry.id)?;
                 Err(error.unwrap_or(SocketError::BrokenPipe).into())
             }

@@ -161,6 +161,23 @@ static void shutdown_without_a_connection_is_enotconn_and_remembered(void)
 	wharf_free(w);
 }
 
+static void what_was_shut_before_there_was_a_connection_stays_shut(void)
+{
+	struct pair p;
+	struct wharf_addr to = address(2, 80);
+	int a, l;
+
+	pair_open(&p);
+	l = listener(p.b, 2, 80, 1);
+	a = wharf_socket(p.a, 4, WHARF_TCP);
+	EQUAL(wharf_shutdown(p.a, p.now, a, SHUT_WR), -ENOTCONN);
+	EQUAL(wharf_connect(p.a, p.now, a, &to), -EINPROGRESS);
+	settle(&p);
+	CHECK(wharf_accept(p.b, p.now, l, NULL) > l);
+	EQUAL(wharf_send(p.a, p.now, a, "x", 1, 0, NULL), -EPIPE);
+	pair_close(&p);
+}
+
 static void octets_before_a_reset_are_read_then_the_error_once_then_the_end(void)
 {
 	struct peer p;
@@ -318,6 +335,7 @@ const struct test closing_tests[] = {
 	TEST(a_side_shut_for_reading_reads_what_is_there_and_then_the_end),
 	TEST(shutting_both_ways_at_once_hangs_up),
 	TEST(shutdown_without_a_connection_is_enotconn_and_remembered),
+	TEST(what_was_shut_before_there_was_a_connection_stays_shut),
 	TEST(octets_before_a_reset_are_read_then_the_error_once_then_the_end),
 	TEST(a_reset_is_told_to_the_writer_once_and_then_the_pipe_is_broken),
 	TEST(a_reset_after_the_end_of_the_file_is_a_broken_pipe),

@@ -114,6 +114,27 @@ static void shutdown_wants_a_peer_and_is_remembered_without_one(void)
 	pair_close(&p);
 }
 
+static void that_it_is_shut_is_the_last_thing_that_a_send_says(void)
+{
+	struct pair p;
+	struct wharf_addr to = address(2, 54), port_0 = address(2, 0);
+	int a, b;
+
+	open_both(&p, &a, &b);
+	EQUAL(wharf_shutdown(p.a, p.now, a, SHUT_WR), -ENOTCONN);
+	EQUAL(wharf_send(p.a, p.now, a, "x", 1, 0, NULL), -EDESTADDRREQ);
+	EQUAL(wharf_send(p.a, p.now, a, "x", 1, 0, &port_0), -EINVAL);
+	EQUAL(wharf_send(p.a, p.now, a, "x", 1, 0, &to), -EPIPE);
+	to = address(1, 54);
+	EQUAL(wharf_connect(p.b, p.now, b, &to), 0);
+	EQUAL(wharf_send(p.b, p.now, b, "x", 1, 0, NULL), 1);
+	settle(&p);
+	EQUAL(wharf_shutdown(p.b, p.now, b, SHUT_WR), 0);
+	EQUAL(wharf_send(p.b, p.now, b, "x", 1, 0, NULL), -ECONNREFUSED);
+	EQUAL(wharf_send(p.b, p.now, b, "x", 1, 0, NULL), -EPIPE);
+	pair_close(&p);
+}
+
 static void only_options_of_datagrams_are_known(void)
 {
 	struct pair p;
@@ -139,6 +160,7 @@ const struct test datagram_tests[] = {
 	TEST(a_connected_socket_needs_no_address_and_hears_of_refusals),
 	TEST(what_does_not_fit_or_cannot_be_sent_is_refused),
 	TEST(shutdown_wants_a_peer_and_is_remembered_without_one),
+	TEST(that_it_is_shut_is_the_last_thing_that_a_send_says),
 	TEST(only_options_of_datagrams_are_known),
 	{ NULL, NULL },
 };
