@@ -59,7 +59,7 @@ drop_reasons! {
     NoUdpSocket = "no_udp_socket",
     /// The UDP socket's receive queue is full.
     UdpQueueFull = "udp_queue_full",
-    /// A UDP source or destination port of 0 where one is needed.
+    /// A TCP source port of 0, which nobody can have.
     PortZero = "port_zero",
     /// A TCP segment to or from an address that no connection can have (MUST-57, MUST-63).
     TcpAddress = "tcp_address",

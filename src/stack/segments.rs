@@ -407,7 +407,8 @@ pub(super) fn parse(datagram: Datagram) -> Result<Arrival, DropReason> {
         return Err(DropReason::TransportChecksum);
     }
     let header = view.header;
-    if header.source_port == 0 || header.destination_port == 0 {
+    // Nobody is there to be answered. To port 0 nobody listens, which is answered as elsewhere.
+    if header.source_port == 0 {
         return Err(DropReason::PortZero);
     }
     let options = TcpOptions::parse(view.options).map_err(|_| DropReason::TcpOption)?;

@@ -38,9 +38,6 @@ impl Udp {
         if is_summed && !UdpHeader::checksum_is_valid(source, destination, octets) {
             return Err(DropReason::TransportChecksum);
         }
-        if header.destination_port == 0 {
-            return Err(DropReason::PortZero);
-        }
         // A source port of 0 means that no answer is wanted (RFC 768).
         let source = SocketAddrV4::new(source, header.source_port);
         let place = SocketAddrV4::new(destination, header.destination_port);

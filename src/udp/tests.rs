@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use super::output::Transmit;
 use super::*;
 use crate::observe::DropReason::{
-    self, BadLength, NoUdpSocket, PortZero, TransportChecksum, Truncated, UdpQueueFull,
+    self, BadLength, NoUdpSocket, TransportChecksum, Truncated, UdpQueueFull,
 };
 use crate::packet::Offload;
 use crate::rng::Seed;
@@ -129,7 +129,7 @@ fn a_datagram_that_cannot_be_read_is_dropped() {
         (altered(5, 0), BadLength),
         (altered(5, 11), Truncated),
         (altered(7, 1), TransportChecksum),
-        (datagram(5000, 0, b"hi"), PortZero),
+        (datagram(5000, 0, b"hi"), NoUdpSocket),
         (datagram(5000, 54, b"hi"), NoUdpSocket),
     ] {
         assert_eq!(udp.hear(PEER, HERE, &octets), Err(reason), "{octets:?}");

@@ -36,8 +36,6 @@ const CASES: &[(DropReason, &str, &str)] = &[
     (DropReason::IcmpBroadcast, "", "+0 < icmp echo_request id 1 seq 1 (9) to 10.7.0.255:0"),
     (DropReason::NoUdpSocket, "", "+0 < udp 1>53 (9)\n+0 > icmp unreachable port"),
     (DropReason::PortZero, "", "+0 < S 0:0(0) from 10.7.0.1:0"),
-    (DropReason::PortZero, "", "+0 < S 0:0(0) to 10.7.0.2:0"),
-    (DropReason::PortZero, "", "+0 < udp 1>0 (9)"),
     (DropReason::TcpAddress, "", "+0 < S 0:0(0) to 10.7.0.255:80"),
     (DropReason::TcpOption, "", "+0 < S 0:0(0) <raw 0200>"),
     (DropReason::NoTcpSocket, "", "+0 < S 0:0(0)\n+0 > R. 0:0(0) ack 1"),
@@ -204,6 +202,21 @@ fn without_memory_only_what_comes_in_order_is_taken() {
         +0    expect dropped memory_pressure 1
         ",
     );
+}
+
+/// RFC 9293 §3.10.7.1 and RFC 1122 §4.1.3.1: nobody can listen at port 0, and whoever asks there hears
+/// so as at any other closed port. So does Linux.
+#[test]
+fn port_0_is_a_closed_port() {
+    let script = "
+        +0    < S 0:0(0) to 10.7.0.2:0
+        +0    > R. 0:0(0) ack 1 from 10.7.0.2:0
+        +0    < udp 5000>0 (9)
+        +0    > icmp unreachable port
+        +0    expect dropped no_tcp_socket 1
+        +0    expect dropped no_udp_socket 1
+        ";
+    Script::default().plays(script);
 }
 
 /// RFC 1812 §4.3.2.8: errors are limited, to a burst and then a rate.
