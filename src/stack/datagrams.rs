@@ -15,7 +15,7 @@ use crate::error::SocketError;
 use crate::ip::{Cast, Datagram, Echo, IcmpError, Packet};
 use crate::packet::{Head, Offload, Outgoing};
 use crate::rng::Rng;
-use crate::udp::{Peer, Transmit, UdpId, UdpOptions};
+use crate::udp::{Peer, Transmit, UdpId, UdpOptions, check_peer};
 use crate::wire::ipv4::PROTOCOL_UDP;
 use crate::wire::udp::UdpHeader;
 
@@ -378,9 +378,9 @@ impl Stack {
 
     /// connect(2) of a UDP socket: from now on it hears only of this peer.
     pub(super) fn connect_udp(&mut self, udp: UdpId, to: SocketAddr) -> Result<(), SocketError> {
-        let IpAddr::V4(addr) = to.ip() else { return Err(SocketError::InvalidAddress) };
-        let source = self.ip.source_for(addr).ok_or(SocketError::NetworkUnreachable)?;
         let peer = self.peer(to);
+        let addr = *check_peer(&peer)?.ip();
+        let source = self.ip.source_for(addr).ok_or(SocketError::NetworkUnreachable)?;
         self.udp.connect(udp, source.into(), peer)
     }
 

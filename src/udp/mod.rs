@@ -251,7 +251,7 @@ fn ipv4(addr: SocketAddr) -> Result<SocketAddrV4, SocketError> {
 /// An address and a port to which a datagram can be sent.
 ///
 /// Linux takes 0.0.0.0 as ourselves; here it is refused, as for TCP (RFC 9293 MUST-46).
-fn check_peer(peer: &Peer) -> Result<SocketAddrV4, SocketError> {
+pub(crate) fn check_peer(peer: &Peer) -> Result<SocketAddrV4, SocketError> {
     let addr = ipv4(peer.addr)?;
     if addr.port() == 0 || addr.ip().is_unspecified() {
         return Err(SocketError::InvalidArgument);

@@ -287,6 +287,24 @@ fn a_socket_may_be_bound_to_a_broadcast_address_or_a_group() {
     }
 }
 
+/// `connect` and `send_to` say the same of each.
+#[test]
+fn a_peer_that_cannot_be_is_refused_by_its_fault() {
+    let mut stack = stack(1, false);
+    let socket = udp(&mut stack, addr(1, 53));
+    for (peer, fault) in [
+        (addr(2, 0), SocketError::InvalidArgument),
+        ("0.0.0.0:9".parse().unwrap(), SocketError::InvalidArgument),
+        ("127.0.0.1:9".parse().unwrap(), SocketError::NetworkUnreachable),
+        ("240.0.0.1:9".parse().unwrap(), SocketError::NetworkUnreachable),
+        ("[::1]:9".parse().unwrap(), SocketError::InvalidAddress),
+        (([10, 7, 0, 255], 9).into(), SocketError::PermissionDenied),
+    ] {
+        assert_eq!(stack.connect(NOW, socket, peer), Err(fault), "{peer}");
+        assert_eq!(stack.send_to(NOW, socket, b"x", Some(peer)), Err(fault), "{peer}");
+    }
+}
+
 /// What the options say that it holds, though nobody has set them.
 #[test]
 fn a_new_socket_has_the_buffer_that_the_configuration_says() {
