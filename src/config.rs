@@ -1,6 +1,7 @@
 //! How a stack is set up. Checked once, when the stack is made, so that no code below has to.
 
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::num::NonZeroU16;
 
 use crate::packet::{Checksum, HEAD_MAX, Offload};
@@ -148,7 +149,11 @@ impl StackConfig {
         if self.interface.addresses.is_empty() {
             return Err(ConfigError::NoAddress);
         }
-        if let Some(&bad) = self.interface.addresses.iter().find(|cidr| !is_host(**cidr)) {
+        let addresses = &self.interface.addresses;
+        // What is the broadcast of one network would be no address of ours in another.
+        let is_broadcast = |addr| addresses.iter().any(|cidr| cidr.broadcast() == Some(addr));
+        let is_bad = |cidr: &&Ipv4Cidr| !is_host(cidr.addr()) || is_broadcast(cidr.addr());
+        if let Some(&bad) = addresses.iter().find(is_bad) {
             return Err(ConfigError::AddressNotUnicast(bad));
         }
         if !(MTU_MIN..=MTU_MAX).contains(&self.interface.mtu) {
@@ -161,15 +166,10 @@ impl StackConfig {
     }
 }
 
-/// Whether a host may have this address.
-fn is_host(cidr: Ipv4Cidr) -> bool {
-    let addr = cidr.addr();
-    let is_special = addr.is_unspecified()
-        || addr.is_multicast()
-        || addr.is_broadcast()
-        || addr.is_loopback()
-        || addr.octets()[0] >= 240;
-    !is_special && Some(addr) != cidr.broadcast()
+/// Whether a host may have this address, in whatever network it is (RFC 1122 §3.2.1.3): not 0/8,
+/// not loopback, no group and not 240/4.
+fn is_host(addr: Ipv4Addr) -> bool {
+    matches!(addr.octets(), [1..=126 | 128..=223, ..])
 }
 
 /// Why a configuration is refused.
@@ -238,6 +238,7 @@ mod tests {
             ("10.7.0.255/24", false),
             ("10.7.0.255/32", true),
             ("0.0.0.0/0", false),
+            ("0.1.2.3/8", false),
             ("127.0.0.1/8", false),
             ("224.0.0.1/32", false),
             ("240.0.0.1/32", false),
@@ -245,6 +246,21 @@ mod tests {
         ] {
             let config = StackConfig::new(text.parse().unwrap());
             assert_eq!(config.validate().is_ok(), is_good, "{text}");
+        }
+    }
+
+    #[test]
+    fn no_address_is_the_broadcast_of_another_ones_network() {
+        for (texts, bad) in [
+            (["10.7.0.2/24", "10.7.0.255/32"], Some("10.7.0.255/32")),
+            (["10.7.255.255/32", "10.7.0.2/16"], Some("10.7.255.255/32")),
+            (["10.7.255.255/32", "10.7.0.2/24"], None),
+        ] {
+            let [first, second] = texts.map(|text| text.parse().unwrap());
+            let mut config = StackConfig::new(first);
+            config.interface.addresses.push(second);
+            let bad = bad.map(|text| ConfigError::AddressNotUnicast(text.parse().unwrap()));
+            assert_eq!(config.validate().err(), bad, "{texts:?}");
         }
     }
 
