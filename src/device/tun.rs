@@ -83,7 +83,7 @@ impl PlainQueue {
     }
 
     /// `instead`, if the error is what a router or the peer's host says of one datagram, an earlier
-    /// one, or what keeps one from leaving this machine: nothing says that the next will not arrive.
+    /// one, or what keeps one from leaving this machine: the next may well arrive.
     fn softened(&self, error: io::Error, instead: c_int) -> io::Error {
         if self.is_ip_socket && is_about_one_datagram(&error) {
             io::Error::from_raw_os_error(instead)

@@ -204,8 +204,8 @@ fn without_memory_only_what_comes_in_order_is_taken() {
     );
 }
 
-/// RFC 9293 §3.10.7.1 and RFC 1122 §4.1.3.1: nobody can listen at port 0, and whoever asks there hears
-/// so as at any other closed port. So does Linux.
+/// RFC 9293 §3.10.7.1 and RFC 1122 §4.1.3.1: nobody can listen at port 0, and whoever asks there
+/// hears so as at any other closed port. As on Linux.
 #[test]
 fn port_0_is_a_closed_port() {
     let script = "
