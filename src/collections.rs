@@ -62,6 +62,11 @@ impl<K: Copy> OnceQueue<K> {
         self.queue.len()
     }
 
+    /// All that stand in it, the one first that has waited longest; stale ones included.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = K> {
+        self.queue.iter().copied()
+    }
+
     /// Takes the member that has waited longest; the caller clears its bit.
     pub(crate) fn pop(&mut self) -> Option<K> {
         let first = self.queue.pop_front()?;

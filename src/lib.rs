@@ -58,7 +58,9 @@ pub use self::rng::Seed;
 #[cfg(feature = "tokio")]
 pub use self::runtime::Driver;
 pub use self::runtime::Net;
-pub use self::stack::{ConnectionInfo, EchoReply, Readiness, Shutdown, SocketId, Stack};
+pub use self::stack::{
+    ConnectionInfo, EchoReply, Readiness, Shutdown, SocketId, Stack, StateCounts, Totals,
+};
 pub use self::tcp::{MtuProbing, RecoveryState, SynCookies, TcpConfig, TcpInfo};
 pub use self::time::{Duration, Instant};
 pub use self::wire::display::describe;

@@ -154,6 +154,19 @@ impl<K: Key, V> Slab<K, V> {
         })
     }
 
+    /// The first values by their places, as many as are found by `looks` at a place or at a page
+    /// that is empty: those who must not walk over what a rush has left.
+    pub(crate) fn first(&self, looks: usize) -> impl Iterator<Item = (K, &V)> {
+        let looked_at = (0u32..).zip(&self.pages).flat_map(|(number, page)| {
+            let slots = if page.held == 0 { &[] } else { page.slots.as_slice() };
+            let values = (number * PAGE..).zip(slots);
+            let values =
+                values.map(|(index, slot)| Some((key(index, slot.version), slot.value()?)));
+            std::iter::once(None).chain(values)
+        });
+        looked_at.take(looks).flatten()
+    }
+
     /// All keys, by their places.
     pub(crate) fn keys(&self) -> impl Iterator<Item = K> {
         self.iter().map(|(key, _)| key)

@@ -20,6 +20,23 @@ pub enum TcpState {
     TimeWait,
 }
 
+impl TcpState {
+    /// All of them, in their order.
+    pub const ALL: [Self; 11] = [
+        Self::Closed,
+        Self::Listen,
+        Self::SynSent,
+        Self::SynReceived,
+        Self::Established,
+        Self::FinWait1,
+        Self::FinWait2,
+        Self::CloseWait,
+        Self::Closing,
+        Self::LastAck,
+        Self::TimeWait,
+    ];
+}
+
 /// As RFC 9293 writes it: `FIN-WAIT-1`.
 impl fmt::Display for TcpState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

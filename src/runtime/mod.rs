@@ -28,7 +28,7 @@ use crate::config::StackConfig;
 use crate::device::Device;
 use crate::observe::Counters;
 use crate::rng::{Rng, Seed};
-use crate::stack::{ConnectionInfo, Stack};
+use crate::stack::{ConnectionInfo, Stack, Totals};
 use crate::time::Duration;
 use crate::wire::Steering;
 
@@ -361,8 +361,30 @@ impl Net {
         counters
     }
 
+    /// What all shards hold altogether. Asking costs the same however much that is.
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for shared in self.place.shards() {
+            totals.add(&shared.ask(|shard, _| shard.stack.totals()));
+        }
+        totals
+    }
+
+    /// At most `max` connections, of each shard as many if there are. If there are more they are
+    /// first of all those that have had something to send of late. The cost does not grow with
+    /// their number: see [`Stack::some_connections`](crate::Stack::some_connections).
+    pub fn some_connections(&self, max: usize) -> Vec<ConnectionInfo> {
+        let shards = self.place.shards();
+        let count = |shared: &Arc<Shared>| shared.ask(|shard, _| shard.stack.totals().connections);
+        let counts: Vec<usize> = shards.iter().map(count).collect();
+        let of_shard = |(shared, max): (&Arc<Shared>, usize)| {
+            shared.ask(|shard, _| shard.stack.some_connections(max))
+        };
+        shards.iter().zip(shares(&counts, max)).flat_map(of_shard).collect()
+    }
+
     /// All connections, half-open ones and TIME-WAIT included. Walks them all while the stack, or
-    /// one shard of it after the other, stands still: for people, not for the data path.
+    /// one shard of it after the other, stands still, so not for programs that have many.
     pub fn connections(&self) -> Vec<ConnectionInfo> {
         let lists = self.place.shards().iter();
         lists.flat_map(|shared| shared.ask(|shard, _| shard.stack.connections())).collect()
@@ -393,6 +415,19 @@ impl Net {
     pub(crate) fn for_udp_port(&self, port: u16) -> Self {
         Self { place: self.place.for_udp_port(port) }
     }
+}
+
+/// For how many each shard is asked that has so many, if `max` are wanted altogether: as many of
+/// each, but that what one does not have is the others'.
+fn shares(counts: &[usize], max: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..counts.len()).collect();
+    order.sort_by_key(|&shard| counts[shard]);
+    let (mut shares, mut left) = (vec![0; counts.len()], max);
+    for (dealt, shard) in order.into_iter().enumerate() {
+        shares[shard] = counts[shard].min(left / (counts.len() - dealt));
+        left -= shares[shard];
+    }
+    shares
 }
 
 fn invalid(what: &str) -> io::Error {
@@ -442,4 +477,25 @@ fn prepare(
 
 fn boxed(queues: Vec<impl Device + 'static>) -> Vec<Box<dyn Device>> {
     queues.into_iter().map(|queue| Box::new(queue) as Box<dyn Device>).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_one_shard_does_not_have_is_the_others() {
+        for (counts, max, expected) in [
+            (&[][..], 10, &[][..]),
+            (&[3], 10, &[3]),
+            (&[30], 10, &[10]),
+            (&[30, 30], 10, &[5, 5]),
+            (&[30, 2], 10, &[8, 2]),
+            (&[0, 30], 10, &[0, 10]),
+            (&[30, 30, 30], 10, &[3, 3, 4]),
+            (&[30, 30, 30], 2, &[0, 1, 1]),
+        ] {
+            assert_eq!(shares(counts, max), expected, "{max} of {counts:?}");
+        }
+    }
 }

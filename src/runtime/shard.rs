@@ -489,19 +489,20 @@ impl Shard {
 
     /// Whether any connection still has something to do.
     fn is_connected(&self) -> bool {
-        let connections = self.stack.connections();
-        connections.iter().any(|connection| match connection.state {
+        // Those whose states have changed and are not counted yet have something to send.
+        let is_counted = self.stack.totals().states.iter().any(|(state, count)| match state {
             TcpState::SynSent
             | TcpState::Established
             | TcpState::FinWait1
             | TcpState::FinWait2
             | TcpState::CloseWait
             | TcpState::Closing
-            | TcpState::LastAck => true,
+            | TcpState::LastAck => count > 0,
             TcpState::Listen | TcpState::SynReceived | TcpState::TimeWait | TcpState::Closed => {
                 false
             }
-        })
+        });
+        is_counted || self.stack.senders() > 0
     }
 }
 

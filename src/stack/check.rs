@@ -1,16 +1,18 @@
 //! Invariants of the whole stack; simulations call this after every step.
 
-use super::Stack;
+use std::collections::BTreeMap;
+
 use super::flow::{Flow, FlowEntry, Owner};
 use super::listeners::Child;
 use super::socket::Kind;
+use super::{Stack, TcpState};
 
 impl Stack {
     /// Panics if two parts of the stack contradict each other. It looks at everything.
     ///
     /// Call it after `transmit` has returned nothing.
     pub fn check(&self) {
-        let mut charged = 0;
+        let (mut charged, mut states) = (0, BTreeMap::new());
         for (id, entry) in self.flows.iter() {
             assert_eq!(
                 self.flows.find(&entry.tuple),
@@ -28,6 +30,7 @@ impl Stack {
                 );
             }
             charged += entry.charged;
+            *states.entry(entry.tcp_state()).or_default() += 1;
             if let Flow::Open(connection) = &entry.flow {
                 connection.check();
                 assert!(connection.is_silent(), "{}: its turn was forgotten", entry.tuple);
@@ -46,6 +49,10 @@ impl Stack {
                 );
                 assert!(is_linked, "{}: its socket knows nothing of it", entry.tuple);
             }
+        }
+        for state in TcpState::ALL {
+            let counted = states.get(&state).copied().unwrap_or(0);
+            assert_eq!(self.states.of(state), counted, "connections that count as {state}");
         }
         self.check_lists();
         charged += self.held_by_the_ended();

@@ -6,7 +6,7 @@ use super::listeners::{Child, ListenerId};
 use super::socket::{Ended, Kind};
 use super::{ConnectionInfo, End, FlowEntry, Instant, Observer, SocketId, Stack, TcpState};
 use crate::error::SocketError;
-use crate::tcp::{Connection, TcpInfo};
+use crate::tcp::TcpInfo;
 
 impl Stack {
     /// A connection is over, or is a record in TIME-WAIT from now on.
@@ -124,15 +124,9 @@ impl Stack {
     }
 
     /// All connections, in no order that means anything. It looks at every one of them: for
-    /// people, not for the data path.
+    /// people, not for the data path. [`some_connections`](Self::some_connections) does not.
     pub fn connections(&self) -> Vec<ConnectionInfo> {
-        let info = |entry: &FlowEntry| ConnectionInfo {
-            local: entry.tuple.local.into(),
-            remote: entry.tuple.remote.into(),
-            state: entry.tcp_state(),
-            info: entry.connection().map(Connection::info),
-        };
-        self.flows.iter().map(|(_, entry)| info(entry)).collect()
+        self.flows.iter().map(|(_, entry)| entry.listed()).collect()
     }
 
     /// How many connections still have something to say though no socket holds them. TIME-WAIT

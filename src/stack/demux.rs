@@ -114,6 +114,11 @@ impl Flows {
         self.entries.at(index).map(|(id, _)| id)
     }
 
+    /// The first entries in slab order, as far as so many looks at a place bring us.
+    pub(super) fn first(&self, looks: usize) -> impl Iterator<Item = (FlowId, &FlowEntry)> {
+        self.entries.first(looks)
+    }
+
     /// All entries, in slab order. For people and for the end of a stack, not for the data path.
     pub(super) fn iter(&self) -> impl Iterator<Item = (FlowId, &FlowEntry)> {
         self.entries.iter()

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::listeners::ListenerId;
 use super::lists::Links;
-use super::socket::SocketId;
+use super::socket::{ConnectionInfo, SocketId};
 use crate::observe::TcpState;
 use crate::options::SocketOptions;
 use crate::tcp::{Connecting, Connection, HalfOpen, SegmentPlan, TcpInfo, Ticket, TimeWait};
@@ -49,7 +49,7 @@ pub(super) struct FlowEntry {
     pub(super) awaits_memory: bool,
     /// Octets of memory charged for its buffers.
     pub(super) charged: usize,
-    /// The state that observers were last told.
+    /// The state that observers were last told, in which it is counted.
     pub(super) reported: TcpState,
 }
 
@@ -83,6 +83,16 @@ impl FlowEntry {
             Flow::Connecting(connecting) => connecting.info(),
             Flow::Open(connection) => connection.info(),
             Flow::HalfOpen(_) | Flow::TimeWait(_) => TcpInfo::of_state(self.tcp_state()),
+        }
+    }
+
+    /// As it stands in a list for people.
+    pub(super) fn listed(&self) -> ConnectionInfo {
+        ConnectionInfo {
+            local: self.tuple.local.into(),
+            remote: self.tuple.remote.into(),
+            state: self.tcp_state(),
+            info: self.connection().map(Connection::info),
         }
     }
 

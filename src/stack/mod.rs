@@ -2,6 +2,7 @@
 
 mod by_reference;
 mod calls;
+mod census;
 #[cfg(any(test, feature = "sim"))]
 mod check;
 mod connections;
@@ -34,6 +35,7 @@ mod warm;
 
 use std::sync::Arc;
 
+pub use self::census::{StateCounts, Totals};
 use self::datagrams::EchoSockets;
 use self::deadlines::Deadlines;
 use self::demux::{FlowId, Flows, Hashed};
@@ -121,6 +123,8 @@ pub struct Stack {
     dirty: OnceQueue<SocketId>,
     /// Octets that all TCP buffers hold.
     memory: Memory,
+    /// How many flows are in each state.
+    states: StateCounts,
     /// Where the text of trains of segments is joined.
     joined: SuperPool,
     /// Which of several stacks with the same addresses this is; `None` if there is no other.
@@ -167,6 +171,7 @@ impl Stack {
             loopback: Loopback::default(),
             dirty: OnceQueue::default(),
             memory: Memory::new(config.limits.memory_max),
+            states: StateCounts::default(),
             joined: SuperPool::default(),
             share: None,
             config,
@@ -299,7 +304,7 @@ impl Stack {
                 continue;
             };
             learn_path(&self.ip, now, entry);
-            report_state(now, entry, observer);
+            self.states.report(now, entry, observer);
             let mut plan = entry.transmit(now, may_grow, super_text);
             let Some(plan) = &mut plan else {
                 self.end_turn(id, may_grow);
@@ -505,15 +510,14 @@ impl Stack {
         observer: &mut dyn Observer,
     ) -> Option<FlowEntry> {
         if let Some(entry) = self.flows.get_mut(id) {
-            report_state(now, entry, observer);
+            self.states.report(now, entry, observer);
         }
         self.deadlines.disarm(id);
         self.leave_list(id);
-        let entry = self.flows.remove(id)?;
+        let mut entry = self.flows.remove(id)?;
         self.memory.release(entry.charged);
         self.memory.sweep(&self.flows);
-        let (flow, from, to) = (entry.tuple, entry.reported, TcpState::Closed);
-        observer.on_event(now, &Event::StateChanged { flow, from, to });
+        self.states.report_closed(now, &mut entry, observer);
         Some(entry)
     }
 
@@ -540,15 +544,6 @@ fn learn_path(ip: &Ipv4, now: Instant, entry: &mut FlowEntry) {
 fn touch(ready: &mut Ready, memory: &mut Memory, id: FlowId, entry: &mut FlowEntry) {
     ready.join(id, &mut entry.is_ready);
     memory.recharge(entry);
-}
-
-/// Tells the observer when a flow's state is another than it last heard of.
-fn report_state(now: Instant, entry: &mut FlowEntry, observer: &mut dyn Observer) {
-    let (flow, from, to) = (entry.tuple, entry.reported, entry.tcp_state());
-    if from != to {
-        entry.reported = to;
-        observer.on_event(now, &Event::StateChanged { flow, from, to });
-    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::demux::FlowId;
 use super::flow::{Flow, Owner};
 use super::icmp_errors::path_of;
 use super::socket::Kind;
-use super::{DropReason, Instant, Observer, Shutdown, SocketId, Stack, TcpState, report_state};
+use super::{DropReason, Instant, Observer, Shutdown, SocketId, Stack, TcpState};
 use crate::error::SocketError;
 use crate::options::SocketOptions;
 use crate::tcp::{Close, Connecting, ConnectingVerdict, Connection, Opened, Segment};
@@ -135,7 +135,7 @@ impl Stack {
             }
         }
         entry.flow = Flow::Open(Box::new(connection));
-        report_state(now, entry, observer); // It may be over before anything is transmitted.
+        self.states.report(now, entry, observer); // It may be over before anything is transmitted.
         let owner = entry.owner;
         if let Some(socket) = socket {
             (socket.kind, socket.soft_error) = (Kind::Connected(id), None);

@@ -4,7 +4,7 @@ use super::demux::{FlowId, Hashed};
 use super::flow::{Flow, FlowEntry, Owner};
 use super::icmp_errors::path_of;
 use super::listeners::{Child, ListenerId};
-use super::{DropReason, Event, Instant, Observer, SocketOptions, Stack, report_state, touch};
+use super::{DropReason, Event, Instant, Observer, SocketOptions, Stack, touch};
 use crate::ip::{Cast, Datagram};
 use crate::packet::{Checksum, Outgoing};
 use crate::tcp::{
@@ -301,7 +301,7 @@ impl Stack {
         let has_deadline = connection.deadline().is_some();
         let listening_socket = listener.socket;
         entry.flow = Flow::Open(Box::new(connection));
-        report_state(now, entry, observer); // It may be over before anything is transmitted.
+        self.states.report(now, entry, observer); // It may be over before anything is transmitted.
         self.give_to(id, Owner::Queue(listener_id, ticket));
         self.touch_socket(listening_socket);
         if !is_bare {

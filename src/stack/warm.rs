@@ -23,6 +23,11 @@ impl Warm {
         }
     }
 
+    /// All of them, no more than a fixed number; some may have ended since.
+    pub(super) fn iter(&self) -> impl Iterator<Item = FlowId> {
+        self.queue.iter()
+    }
+
     /// If there are too many, the one that has been warm longest may keep nothing. If that one is
     /// busy it stands here again after its turn.
     pub(super) fn cool_one(&mut self, flows: &mut Flows) {

@@ -156,6 +156,11 @@ impl Connecting {
 }
 
 impl Connection {
+    /// When the peer was last heard of.
+    pub(crate) fn heard_at(&self) -> Instant {
+        self.lifetime.heard_at()
+    }
+
     /// STATUS (RFC 9293 §3.10.6).
     pub(crate) fn info(&self) -> TcpInfo {
         let (out, traffic) = (self.outstanding(), self.statistics.traffic());

@@ -220,7 +220,7 @@ const SHOW: &str = r#"
     };
     const one = { local: "10.7.0.2:80", remote: "10.7.0.1:40", state: "SYN-RECEIVED", info: null };
     for (const total of [3, 200, 234, 1234567]) {
-      const connections = Array(Math.min(total, 1000)).fill(one);
+      const connections = Array(Math.min(total, 200)).fill(one);
       require("vm").runInNewContext(script + ";showConnections(got)",
                                     { ...stubs, got: { total, connections } });
       console.log(found.shown.textContent, "|", found.connections.rows);
@@ -265,8 +265,15 @@ async fn metrics_are_prometheus_text_with_help_and_type_for_each_name() {
             assert!(comments.iter().any(|it| it.starts_with(&comment)), "{comment}");
         }
     }
-    let names = ["wharf_packets_received_total ", "wharf_chat_clients ", "wharf_uptime_seconds "];
-    for name in names {
+    for name in [
+        "wharf_packets_received_total ",
+        "wharf_tcp_connections{state=\"ESTABLISHED\"} 1",
+        "wharf_tcp_connections{state=\"TIME-WAIT\"} 0",
+        "wharf_tcp_orphans 0",
+        "wharf_tcp_buffered_octets ",
+        "wharf_chat_clients ",
+        "wharf_uptime_seconds ",
+    ] {
         assert!(samples.iter().any(|it| it.starts_with(name)), "{name}");
     }
 }
@@ -277,6 +284,8 @@ async fn the_api_shows_counters_and_connections() {
     let stats = world.get("/api/stats").await.json();
     assert_eq!(stats["chat_clients"], 0);
     assert!(stats["counters"]["packets_received_total"].is_u64());
+    assert_eq!(stats["connections"]["ESTABLISHED"], 1, "this one");
+    assert!(stats["tcp_buffered_octets"].is_u64());
     let connections = world.get("/api/connections").await.json();
     let shown = connections["connections"].as_array().unwrap();
     assert_eq!(connections["total"], shown.len());

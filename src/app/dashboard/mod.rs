@@ -1,6 +1,5 @@
 //! The live page, and the numbers behind it.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -12,10 +11,11 @@ use axum::routing::get;
 use serde_json::{Value, json};
 
 use super::http::{Site, json as respond};
-use crate::{ConnectionInfo, Counter, Counters, DropReason, Net, TcpInfo, TcpState};
+use crate::{ConnectionInfo, Counter, Counters, DropReason, Net, StateCounts, TcpInfo, Totals};
 
-/// How many connections `/api/connections` describes at most. 1,000: the page is for people.
-pub const CONNECTIONS_SHOWN_MAX: usize = 1000;
+/// How many connections `/api/connections` describes at most. 200: the page is for people, and a
+/// browser lays as many out anew each second without getting in its reader's way.
+pub const CONNECTIONS_SHOWN_MAX: usize = 200;
 
 /// One file with all that it needs: it works where nothing but this server can be reached.
 const PAGE: &str = include_str!("index.html");
@@ -24,13 +24,17 @@ const PAGE: &str = include_str!("index.html");
 const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
                       img-src data:; connect-src 'self' ws:; base-uri 'none'; form-action 'none'";
 
-/// What the page shows of a stack. Asked by people, about once a second.
+/// What the page shows of a stack. Each reader asks about once a second, so that no answer may cost
+/// more the more connections there are.
 pub trait Status: Send + Sync + 'static {
     /// How often each kind of event has happened so far.
     fn counters(&self) -> Counters;
 
-    /// All connections.
-    fn connections(&self) -> Vec<ConnectionInfo>;
+    /// What it holds altogether.
+    fn totals(&self) -> Totals;
+
+    /// At most `max` connections, and if there are more those that tell most.
+    fn connections(&self, max: usize) -> Vec<ConnectionInfo>;
 }
 
 impl Status for Net {
@@ -38,8 +42,12 @@ impl Status for Net {
         Self::counters(self)
     }
 
-    fn connections(&self) -> Vec<ConnectionInfo> {
-        Self::connections(self)
+    fn totals(&self) -> Totals {
+        Self::totals(self)
+    }
+
+    fn connections(&self, max: usize) -> Vec<ConnectionInfo> {
+        self.some_connections(max)
     }
 }
 
@@ -62,12 +70,14 @@ async fn metrics(State(site): State<Arc<Site>>) -> Response {
     let mut text = site.status.counters().to_prometheus();
     text.push_str("# HELP wharf_tcp_connections TCP connections, by state.\n");
     text.push_str("# TYPE wharf_tcp_connections gauge\n");
-    for (state, count) in by_state(&site.status.connections()) {
-        let state = state.to_string();
+    let totals = site.status.totals();
+    for (state, count) in totals.states.iter() {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "wharf_tcp_connections{{state=\"{state}\"}} {count}");
     }
     for (name, help, value) in [
+        ("tcp_orphans", "Connections that no program holds.", totals.orphans as u64),
+        ("tcp_buffered_octets", "Octets that TCP buffers hold.", totals.buffered as u64),
         ("chat_clients", "Clients in the chat.", site.chat.clients() as u64),
         ("uptime_seconds", "Time since the server was started.", site.uptime()),
     ] {
@@ -82,7 +92,7 @@ async fn metrics(State(site): State<Arc<Site>>) -> Response {
 
 async fn stats(State(site): State<Arc<Site>>) -> Response {
     let counters = site.status.counters();
-    let states = by_state(&site.status.connections());
+    let totals = site.status.totals();
     let named = |Counter { name, value, .. }: Counter| (name.to_owned(), Value::from(value));
     let dropped = |&reason: &DropReason| {
         let count = counters.dropped(reason);
@@ -92,16 +102,20 @@ async fn stats(State(site): State<Arc<Site>>) -> Response {
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_seconds": site.uptime(),
         "chat_clients": site.chat.clients(),
-        "connections": by_name(&states),
+        "connections": by_name(&totals.states),
+        "tcp_orphans": totals.orphans,
+        "tcp_buffered_octets": totals.buffered,
         "counters": counters.list().into_iter().map(named).collect::<serde_json::Map<_, _>>(),
         "dropped": DropReason::ALL.iter().filter_map(dropped).collect::<serde_json::Map<_, _>>(),
     }))
 }
 
 async fn connections(State(site): State<Arc<Site>>) -> Response {
-    let all = site.status.connections();
-    let shown: Vec<_> = all.iter().take(CONNECTIONS_SHOWN_MAX).map(describe).collect();
-    respond(&json!({ "total": all.len(), "connections": shown }))
+    let shown = site.status.connections(CONNECTIONS_SHOWN_MAX);
+    // They may have become fewer since.
+    let total = site.status.totals().connections.max(shown.len());
+    let shown: Vec<_> = shown.iter().map(describe).collect();
+    respond(&json!({ "total": total, "connections": shown }))
 }
 
 /// One connection; what a half-open or closing one does not have is `null`.
@@ -137,15 +151,8 @@ fn describe_info(info: &TcpInfo) -> Value {
     })
 }
 
-fn by_state(connections: &[ConnectionInfo]) -> BTreeMap<TcpState, u64> {
-    let mut counts = BTreeMap::new();
-    for connection in connections {
-        *counts.entry(connection.state).or_insert(0) += 1;
-    }
-    counts
-}
-
-fn by_name(states: &BTreeMap<TcpState, u64>) -> serde_json::Map<String, Value> {
-    let named = |(state, &count): (&TcpState, &u64)| (state.to_string(), Value::from(count));
-    states.iter().map(named).collect()
+/// The states in which there are any.
+fn by_name(states: &StateCounts) -> serde_json::Map<String, Value> {
+    let held = states.iter().filter(|&(_, count)| count > 0);
+    held.map(|(state, count)| (state.to_string(), Value::from(count))).collect()
 }

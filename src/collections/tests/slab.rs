@@ -92,3 +92,26 @@ fn a_map_beside_it_tells_of_every_key() {
     assert!(beside.keys().eq(slab.keys()));
     assert!(beside.drain().map(|(_, number)| number).eq(0..2000));
 }
+
+#[test]
+fn the_first_values_are_found_within_a_number_of_looks_however_empty_the_slab_is() {
+    let mut slab = Slab::<TestKey, u32>::new();
+    let keys: Vec<_> = (0..10 * PAGE).map(|n| slab.insert(n)).collect();
+    let first = |slab: &Slab<TestKey, u32>, looks| {
+        slab.first(looks).map(|(_, &value)| value).collect::<Vec<_>>()
+    };
+    assert!(first(&slab, 0).is_empty());
+    assert_eq!(first(&slab, 4), [0, 1, 2], "the page is one more");
+    assert_eq!(first(&slab, usize::MAX).len(), 10 * PAGE as usize);
+    // All but one of the sixth page and one of the seventh.
+    let left = [5 * PAGE + 3, 6 * PAGE];
+    for (key, n) in keys.iter().zip(0..) {
+        if !left.contains(&n) {
+            slab.remove(*key);
+        }
+    }
+    let to_sixth = 5 + 1 + 4;
+    assert!(first(&slab, to_sixth - 1).is_empty());
+    assert_eq!(first(&slab, to_sixth), left[..1]);
+    assert_eq!(first(&slab, 5 + 1 + PAGE as usize + 1 + 1), left);
+}

@@ -129,20 +129,6 @@ fn in_state(state: TcpState) -> (Pair, SocketId, Option<SocketId>) {
     (pair, socket, Some(peer))
 }
 
-const STATES: [TcpState; 11] = [
-    TcpState::Closed,
-    TcpState::Listen,
-    TcpState::SynSent,
-    TcpState::SynReceived,
-    TcpState::Established,
-    TcpState::FinWait1,
-    TcpState::FinWait2,
-    TcpState::CloseWait,
-    TcpState::Closing,
-    TcpState::LastAck,
-    TcpState::TimeWait,
-];
-
 /// The state as the connection has it, also when the socket does not know any more.
 fn state_of(stack: &Stack, socket: SocketId) -> TcpState {
     let listed = stack.connections();
@@ -152,7 +138,7 @@ fn state_of(stack: &Stack, socket: SocketId) -> TcpState {
 
 #[test]
 fn the_states_are_the_ones_that_are_meant() {
-    for state in STATES {
+    for state in TcpState::ALL {
         let (pair, socket, _) = in_state(state);
         assert_eq!(state_of(&pair.near, socket), state);
     }
@@ -358,7 +344,7 @@ fn who_gives_up_what_has_not_left_tells_the_peer_in_the_last_states_too() {
 /// STATUS (§3.10.6). A socket whose connection waits in TIME-WAIT has none any more, as on Linux.
 #[test]
 fn status_in_each_state() {
-    for state in STATES {
+    for state in TcpState::ALL {
         let (mut pair, socket, _) = in_state(state);
         let told = if state == TcpState::TimeWait { TcpState::Closed } else { state };
         assert_eq!(pair.near.state(socket), Ok(told));

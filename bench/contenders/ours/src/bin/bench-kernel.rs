@@ -12,7 +12,7 @@ use wharf::app::dashboard::Status;
 use wharf::app::http::{router, Site};
 use wharf::app::server::serve_http;
 use wharf::app::stop::Stop;
-use wharf::{ConnectionInfo, Counters};
+use wharf::{ConnectionInfo, Counters, Totals};
 
 const BACKLOG: u32 = 16_384;
 
@@ -62,7 +62,11 @@ impl Status for Nothing {
         Counters::default()
     }
 
-    fn connections(&self) -> Vec<ConnectionInfo> {
+    fn totals(&self) -> Totals {
+        Totals::default()
+    }
+
+    fn connections(&self, _max: usize) -> Vec<ConnectionInfo> {
         Vec::new()
     }
 }
