@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::extract::ws::{Message, Utf8Bytes, WebSocket, close_code};
 use axum::response::Response;
-use futures_util::SinkExt as _;
 use tokio::sync::broadcast::{self, error::RecvError, error::TryRecvError};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::http::Site;
 use super::stop::Guard;
-use super::websocket::{self, Upgrade, close, close_for};
+use super::websocket::{self, Handshake, Socket, close, close_for};
 
 /// Octets of the longest message. 16 KiB; a longer one closes its sender's connection with 1009.
 pub const MESSAGE_OCTETS_MAX: usize = 16 << 10;
@@ -43,16 +43,16 @@ impl Chat {
 /// `GET /ws/chat`: each text message goes to everybody in the room, its sender included, and to
 /// all in one order. Joining happens before the handshake is answered, so that a client which
 /// sees the answer misses nothing that is said afterwards.
-pub(super) async fn join(State(site): State<Arc<Site>>, upgrade: Upgrade) -> Response {
+pub(super) async fn join(State(site): State<Arc<Site>>, handshake: Handshake) -> Response {
     let room = site.chat.messages.clone();
     let heard = room.subscribe();
-    websocket::accept(&site, upgrade, MESSAGE_OCTETS_MAX, |socket, stopping| {
+    websocket::accept(&site, handshake, MESSAGE_OCTETS_MAX, |socket, stopping| {
         take_part(socket, stopping, room, heard)
     })
 }
 
 async fn take_part(
-    mut socket: WebSocket,
+    mut socket: Socket,
     mut stopping: Guard,
     room: broadcast::Sender<Utf8Bytes>,
     mut heard: broadcast::Receiver<Utf8Bytes>,
@@ -64,7 +64,7 @@ async fn take_part(
                 match tokio::time::timeout(SEND_TIMEOUT, telling).await {
                     Ok(Ok(())) => {}
                     Ok(Err(Gone::Lagged)) => {
-                        return close(socket, close_code::AGAIN, "too slow").await;
+                        return close(socket, CloseCode::Again, "too slow").await;
                     }
                     Ok(Err(Gone::Broken)) | Err(_) => return,
                 }
@@ -75,13 +75,13 @@ async fn take_part(
                     let _ = room.send(on_its_own(&text));
                 }
                 Some(Ok(Message::Binary(_))) => {
-                    return close(socket, close_code::UNSUPPORTED, "text only").await;
+                    return close(socket, CloseCode::Unsupported, "text only").await;
                 }
-                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Close(_))) => {}
+                Some(Ok(_)) => {}
                 Some(Err(error)) => return close_for(socket, error).await,
                 None => return,
             },
-            () = stopping.begun() => return close(socket, close_code::AWAY, "stopping").await,
+            () = stopping.begun() => return close(socket, CloseCode::Away, "stopping").await,
         }
     }
 }
@@ -102,7 +102,7 @@ enum Gone {
 
 /// Tells the client a message and all that were said since, in one go.
 async fn tell(
-    socket: &mut WebSocket,
+    socket: &mut Socket,
     first: Result<Utf8Bytes, RecvError>,
     heard: &mut broadcast::Receiver<Utf8Bytes>,
 ) -> Result<(), Gone> {

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -23,16 +24,23 @@ use tower_service::Service;
 use super::bytes::Pattern;
 use super::chat::Chat;
 use super::dashboard::{self, Status};
+use super::metered::Budget;
 use super::server::HEADER_TIMEOUT;
 use super::stop::Stop;
-use super::websocket;
+use super::timely::{Silence, Timely};
+use super::websocket::{self, HELD_OCTETS_MAX};
 
 /// Largest N of `GET /bytes/N`: 1 TiB. More is answered by 400.
 pub const BYTES_MAX: u64 = 1 << 40;
 
 /// Octets that a request's body may have; more is answered by 413. 64 KiB. `/sink` and `/echo`,
-/// which hold no more of a body than one frame, take a body of any length.
+/// which hold no more of a body than one frame, take a body of any length, and of any duration as
+/// long as it does not stop ([`BODY_PAUSE_MAX`]).
 pub const BODY_OCTETS_MAX: usize = 64 << 10;
+
+/// How long `/sink` and `/echo` wait for more of a body at least, and at most twice as long: 30 s,
+/// as for a request's head. Then 408 is the answer, or if that has begun the connection ends.
+pub const BODY_PAUSE_MAX: Duration = HEADER_TIMEOUT;
 
 const OCTETS: [(header::HeaderName, &str); 1] =
     [(header::CONTENT_TYPE, "application/octet-stream")];
@@ -45,13 +53,16 @@ pub struct Site {
     pub(super) stop: Stop,
     /// The room of `/ws/chat`.
     pub(super) chat: Chat,
+    /// What the WebSockets may hold of messages.
+    pub(super) held: Budget,
     started: Instant,
 }
 
 impl Site {
     /// A site that shows `status`, and whose WebSockets close when `stop` begins.
     pub fn new(status: Arc<dyn Status>, stop: Stop) -> Self {
-        Self { status, stop, chat: Chat::new(), started: Instant::now() }
+        let (chat, held) = (Chat::new(), Budget::new(HELD_OCTETS_MAX));
+        Self { status, stop, chat, held, started: Instant::now() }
     }
 
     /// Seconds since the site was made.
@@ -142,7 +153,7 @@ async fn bytes(Path(len): Path<String>) -> Response {
 
 /// Reads all and keeps nothing but the count and the hash.
 async fn sink(request: Request<Body>) -> Response {
-    let mut body = request.into_body();
+    let mut body = Timely::new(request.into_body());
     let mut hash = Sha256::new();
     let mut octets = 0;
     while let Some(frame) = body.frame().await {
@@ -152,6 +163,10 @@ async fn sink(request: Request<Body>) -> Response {
                 hash.update(&data);
             }
             Ok(Err(_trailers)) => {}
+            Err(error) if error.is::<Silence>() => {
+                return (StatusCode::REQUEST_TIMEOUT, [(header::CONNECTION, "close")])
+                    .into_response();
+            }
             Err(error) => {
                 let sentence = format!("The body ended early: {error}.\n");
                 return (StatusCode::BAD_REQUEST, sentence).into_response();
@@ -167,9 +182,10 @@ async fn sink(request: Request<Body>) -> Response {
 }
 
 /// The request's body is the response's: each frame goes back as it comes, and a client that
-/// does not read its answer is not read from either.
+/// does not read its answer is not read from either. A body that stops ends the connection, for the
+/// answer has begun.
 async fn echo(request: Request<Body>) -> Response {
-    (OCTETS, request.into_body()).into_response()
+    (OCTETS, Body::new(Timely::new(request.into_body()))).into_response()
 }
 
 /// A response of JSON.
@@ -200,4 +216,65 @@ fn too_long() -> Response {
     let sentence = format!("A body here has at most {BODY_OCTETS_MAX} octets.\n");
     let headers = [(header::CONNECTION, "close")];
     (StatusCode::PAYLOAD_TOO_LARGE, headers, sentence).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use futures_util::{StreamExt as _, stream};
+    use tokio::time::sleep;
+
+    use super::*;
+
+    fn seconds(count: u64) -> Duration {
+        Duration::from_secs(count)
+    }
+
+    /// What must come, however late.
+    async fn within<F: Future>(future: F) -> F::Output {
+        tokio::time::timeout(Duration::from_hours(10), future).await.expect("it is waited for")
+    }
+
+    /// A request whose body comes an octet at a time, each behind a pause, and then stops.
+    fn with_pauses(pauses: Vec<Duration>) -> Request<Body> {
+        let octets = stream::iter(pauses).then(async |pause| {
+            sleep(pause).await;
+            Ok::<_, io::Error>("x")
+        });
+        let octets = octets.chain(stream::pending());
+        Request::new(Body::from_stream(octets))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_stops_is_given_up_and_a_slow_one_is_not() {
+        for (pauses, slow) in [(vec![], 0), (vec![1], 1), (vec![29; 100], 2900), (vec![5; 7], 35)] {
+            let request = || with_pauses(pauses.iter().copied().map(seconds).collect());
+            let begun = Instant::now();
+            let answer = within(sink(request())).await;
+            assert_eq!(answer.status(), StatusCode::REQUEST_TIMEOUT);
+            assert_eq!(answer.headers()[header::CONNECTION], "close");
+            let waited = begun.elapsed().as_secs() - slow;
+            assert!((30..=60).contains(&waited), "{waited}");
+
+            let begun = Instant::now();
+            let mut echoed = echo(request()).await.into_body();
+            for _ in &pauses {
+                let frame = echoed.frame().await.unwrap().unwrap();
+                assert_eq!(frame.into_data().unwrap(), "x");
+            }
+            assert!(within(echoed.frame()).await.unwrap().is_err());
+            let waited = begun.elapsed().as_secs() - slow;
+            assert!((30..=60).contains(&waited), "{waited}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_takes_its_time_is_not_taken_for_a_silent_sender() {
+        let mut echoed = echo(with_pauses(vec![seconds(1); 4])).await.into_body();
+        for _ in 0..4 {
+            sleep(BODY_PAUSE_MAX * 3).await;
+            assert_eq!(echoed.frame().await.unwrap().unwrap().into_data().unwrap(), "x");
+        }
+    }
 }

@@ -15,6 +15,8 @@ pub mod echo;
 pub mod http;
 pub mod http_client;
 mod lingering;
+mod metered;
 pub mod server;
 pub mod stop;
+mod timely;
 pub mod websocket;

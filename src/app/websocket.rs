@@ -3,48 +3,112 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use tokio_tungstenite::tungstenite::Error;
+use futures_util::{SinkExt as _, StreamExt as _};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::http::Site;
+use super::metered::{Budget, Metered};
 use super::stop::Guard;
 
 /// Octets of the longest message that `/ws/echo` takes, in one frame or many. 16 MiB; a longer
 /// one closes the connection with 1009.
 pub const MESSAGE_OCTETS_MAX: usize = 16 << 20;
 
+/// Octets that all WebSockets together hold of messages that are not complete or not echoed yet,
+/// beside the first 64 KiB of each. 256 MiB; a message that would need more closes its connection
+/// with 1013, and one that has held some for five minutes is given up with 1008. While it is echoed
+/// a message lies in memory twice.
+pub const HELD_OCTETS_MAX: usize = 256 << 20;
+
 /// How long the peer has to answer our close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// An upgrade, or why the request is none.
-pub(super) type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
+/// Octets before the payload of a control frame of a client's (RFC 6455 §5.2, §5.5).
+const CONTROL_HEADER_LEN: usize = 2 + 4;
 
-/// `GET /ws/echo`: each text and binary message goes back as it came.
-pub(super) async fn echo(State(site): State<Arc<Site>>, upgrade: Upgrade) -> Response {
-    accept(&site, upgrade, MESSAGE_OCTETS_MAX, echo_messages)
+/// A WebSocket of which little is known but that it counts what it holds.
+pub(super) struct Socket<S = TokioIo<Upgraded>> {
+    stream: WebSocketStream<Metered<S>>,
+    /// Whether whoever reads has a message, and is done with it when it asks for the next.
+    is_message_out: bool,
 }
 
-/// Answers the handshake, then runs `serve` for as long as the site's stop lets it.
-pub(super) fn accept<S, F>(site: &Site, upgrade: Upgrade, octets_max: usize, serve: S) -> Response
-where
-    S: FnOnce(WebSocket, Guard) -> F + Send + 'static,
-    F: Future<Output = ()> + Send + 'static,
-{
-    let upgrade = match upgrade {
-        Ok(upgrade) => upgrade,
-        Err(refused) => return refusal(refused),
-    };
-    let guard = site.stop.guard();
-    upgrade.max_message_size(octets_max).max_frame_size(octets_max).on_upgrade(
-        async move |socket| {
-            let stopping = guard.clone();
-            guard.run(serve(socket, stopping)).await;
-        },
-    )
+impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
+    /// The server's side of `stream`, whose messages have at most so many octets.
+    pub(super) async fn new(stream: S, octets_max: usize, budget: Budget) -> Self {
+        let limits = WebSocketConfig::default()
+            .max_message_size(Some(octets_max))
+            .max_frame_size(Some(octets_max));
+        let stream = Metered::new(stream, budget);
+        let stream = WebSocketStream::from_raw_socket(stream, Role::Server, Some(limits)).await;
+        Self { stream, is_message_out: false }
+    }
+
+    /// The next message, if there is one more; the one before is done with. Cancel safe.
+    pub(super) async fn recv(&mut self) -> Option<Result<Message, Error>> {
+        if std::mem::take(&mut self.is_message_out) {
+            self.stream.get_mut().forget();
+        }
+        let received = self.stream.next().await;
+        match &received {
+            Some(Ok(Message::Text(_) | Message::Binary(_))) => self.is_message_out = true,
+            Some(Ok(Message::Ping(octets) | Message::Pong(octets))) => {
+                self.stream.get_mut().forgive(CONTROL_HEADER_LEN + octets.len());
+            }
+            Some(Ok(Message::Close(_) | Message::Frame(_)) | Err(_)) | None => {}
+        }
+        received
+    }
+
+    /// Sends a message and all that waits before it.
+    pub(super) async fn send(&mut self, message: Message) -> Result<(), Error> {
+        self.stream.send(message).await
+    }
+
+    /// Lets a message wait for the next flush.
+    pub(super) async fn feed(&mut self, message: Message) -> Result<(), Error> {
+        self.stream.feed(message).await
+    }
+
+    /// Sends all that waits.
+    pub(super) async fn flush(&mut self) -> Result<(), Error> {
+        self.stream.flush().await
+    }
+}
+
+/// A request for a WebSocket that is as RFC 6455 §4.2.1 wants it.
+pub(super) struct Handshake {
+    upgrade: OnUpgrade,
+    /// What proves to the client that it was understood.
+    accept: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Handshake {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        let upgrade = parts.extensions.get::<OnUpgrade>().cloned();
+        // axum looks at all fields; the WebSocket that it would make counts nothing.
+        drop(WebSocketUpgrade::from_request_parts(parts, state).await.map_err(refusal)?);
+        let key = parts.headers.get(header::SEC_WEBSOCKET_KEY);
+        let (Some(upgrade), Some(key)) = (upgrade, key) else {
+            return Err(StatusCode::BAD_REQUEST.into_response());
+        };
+        Ok(Self { upgrade, accept: derive_accept_key(key.as_bytes()) })
+    }
 }
 
 /// A version that we do not speak is answered by the one that we do (RFC 6455 §4.4).
@@ -56,18 +120,53 @@ fn refusal(refused: WebSocketUpgradeRejection) -> Response {
     refused.into_response()
 }
 
+/// `GET /ws/echo`: each text and binary message goes back as it came.
+pub(super) async fn echo(State(site): State<Arc<Site>>, handshake: Handshake) -> Response {
+    accept(&site, handshake, MESSAGE_OCTETS_MAX, echo_messages)
+}
+
+/// Answers the handshake, then runs `serve` for as long as the site's stop lets it.
+pub(super) fn accept<S, F>(
+    site: &Site,
+    handshake: Handshake,
+    octets_max: usize,
+    serve: S,
+) -> Response
+where
+    S: FnOnce(Socket, Guard) -> F + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let Handshake { upgrade, accept } = handshake;
+    let (guard, budget) = (site.stop.guard(), site.held.clone());
+    tokio::spawn(async move {
+        let Ok(upgraded) = upgrade.await else { return };
+        let socket = Socket::new(TokioIo::new(upgraded), octets_max, budget).await;
+        let stopping = guard.clone();
+        guard.run(serve(socket, stopping)).await;
+    });
+    let headers = [
+        (header::CONNECTION, "upgrade"),
+        (header::UPGRADE, "websocket"),
+        (header::SEC_WEBSOCKET_ACCEPT, &accept),
+    ];
+    (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
+}
+
 /// Pings are answered, and a close is, by the protocol below, with the next read.
-async fn echo_messages(mut socket: WebSocket, mut stopping: Guard) {
+async fn echo_messages<S>(mut socket: Socket<S>, mut stopping: Guard)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     loop {
         let received = tokio::select! {
             received = socket.recv() => received,
-            () = stopping.begun() => return close(socket, close_code::AWAY, "stopping").await,
+            () = stopping.begun() => return close(socket, CloseCode::Away, "stopping").await,
         };
         let outcome = match received {
             Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => {
                 socket.send(message).await
             }
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Close(_))) => Ok(()),
+            Some(Ok(_)) => Ok(()),
             Some(Err(error)) => return close_for(socket, error).await,
             None => return,
         };
@@ -78,7 +177,10 @@ async fn echo_messages(mut socket: WebSocket, mut stopping: Guard) {
 }
 
 /// Closes from our side (RFC 6455 §7.1.2): says why, then waits for the peer's answer.
-pub(super) async fn close(mut socket: WebSocket, code: u16, reason: &'static str) {
+pub(super) async fn close<S>(mut socket: Socket<S>, code: CloseCode, reason: &'static str)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let frame = CloseFrame { code, reason: reason.into() };
     let closing = async {
         if socket.send(Message::Close(Some(frame))).await.is_ok() {
@@ -90,12 +192,132 @@ pub(super) async fn close(mut socket: WebSocket, code: u16, reason: &'static str
 }
 
 /// Closes because of what the peer sent (RFC 6455 §7.4.1); a broken connection is left as it is.
-pub(super) async fn close_for(socket: WebSocket, error: axum::Error) {
-    let error = error.into_inner();
-    match error.downcast_ref() {
-        Some(Error::Capacity(_)) => close(socket, close_code::SIZE, "message too long").await,
-        Some(Error::Utf8(_)) => close(socket, close_code::INVALID, "not UTF-8").await,
-        Some(Error::Protocol(_)) => close(socket, close_code::PROTOCOL, "not WebSocket").await,
+pub(super) async fn close_for<S>(socket: Socket<S>, error: Error)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    use std::io::ErrorKind::{QuotaExceeded, TimedOut};
+    match error {
+        Error::Capacity(_) => close(socket, CloseCode::Size, "message too long").await,
+        Error::Utf8(_) => close(socket, CloseCode::Invalid, "not UTF-8").await,
+        Error::Protocol(_) => close(socket, CloseCode::Protocol, "not WebSocket").await,
+        Error::Io(error) if error.kind() == QuotaExceeded => {
+            close(socket, CloseCode::Again, "too many long messages").await;
+        }
+        Error::Io(error) if error.kind() == TimedOut => {
+            close(socket, CloseCode::Policy, "message took too long").await;
+        }
         _ => log::debug!("a WebSocket ended early: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{DuplexStream, duplex};
+    use tokio::time::{Instant, sleep};
+
+    use super::super::metered::{FREE, LONG_MESSAGE_TIMEOUT};
+    use super::super::stop::Stop;
+    use super::*;
+
+    type Client = WebSocketStream<DuplexStream>;
+
+    /// A client of an echo that holds no more than `budget` lets it.
+    async fn client(budget: &Budget) -> Client {
+        let (ours, theirs) = duplex(1 << 16);
+        let socket = Socket::new(theirs, MESSAGE_OCTETS_MAX, budget.clone()).await;
+        tokio::spawn(echo_messages(socket, Stop::new().guard()));
+        WebSocketStream::from_raw_socket(ours, Role::Client, None).await
+    }
+
+    fn message(octets: usize) -> Message {
+        Message::binary(vec![7; octets])
+    }
+
+    /// Says so many octets of a message of which more should come.
+    async fn begin(client: &mut Client, octets: usize) {
+        use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+        use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+        let fragment = Frame::message(vec![7; octets], OpCode::Data(Data::Binary), false);
+        client.send(Message::Frame(fragment)).await.unwrap();
+        client.send(Message::Ping("has it come".into())).await.unwrap();
+        assert!(client.next().await.unwrap().unwrap().is_pong());
+    }
+
+    /// What must come, however late.
+    async fn within<F: Future>(future: F) -> F::Output {
+        tokio::time::timeout(Duration::from_hours(10), future).await.expect("it is waited for")
+    }
+
+    async fn closed_with(client: &mut Client) -> Option<CloseCode> {
+        let mut code = None;
+        while let Some(Ok(message)) = within(client.next()).await {
+            if let Message::Close(Some(frame)) = message {
+                code = Some(frame.code);
+            }
+        }
+        code
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn long_messages_of_all_together_are_bounded_and_short_ones_go_on() {
+        let budget = Budget::new(1 << 20);
+        let mut first = client(&budget).await;
+        begin(&mut first, 900_000).await;
+        let mut second = client(&budget).await;
+        let _ = second.send(message(500_000)).await;
+        assert_eq!(closed_with(&mut second).await, Some(CloseCode::Again));
+
+        let mut third = client(&budget).await;
+        for _ in 0..100 {
+            third.send(message(FREE / 2)).await.unwrap();
+            assert_eq!(third.next().await.unwrap().unwrap(), message(FREE / 2));
+        }
+        drop(first);
+        sleep(Duration::from_secs(1)).await;
+        for _ in 0..10 {
+            third.send(message(1_000_000)).await.unwrap();
+            assert_eq!(third.next().await.unwrap().unwrap(), message(1_000_000));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_message_that_does_not_end_is_given_up_and_a_long_silence_is_not() {
+        let budget = Budget::new(1 << 20);
+        let (mut long, mut short) = (client(&budget).await, client(&budget).await);
+        begin(&mut short, FREE / 2).await;
+        begin(&mut long, 900_000).await;
+        let begun = Instant::now();
+        assert_eq!(closed_with(&mut long).await, Some(CloseCode::Policy));
+        let took = begun.elapsed();
+        assert!(took >= LONG_MESSAGE_TIMEOUT && took < LONG_MESSAGE_TIMEOUT * 2, "{took:?}");
+        sleep(LONG_MESSAGE_TIMEOUT).await;
+        short.send(Message::Ping("still there".into())).await.unwrap();
+        assert!(short.next().await.unwrap().unwrap().is_pong());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_read_its_long_echo_is_given_up() {
+        let budget = Budget::new(1 << 20);
+        let mut deaf = client(&budget).await;
+        deaf.send(message(1_000_000)).await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+        let mut other = client(&budget).await;
+        let _ = other.send(message(500_000)).await;
+        assert_eq!(closed_with(&mut other).await, Some(CloseCode::Again));
+        sleep(LONG_MESSAGE_TIMEOUT).await;
+        let mut other = client(&budget).await;
+        other.send(message(500_000)).await.unwrap();
+        assert_eq!(within(other.next()).await.unwrap().unwrap(), message(500_000));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn control_frames_are_no_part_of_a_message() {
+        let mut client = client(&Budget::new(0)).await;
+        let ping = Message::Ping(vec![7; 125].into());
+        for _ in 0..2 * FREE / 125 {
+            client.send(ping.clone()).await.unwrap();
+            assert!(client.next().await.unwrap().unwrap().is_pong());
+        }
     }
 }

@@ -1,0 +1,137 @@
+//! What WebSockets hold of messages that are not complete or not echoed yet, together bounded.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
+
+/// Octets of a message that a connection holds for nothing: 64 KiB, so that short messages are
+/// never refused because others are long. As many again may lie in what is read at a time.
+pub(super) const FREE: usize = 64 << 10;
+
+/// How long a message may take that holds more than [`FREE`], from the octet by which it does until
+/// it has been echoed. 5 min, for 16 MiB 56 KB/s; it bounds how long others can be refused.
+pub(super) const LONG_MESSAGE_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// Octets that all connections of a site may hold beyond what each holds for nothing; clones are
+/// the same ones.
+#[derive(Clone, Debug)]
+pub(super) struct Budget(Arc<AtomicUsize>);
+
+impl Budget {
+    /// So many octets, of which none are held.
+    pub(super) fn new(octets: usize) -> Self {
+        Self(Arc::new(AtomicUsize::new(octets)))
+    }
+
+    /// Whether there were so many, which are held from now on.
+    fn take(&self, octets: usize) -> bool {
+        let taken = |left: usize| left.checked_sub(octets);
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).is_ok()
+    }
+
+    fn give_back(&self, octets: usize) {
+        self.0.fetch_add(octets, Ordering::Relaxed);
+    }
+}
+
+/// A stream that counts what is read of a message, and fails where it would be too much.
+#[derive(Debug)]
+pub(super) struct Metered<S> {
+    stream: S,
+    budget: Budget,
+    /// Octets read since the last message was done with.
+    read: usize,
+    /// Octets taken from the budget for them.
+    charged: usize,
+    /// When the message must have been echoed, if anything is charged for it.
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Metered<S> {
+    pub(super) fn new(stream: S, budget: Budget) -> Self {
+        Self { stream, budget, read: 0, charged: 0, deadline: None }
+    }
+
+    /// A message is done with. What may have been read of the next one counts as nothing.
+    pub(super) fn forget(&mut self) {
+        self.read = 0;
+        self.budget.give_back(std::mem::take(&mut self.charged));
+        self.deadline = None;
+    }
+
+    /// So many octets of what was read belong to no message.
+    pub(super) fn forgive(&mut self, octets: usize) {
+        self.read = self.read.saturating_sub(octets);
+    }
+
+    /// Counts octets of a message.
+    fn charge(&mut self, octets: usize) -> io::Result<()> {
+        self.read += octets;
+        let more = self.read.saturating_sub(FREE + self.charged);
+        if more == 0 {
+            return Ok(());
+        }
+        if !self.budget.take(more) {
+            return Err(io::ErrorKind::QuotaExceeded.into());
+        }
+        self.charged += more;
+        let deadline = || Box::pin(tokio::time::sleep(LONG_MESSAGE_TIMEOUT));
+        self.deadline.get_or_insert_with(deadline);
+        Ok(())
+    }
+
+    fn check_deadline(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let due = self.deadline.as_mut().map(|deadline| deadline.as_mut().poll(cx));
+        if due.is_some_and(|due| due.is_ready()) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        Ok(())
+    }
+}
+
+impl<S> Drop for Metered<S> {
+    fn drop(&mut self) {
+        self.forget();
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.check_deadline(cx)?;
+        let before = into.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, into))?;
+        Poll::Ready(self.charge(into.filled().len() - before))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        octets: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.stream).poll_write(cx, octets);
+        if outcome.is_pending() {
+            self.check_deadline(cx)?;
+        }
+        outcome
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
