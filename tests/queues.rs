@@ -7,12 +7,19 @@ use std::collections::{BTreeSet, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::num::NonZeroU16;
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use wharf::{Device, Frame, Instant, Misfit, Outgoing, Seed, Steering, Tun, TunConfig, TunError};
 
 /// Set in the process that has a namespace of its own.
 const INSIDE: &str = "WHARF_QUEUES_INSIDE";
+
+/// More time than anything here needs; what has not come by then never will.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// How long the kernel has before it is asked again.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The kernel's end, and ours.
 const HOST: Ipv4Addr = Ipv4Addr::new(10, 7, 0, 1);
@@ -229,16 +236,21 @@ fn a_device_of_others_is_left_without_the_offloads_that_we_agreed_on() {
         std::thread::spawn(move || {
             loop {
                 let _ = socket.send_to(b"summed", (STACK, 9));
-                std::thread::sleep(Duration::from_millis(20));
+                std::thread::sleep(PAUSE);
             }
         });
-        let mut octets = [0; 2000];
-        let packet = loop {
-            let len = next.recv(&mut octets).unwrap();
-            if octets[0] == 0x45 && octets[9] == 17 {
-                break &octets[..len];
+        let (tell, told) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut octets = [0; 2000];
+            while let Ok(len) = next.recv(&mut octets) {
+                if octets[0] == 0x45 && octets[9] == 17 {
+                    let _ = tell.send(octets[..len].to_vec());
+                    return;
+                }
             }
-        };
+        });
+        let packet = told.recv_timeout(PATIENCE);
+        let packet = packet.expect("none of the kernel's datagrams came out of the device");
         // Over the addresses, the protocol, the length, and all of UDP.
         let pseudo = [&packet[12..20], &[0, 17, 0, 14], &packet[20..]].concat();
         let words = pseudo.chunks(2).map(|two| u32::from(two[0]) << 8 | u32::from(two[1]));
@@ -266,16 +278,21 @@ fn a_device_of_others_is_left_to_choose_its_queues_by_itself() {
         let socket = UdpSocket::bind((HOST, 0)).unwrap();
         let port = socket.local_addr().unwrap().port();
         for queue in [0, 1] {
-            let found = loop {
+            let mut ask = || {
                 let mut packets = VecDeque::from([datagram(53, port)]);
                 next[queue].transmit_burst(Instant::ZERO, &mut packets).unwrap();
                 socket.send_to(b"x", (STACK, 53)).unwrap();
-                match arrived(&mut next).first() {
-                    Some(&(found, _)) => break found,
-                    // The kernel takes a while to find that somebody is there.
-                    None => std::thread::sleep(Duration::from_millis(20)),
-                }
+                arrived(&mut next).first().map(|&(found, _)| found)
             };
+            // The kernel takes a while to find that somebody is there.
+            let found = (0..PATIENCE.as_millis() / PAUSE.as_millis()).find_map(|_| {
+                let found = ask();
+                if found.is_none() {
+                    std::thread::sleep(PAUSE);
+                }
+                found
+            });
+            let found = found.expect("none of the kernel's datagrams came by any queue");
             assert_eq!(found, queue, "where the flow last left");
         }
     });
