@@ -78,7 +78,6 @@ impl Host {
         shut: Shut,
     ) -> Answer<()> {
         self.handles.get_mut(handle)?.shut = entry.shut.with(shut);
-        self.stack.peer_addr(entry.id)?;
-        Ok(())
+        if self.stack.is_connected(entry.id)? { Ok(()) } else { Err(Errno(libc::ENOTCONN)) }
     }
 }

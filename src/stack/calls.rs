@@ -198,7 +198,7 @@ impl Stack {
     /// `InProgress`, `AlreadyInProgress`, `AlreadyConnected`; `InvalidAddress`: it is an IPv6 one;
     /// `NetworkUnreachable`: no host can have the address (MUST-46), as Linux says of broadcasts
     /// and groups; `Refused`: port 0; `AddressNotAvailable`: no port is free, or the bound one is
-    /// in use towards this peer; `NoBuffers`. Of UDP instead, `InvalidArgument`: port 0 or 0.0.0.0;
+    /// in use towards this peer; `NoBuffers`. Of UDP instead, `InvalidArgument`: 0.0.0.0;
     /// `PermissionDenied`: a broadcast address without SO_BROADCAST.
     pub fn connect(
         &mut self,

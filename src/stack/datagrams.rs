@@ -15,7 +15,7 @@ use crate::error::SocketError;
 use crate::ip::{Cast, Datagram, Echo, IcmpError, Packet};
 use crate::packet::{Head, Offload, Outgoing};
 use crate::rng::Rng;
-use crate::udp::{Peer, Transmit, UdpId, UdpOptions, check_peer};
+use crate::udp::{Peer, Transmit, UdpId, UdpOptions, check_address};
 use crate::wire::ipv4::PROTOCOL_UDP;
 use crate::wire::udp::UdpHeader;
 
@@ -379,9 +379,27 @@ impl Stack {
     /// connect(2) of a UDP socket: from now on it hears only of this peer.
     pub(super) fn connect_udp(&mut self, udp: UdpId, to: SocketAddr) -> Result<(), SocketError> {
         let peer = self.peer(to);
-        let addr = *check_peer(&peer)?.ip();
+        let addr = *check_address(&peer)?.ip();
         let source = self.ip.source_for(addr).ok_or(SocketError::NetworkUnreachable)?;
         self.udp.connect(udp, source.into(), peer)
+    }
+
+    /// Whether a UDP socket has a peer; it has one whose port is 0, which
+    /// [`peer_addr`](Self::peer_addr) does not name.
+    ///
+    /// # Errors
+    ///
+    /// `BadHandle`; `NotSupported`: it is no UDP socket.
+    pub fn is_connected(&self, id: SocketId) -> Result<bool, SocketError> {
+        match self.socket(id)?.kind {
+            Kind::Udp(udp) => self.udp.is_connected(udp),
+            Kind::Fresh
+            | Kind::Listening(_)
+            | Kind::Connecting(_)
+            | Kind::Connected(_)
+            | Kind::Ended(_)
+            | Kind::Echo(_) => Err(SocketError::NotSupported),
+        }
     }
 
     /// A destination, and what IP knows about it.

@@ -18,6 +18,9 @@ pub(super) struct Binds {
     places: BTreeMap<(u16, Ipv4Addr), Place>,
     /// The connected ones by both ends. They may have them in common if they share their place.
     connected: BTreeMap<(SocketAddrV4, SocketAddrV4), SmallVec<[UdpId; 1]>>,
+    /// How many of them have a peer with port 0, which stands for any: mostly none, and then nobody
+    /// looks for one.
+    any_port: usize,
 }
 
 /// An address and a port to which sockets are bound: one, or several that all share it.
@@ -48,7 +51,9 @@ impl Binds {
 
     /// The one that is connected to `peer` from `local`; of several the last one, as on Linux.
     pub(super) fn connected(&self, local: SocketAddrV4, peer: SocketAddrV4) -> Option<UdpId> {
-        self.connected.get(&(local, peer))?.last().copied()
+        let of_peer = |peer| self.connected.get(&(local, peer))?.last().copied();
+        let any_port = || of_peer(SocketAddrV4::new(*peer.ip(), 0));
+        of_peer(peer).or_else(|| if self.any_port > 0 { any_port() } else { None })
     }
 
     /// Those without a peer who may get what is sent to `place`: they are bound to that very
@@ -74,7 +79,10 @@ impl Binds {
         debug_assert!(place.members == 0 || place.is_shared && shares, "who shares not is alone");
         place.members += 1;
         match peer {
-            Some(peer) => self.connected.entry((local, peer)).or_default().push(id),
+            Some(peer) => {
+                self.any_port += usize::from(peer.port() == 0);
+                self.connected.entry((local, peer)).or_default().push(id);
+            }
             None => place.open.push(id),
         }
     }
@@ -85,6 +93,7 @@ impl Binds {
         match peer {
             None => forget(&mut place.open, id),
             Some(peer) => {
+                self.any_port -= usize::from(peer.port() == 0);
                 if let Some(ids) = self.connected.get_mut(&(local, peer)) {
                     forget(ids, id);
                     if ids.is_empty() {

@@ -55,8 +55,8 @@ impl Udp {
     }
 
     /// Who gets a datagram from `source` to `place`, as on Linux: the one that is connected to the
-    /// source; or else of those without a peer that share the place the one that a hash of both
-    /// ends falls on. A socket with another peer counts for nothing.
+    /// source, or to its address; or else of those without a peer that share the place the one that
+    /// a hash of both ends falls on. A socket with another peer counts for nothing.
     fn find(&self, place: SocketAddrV4, source: SocketAddrV4) -> Option<UdpId> {
         if let Some(id) = self.binds.connected(place, source) {
             return Some(id);

@@ -99,14 +99,15 @@ impl Udp {
     /// Sets or changes the peer: only its datagrams are taken in from now on, and `send` needs no
     /// destination. The socket is bound to `source` if it had no address of its own.
     ///
-    /// Datagrams that wait already stay, whoever sent them, as on Linux.
+    /// A peer whose port is 0 is its address, whatever port its datagrams come from, and `send`
+    /// sends to port 0. Datagrams that wait already stay, whoever sent them. Both as on Linux.
     pub(crate) fn connect(
         &mut self,
         id: UdpId,
         source: IpAddr,
         remote: Peer,
     ) -> Result<(), SocketError> {
-        let peer = check_peer(&remote)?;
+        let peer = check_address(&remote)?;
         let source = *ipv4(SocketAddr::new(source, 0))?.ip();
         let socket = self.socket(id)?;
         if remote.is_broadcast && !socket.options.broadcast {
@@ -142,10 +143,15 @@ impl Udp {
         Ok(self.socket(id)?.local.unwrap_or(unbound).into())
     }
 
-    /// The peer of a connected socket.
+    /// The peer of a connected socket; as on Linux there is none to tell of whose port is 0.
     pub(crate) fn peer_addr(&self, id: UdpId) -> Result<SocketAddr, SocketError> {
-        let peer = self.socket(id)?.peer.ok_or(SocketError::NotConnected)?;
-        Ok(peer.into())
+        let peer = self.socket(id)?.peer.filter(|peer| peer.port() != 0);
+        Ok(peer.ok_or(SocketError::NotConnected)?.into())
+    }
+
+    /// Whether a socket has a peer.
+    pub(crate) fn is_connected(&self, id: UdpId) -> Result<bool, SocketError> {
+        Ok(self.socket(id)?.peer.is_some())
     }
 
     /// Changes the options of a socket. A smaller receive buffer takes nothing away that waits.
@@ -249,12 +255,15 @@ fn ipv4(addr: SocketAddr) -> Result<SocketAddrV4, SocketError> {
 }
 
 /// An address and a port to which a datagram can be sent.
+fn check_peer(peer: &Peer) -> Result<SocketAddrV4, SocketError> {
+    let addr = check_address(peer)?;
+    if addr.port() == 0 { Err(SocketError::InvalidArgument) } else { Ok(addr) }
+}
+
+/// An address to which a datagram can be sent.
 ///
 /// Linux takes 0.0.0.0 as ourselves; here it is refused, as for TCP (RFC 9293 MUST-46).
-pub(crate) fn check_peer(peer: &Peer) -> Result<SocketAddrV4, SocketError> {
+pub(crate) fn check_address(peer: &Peer) -> Result<SocketAddrV4, SocketError> {
     let addr = ipv4(peer.addr)?;
-    if addr.port() == 0 || addr.ip().is_unspecified() {
-        return Err(SocketError::InvalidArgument);
-    }
-    Ok(addr)
+    if addr.ip().is_unspecified() { Err(SocketError::InvalidArgument) } else { Ok(addr) }
 }

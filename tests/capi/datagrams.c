@@ -70,6 +70,27 @@ static void a_connected_socket_needs_no_address_and_hears_of_refusals(void)
 	pair_close(&p);
 }
 
+static void a_peer_with_port_0_is_an_address(void)
+{
+	struct pair p;
+	struct wharf_addr any_port = address(2, 0), from, name;
+	char octets[4];
+	int a, b;
+
+	open_both(&p, &a, &b);
+	EQUAL(wharf_connect(p.a, p.now, a, &any_port), 0);
+	EQUAL(wharf_name(p.a, a, 1, &name), -ENOTCONN);
+	EQUAL(wharf_name(p.a, a, 0, &name), 0);
+	EQUAL(wharf_send(p.b, p.now, b, "x", 1, 0, &name), 1);
+	settle(&p);
+	EQUAL(wharf_recv(p.a, p.now, a, octets, 4, 0, &from), 1);
+	EQUAL(from.port, 53);
+	EQUAL(wharf_send(p.a, p.now, a, "x", 1, 0, NULL), 1);
+	EQUAL(wharf_send(p.a, p.now, a, "x", 1, 0, &any_port), -EINVAL);
+	EQUAL(wharf_shutdown(p.a, p.now, a, SHUT_WR), 0);
+	pair_close(&p);
+}
+
 static void what_does_not_fit_or_cannot_be_sent_is_refused(void)
 {
 	struct pair p;
@@ -158,6 +179,7 @@ static void only_options_of_datagrams_are_known(void)
 const struct test datagram_tests[] = {
 	TEST(datagrams_keep_their_bounds_and_their_senders),
 	TEST(a_connected_socket_needs_no_address_and_hears_of_refusals),
+	TEST(a_peer_with_port_0_is_an_address),
 	TEST(what_does_not_fit_or_cannot_be_sent_is_refused),
 	TEST(shutdown_wants_a_peer_and_is_remembered_without_one),
 	TEST(that_it_is_shut_is_the_last_thing_that_a_send_says),

@@ -66,6 +66,22 @@ fn datagrams_sent_by_one_call_arrive_one_by_one() {
     });
 }
 
+/// As on Linux.
+#[test]
+fn a_peer_with_port_0_is_its_address() {
+    limited(|| {
+        let pair = super::pair();
+        let (near, far) = sockets(&pair);
+        near.connect((FAR, 0)).unwrap();
+        assert_eq!(errno(near.peer_addr()), Some(libc::ENOTCONN));
+        far.send_to(b"heard", near.local_addr().unwrap()).unwrap();
+        let mut buffer = [0; 10];
+        assert_eq!(near.recv(&mut buffer).unwrap(), 5);
+        assert_eq!(near.send(b"to nobody").unwrap(), 9);
+        assert_eq!(errno(near.send_to(b"to nobody", (FAR, 0))), Some(libc::EINVAL));
+    });
+}
+
 #[test]
 fn what_does_not_fit_into_the_buffer_is_lost() {
     limited(|| {
