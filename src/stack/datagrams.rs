@@ -12,7 +12,7 @@ use super::{
     DropReason, EchoReply, Event, Instant, Observer, Readiness, SocketId, SocketOptions, Stack,
 };
 use crate::error::SocketError;
-use crate::ip::{Cast, Datagram, Echo, IcmpError, Packet};
+use crate::ip::{Cast, Datagram, Echo, IcmpError, IcmpErrorKind, Packet};
 use crate::packet::{Head, Offload, Outgoing};
 use crate::rng::Rng;
 use crate::udp::{Peer, Transmit, UdpId, UdpOptions, check_address};
@@ -365,6 +365,10 @@ impl Stack {
 
     /// An ICMP error about a datagram of ours.
     pub(super) fn receive_udp_error(&mut self, error: &IcmpError) -> Result<(), DropReason> {
+        if let IcmpErrorKind::FragmentationNeeded { .. } = error.kind {
+            // Datagrams leave without DF, so that no router says so of them (RFC 1191 §4).
+            return Err(DropReason::IcmpUnused);
+        }
         let udp = self.udp.on_icmp_error(error.flow(), error.kind.socket_error());
         self.touch_udp(udp.ok_or(DropReason::IcmpUnused)?);
         Ok(())

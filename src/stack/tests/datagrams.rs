@@ -6,6 +6,7 @@ use crate::device::{Device, Impair, Link, carry_out};
 use crate::observe::Counters;
 use crate::packet::Checksum;
 use crate::rng::Seed;
+use crate::wire::checksum::Sum;
 
 const NOW: Instant = Instant::ZERO;
 
@@ -338,5 +339,33 @@ fn an_error_is_told_to_a_sender_for_whom_there_is_no_room() {
         let is_ready = near.readiness(socket).contains(Readiness::WRITABLE);
         assert_eq!(is_ready, error != SocketError::WouldBlock);
         assert_eq!(near.send_to(NOW, socket, b"hello?", None), Err(error));
+    }
+}
+
+/// As on Linux under IP_PMTUDISC_DONT: who lets routers fragment is told nothing of what fits.
+#[test]
+fn a_datagram_without_df_is_not_too_big_whoever_says_so() {
+    for (code, expected) in [(3, Err(SocketError::Refused)), (4, Ok(8))] {
+        let (mut near, mut far) = (stack(2, false), stack(1, false));
+        let socket = udp(&mut near, addr(2, 53));
+        near.connect(NOW, socket, addr(1, 54)).unwrap();
+        near.send_to(NOW, socket, &text(1000), None).unwrap();
+        for packet in packets(&mut near) {
+            far.receive(NOW, packet.to_frame(), &mut ());
+        }
+        let mut counters = Counters::default();
+        for answer in packets(&mut far) {
+            let mut octets = answer.to_frame().octets().to_vec();
+            octets[21] = code;
+            octets[26..28].copy_from_slice(&600u16.to_be_bytes());
+            octets[22..24].fill(0);
+            let sum = Sum::default().add(&octets[20..]).finish();
+            octets[22..24].copy_from_slice(&sum.to_be_bytes());
+            near.receive(NOW, crate::Frame::new(octets), &mut counters);
+        }
+        let is_ready = near.readiness(socket).contains(Readiness::ERROR);
+        assert_eq!(is_ready, expected.is_err(), "code {code}");
+        assert_eq!(near.send_to(NOW, socket, b"go on...", None), expected, "code {code}");
+        assert_eq!(counters.dropped(DropReason::IcmpUnused), u64::from(code == 4));
     }
 }
