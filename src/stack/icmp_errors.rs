@@ -1,4 +1,4 @@
-//! ICMP errors about segments of ours (RFC 9293 §3.9.2.2, RFC 5461, RFC 5927).
+//! ICMP errors about segments of ours (RFC 9293 §3.9.2.2, RFC 5927).
 //!
 //! Anybody can send one. It counts only if what it quotes is in flight, and it never ends a
 //! connection that is through the handshake:
@@ -10,7 +10,8 @@
 //! | too big | is ignored | lowers the path MTU | is ignored |
 //!
 //! What is noted takes the place of "timed out" if nothing gets through any more, and is forgotten
-//! once something does (MUST-47, SHLD-25).
+//! once something does (MUST-47, SHLD-25). RFC 5461 tells of stacks that let a soft error end an
+//! open too, against MUST-56: who has several addresses to try limits the time for each instead.
 
 use super::demux::FlowId;
 use super::flow::{Flow, Owner};
@@ -25,7 +26,8 @@ use crate::wire::FourTuple;
 enum Meaning {
     /// It may pass: the timers know better (MUST-56).
     Soft,
-    /// It will not pass. Of the codes that RFC 1122 §4.2.3.9 calls hard, and a filter's.
+    /// It will not pass: of the codes that RFC 9293 §3.9.2.2 calls hard 2 and 3, since 4 is about
+    /// the path MTU, and those of a filter, as on Linux.
     Hard,
     /// A router had room for so many octets only.
     TooBig { mtu: u16 },

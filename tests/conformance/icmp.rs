@@ -261,7 +261,7 @@ const STATES: &[State] = &[
 /// SHLD-26 with RFC 5927 §5.2: a hard error ends an open that is under way and nothing else;
 /// MUST-56: a soft one ends nothing.
 #[test]
-fn each_error_does_in_each_state_what_rfc_9293_and_rfc_5461_say() {
+fn each_error_does_in_each_state_what_rfc_9293_and_rfc_5927_say() {
     for state in STATES {
         for &(error, meaning) in ERRORS {
             let (mut after, mut reported) = (state.name, String::new());
