@@ -55,6 +55,7 @@ impl Stack {
             assert_eq!(self.states.of(state), counted, "connections that count as {state}");
         }
         self.check_lists();
+        self.listeners.check();
         charged += self.held_by_the_ended();
         assert_eq!(self.memory.used(), charged, "the memory in use is not what is charged");
         for (id, socket) in self.sockets.iter() {

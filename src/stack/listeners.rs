@@ -91,7 +91,30 @@ pub(super) struct Listeners {
     entries: SlotMap<ListenerId, (Endpoint, ListenerEntry)>,
     ports: BTreeMap<u16, Port>,
     /// Who listens at each place: several only if they share it, and never none.
-    groups: BTreeMap<Endpoint, SmallVec<[ListenerId; 1]>>,
+    groups: BTreeMap<Endpoint, Group>,
+}
+
+/// Who listens at one place.
+#[derive(Debug, Default)]
+struct Group {
+    members: SmallVec<[ListenerId; 1]>,
+    /// Those of them that take any destination, so that nobody looks for them.
+    takers: SmallVec<[ListenerId; 1]>,
+}
+
+impl Group {
+    /// Whoever `hash` falls on, of those that count for an address that is ours or is not.
+    fn pick(&self, is_ours: bool, hash: u64) -> Option<ListenerId> {
+        let group = if is_ours { &self.members } else { &self.takers };
+        let member = hash.checked_rem(u64::try_from(group.len()).ok()?)?;
+        group.get(usize::try_from(member).ok()?).copied()
+    }
+
+    fn forget(&mut self, id: ListenerId) {
+        for group in [&mut self.members, &mut self.takers] {
+            group.retain(|member| *member != id);
+        }
+    }
 }
 
 impl Listeners {
@@ -140,7 +163,7 @@ impl Listeners {
         local: Endpoint,
         entry: ListenerEntry,
     ) -> Result<ListenerId, SocketError> {
-        let socket = entry.socket;
+        let (socket, takes_any) = (entry.socket, entry.options.any_destination);
         let port = self.ports.get_mut(&local.port()).ok_or(SocketError::InvalidArgument)?;
         let binds = &mut port.binds;
         let shares_port = binds.iter().any(|bind| bind.socket == socket && bind.share.port);
@@ -155,29 +178,20 @@ impl Listeners {
         let bind = bind.ok_or(SocketError::InvalidArgument)?;
         let id = self.entries.insert((local, entry));
         bind.listener = Some(id);
-        self.groups.entry(local).or_default().push(id);
+        let group = self.groups.entry(local).or_default();
+        group.members.push(id);
+        if takes_any {
+            group.takers.push(id);
+        }
         Ok(id)
     }
 
     /// The listener for a SYN to `local`: one at that very address before one at all of them; of
     /// several that share the place the one that `hash`, of both ends, falls on. `is_ours`: whether
-    /// the address is; else only those count that ask for any.
+    /// the address is; else only those count that ask for any. However many there are a packet
+    /// costs the same.
     pub(super) fn find(&self, local: Endpoint, is_ours: bool, hash: u64) -> Option<ListenerId> {
-        let member = |count: usize| {
-            let member = hash.checked_rem(u64::try_from(count).ok()?)?;
-            usize::try_from(member).ok()
-        };
-        let takes_any =
-            |id: &&ListenerId| self.get(**id).is_some_and(|entry| entry.options.any_destination);
-        let pick = |place| {
-            let group = self.groups.get(&place)?;
-            if is_ours {
-                // However many there are a packet costs the same.
-                return group.get(member(group.len())?).copied();
-            }
-            let takers = || group.iter().filter(takes_any);
-            takers().nth(member(takers().count())?).copied()
-        };
+        let pick = |place| self.groups.get(&place)?.pick(is_ours, hash);
         let wildcard = Endpoint::new(Ipv4Addr::UNSPECIFIED.into(), local.port());
         pick(local).or_else(|| pick(wildcard))
     }
@@ -225,12 +239,40 @@ impl Listeners {
             }
         }
         if let Some(group) = self.groups.get_mut(&local) {
-            group.retain(|member| *member != id);
-            if group.is_empty() {
+            group.forget(id);
+            if group.members.is_empty() {
                 self.groups.remove(&local);
             }
         }
         Some(entry)
+    }
+
+    /// What the connections of a listener inherit from now on, and what it takes.
+    pub(super) fn set_options(&mut self, id: ListenerId, options: Arc<SocketOptions>) {
+        let Some((local, entry)) = self.entries.get_mut(id) else { return };
+        let takes_any = options.any_destination;
+        let took_any = std::mem::replace(&mut entry.options, options).any_destination;
+        if let Some(group) = self.groups.get_mut(local)
+            && takes_any != took_any
+        {
+            if takes_any {
+                group.takers.push(id);
+            } else {
+                group.takers.retain(|member| *member != id);
+            }
+        }
+    }
+
+    /// Panics if the listeners that take any destination are not those that say so.
+    #[cfg(any(test, feature = "sim"))]
+    pub(super) fn check(&self) {
+        for group in self.groups.values() {
+            for id in &group.members {
+                let takes_any = self.get(*id).is_some_and(|entry| entry.options.any_destination);
+                assert_eq!(group.takers.contains(id), takes_any, "it takes any destination");
+            }
+            assert!(group.takers.iter().all(|id| group.members.contains(id)), "it is gone");
+        }
     }
 
     /// All listeners.

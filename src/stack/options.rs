@@ -58,9 +58,7 @@ impl Stack {
                 Ok(())
             }
             Kind::Listening(listener) => {
-                if let Some(entry) = self.listeners.get_mut(listener) {
-                    entry.options = options;
-                }
+                self.listeners.set_options(listener, options);
                 Ok(())
             }
             Kind::Udp(udp) => self.set_udp_options(udp, &options),

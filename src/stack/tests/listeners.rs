@@ -194,6 +194,20 @@ fn of_those_that_share_a_place_only_the_ones_that_take_any_count_for_a_foreign_a
     assert_eq!(found(THERE, false), [ids[1], ids[3]].repeat(4));
     assert_eq!(found(THERE, true), [ids[4]].repeat(8));
     assert_eq!(found(HERE, true), ids[..4].repeat(2));
+
+    let mut tell = |id, any_destination| {
+        let options = SocketOptions { any_destination, ..SocketOptions::default() };
+        listeners.set_options(id, Arc::new(options));
+        listeners.check();
+        (0..4).filter_map(|hash| listeners.find(at(THERE, 80), false, hash)).collect::<Vec<_>>()
+    };
+    assert_eq!(tell(ids[0], true), [ids[1], ids[3], ids[0], ids[1]]);
+    assert_eq!(tell(ids[0], true), [ids[1], ids[3], ids[0], ids[1]], "it has said so before");
+    assert_eq!(tell(ids[1], false), [ids[3], ids[0], ids[3], ids[0]]);
+    assert_eq!(tell(ids[4], true), [ids[4]].repeat(4), "at that very address");
+    listeners.remove(ids[4]);
+    listeners.check();
+    assert_eq!(listeners.find(at(THERE, 80), false, 0), Some(ids[3]));
 }
 
 #[test]
