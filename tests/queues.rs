@@ -4,9 +4,10 @@
 mod namespace;
 
 use std::collections::{BTreeSet, VecDeque};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::num::NonZeroU16;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -217,9 +218,37 @@ fn a_device_takes_as_many_queues_as_it_was_made_for() {
     });
 }
 
-/// A program that knows of no `virtio_net_hdr` would read packets that nobody has summed.
-#[test]
+/// Whether the datagrams that the kernel gives to a device are summed: a program that knows of no
+/// `virtio_net_hdr` would else read packets that nobody has summed.
 #[expect(clippy::disallowed_methods, reason = "reading the device blocks")]
+fn is_summed(name: &str) -> bool {
+    let next = tun_tap::Iface::without_packet_info(name, tun_tap::Mode::Tun);
+    let next = next.expect("the device takes a program that knows of no header");
+    let socket = UdpSocket::bind((HOST, 0)).expect("an address of the namespace");
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut octets = [0; 2000];
+        while let Ok(len) = next.recv(&mut octets) {
+            if octets[0] == 0x45 && octets[9] == 17 {
+                let _ = tell.send(octets[..len].to_vec());
+                return;
+            }
+        }
+    });
+    let packet = (0..PATIENCE.as_millis() / PAUSE.as_millis()).find_map(|_| {
+        // Again and again: the kernel takes a while to find that somebody is there.
+        let _ = socket.send_to(b"summed", (STACK, 9));
+        told.recv_timeout(PAUSE).ok()
+    });
+    let packet = packet.expect("none of the kernel's datagrams came out of the device");
+    // Over the addresses, the protocol, the length, and all of UDP.
+    let pseudo = [&packet[12..20], &[0, 17, 0, 14], &packet[20..]].concat();
+    let words = pseudo.chunks(2).map(|two| u32::from(two[0]) << 8 | u32::from(two[1]));
+    let sum = words.sum::<u32>();
+    (sum & 0xffff) + (sum >> 16) == 0xffff
+}
+
+#[test]
 fn a_device_of_others_is_left_without_the_offloads_that_we_agreed_on() {
     in_a_namespace("a_device_of_others_is_left_without_the_offloads_that_we_agreed_on", || {
         if !make("one", &[]) {
@@ -230,32 +259,40 @@ fn a_device_of_others_is_left_without_the_offloads_that_we_agreed_on() {
         let ours = Tun::open(&named("one", true)).unwrap();
         let has_offloads = ours.capabilities().checksum;
         drop(ours);
-        let next = tun_tap::Iface::without_packet_info("one", tun_tap::Mode::Tun).unwrap();
-        let socket = UdpSocket::bind((HOST, 0)).unwrap();
-        // Again and again: the kernel takes a while to find that somebody is there.
-        std::thread::spawn(move || {
-            loop {
-                let _ = socket.send_to(b"summed", (STACK, 9));
-                std::thread::sleep(PAUSE);
-            }
-        });
-        let (tell, told) = mpsc::channel();
-        std::thread::spawn(move || {
-            let mut octets = [0; 2000];
-            while let Ok(len) = next.recv(&mut octets) {
-                if octets[0] == 0x45 && octets[9] == 17 {
-                    let _ = tell.send(octets[..len].to_vec());
-                    return;
-                }
-            }
-        });
-        let packet = told.recv_timeout(PATIENCE);
-        let packet = packet.expect("none of the kernel's datagrams came out of the device");
-        // Over the addresses, the protocol, the length, and all of UDP.
-        let pseudo = [&packet[12..20], &[0, 17, 0, 14], &packet[20..]].concat();
-        let words = pseudo.chunks(2).map(|two| u32::from(two[0]) << 8 | u32::from(two[1]));
-        let sum = words.sum::<u32>();
-        assert_eq!((sum & 0xffff) + (sum >> 16), 0xffff, "with offloads: {has_offloads}");
+        assert!(is_summed("one"), "with offloads: {has_offloads}");
+    });
+}
+
+/// Whoever asks again wants no grace, and yet the device is somebody else's.
+#[test]
+fn a_device_of_others_is_left_without_our_offloads_by_a_server_that_is_told_twice_to_end() {
+    let test =
+        "a_device_of_others_is_left_without_our_offloads_by_a_server_that_is_told_twice_to_end";
+    in_a_namespace(test, || {
+        let (true, Some(wharf)) = (make("one", &[]), option_env!("CARGO_BIN_EXE_wharf")) else {
+            println!("skip {test} (no persistent TUN can be made here, or there is no program)");
+            return;
+        };
+        set_up("one");
+        let mut server = Command::new(wharf);
+        let mut server =
+            server.args(["serve", "--tun", "one"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut ready = String::new();
+        BufReader::new(server.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+        // Nobody reads it: so the server waits for it when it is first told.
+        let mut client = TcpStream::connect((STACK, 80)).unwrap();
+        client.write_all(b"GET /bytes/1000000000 HTTP/1.1\r\nHost: w\r\n\r\n").unwrap();
+        client.read_exact(&mut [0; 1000]).unwrap();
+        let tell = |server: &Child| {
+            let told = Command::new("kill").args(["-INT", &server.id().to_string()]).status();
+            assert!(told.is_ok_and(|status| status.success()));
+        };
+        tell(&server);
+        std::thread::sleep(PAUSE * 10);
+        assert_eq!(server.try_wait().unwrap(), None, "it waits for its client");
+        tell(&server);
+        assert_eq!(server.wait().unwrap().code(), Some(1));
+        assert!(is_summed("one"));
     });
 }
 

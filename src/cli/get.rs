@@ -41,8 +41,8 @@ impl Get {
         self.device.run(CLOSE_TIMEOUT, async move |net| {
             let signals = Signals::new()?;
             match &self.ws_message {
-                Some(text) => signals.or(self.ask(&net, addr, text)).await,
-                None => signals.or(self.fetch(&net, output)).await,
+                Some(text) => signals.or(&net, self.ask(&net, addr, text)).await,
+                None => signals.or(&net, self.fetch(&net, output)).await,
             }
         })
     }

@@ -36,7 +36,7 @@ impl Nc {
     pub(super) fn run(&self) -> Result<(), Failure> {
         self.device.run(CLOSE_TIMEOUT, async move |net| {
             let signals = Signals::new()?;
-            signals.or(self.talk(&net)).await
+            signals.or(&net, self.talk(&net)).await
         })
     }
 

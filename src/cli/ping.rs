@@ -80,7 +80,7 @@ impl Ping {
             outcome = self.exchange(&socket, &mut tally) => outcome,
             () = signals.next() => Ok(()),
         };
-        signals.end_at_next();
+        signals.end_at_next(&net);
         let elapsed = begun.elapsed().as_millis();
         say(format_args!("\n--- {host} ping statistics ---"))?;
         say(format_args!("{tally}, time {elapsed}ms"))?;

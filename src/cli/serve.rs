@@ -115,7 +115,7 @@ impl Serve {
             }
         }
         self.say_ready()?;
-        let routes = router(Site::new(Arc::new(net), stop.clone()));
+        let routes = router(Site::new(Arc::new(net.clone()), stop.clone()));
         let mut small = small.into_iter();
         for (thread, listener) in threads.iter().zip(http) {
             let _there = thread.enter();
@@ -126,7 +126,7 @@ impl Serve {
         }
 
         signals.next().await;
-        signals.end_at_next();
+        signals.end_at_next(&net);
         if !stop.finish(FINISH_TIMEOUT).await {
             log::info!("some connections did not finish in time");
         }

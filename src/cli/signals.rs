@@ -6,6 +6,7 @@ use std::future::pending;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Failure;
+use crate::Net;
 
 /// The signals that ask a program to end, be it because its terminal has gone.
 #[derive(Debug)]
@@ -41,24 +42,28 @@ impl Signals {
         }
     }
 
-    /// Runs `work`, or fails when a signal comes first. One that comes later, while connections
-    /// close, ends the program.
+    /// Runs `work` on `net`, or fails when a signal comes first. One that comes later, while
+    /// connections close, ends the program.
     pub(super) async fn or<T>(
         mut self,
+        net: &Net,
         work: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
         let outcome = tokio::select! {
             outcome = work => outcome,
             () = self.next() => Err(Failure::runtime("interrupted")),
         };
-        self.end_at_next();
+        self.end_at_next(net);
         outcome
     }
 
-    /// The next one ends the program at once: whoever asks again wants no grace.
-    pub(super) fn end_at_next(mut self) {
+    /// The next one ends the program at once: whoever asks again wants no grace. Only the device is
+    /// given up as it should be: one that others made would keep what we agreed on with it.
+    pub(super) fn end_at_next(mut self, net: &Net) {
+        let net = net.clone();
         tokio::spawn(async move {
             self.next().await;
+            net.abandon();
             std::process::exit(1);
         });
     }

@@ -308,6 +308,15 @@ impl Net {
         }
     }
 
+    /// Gives up the device at once, whatever the stack still has to say: no peer hears of it. For
+    /// a program that is about to end without more ado.
+    #[cfg(feature = "cli")]
+    pub(crate) fn abandon(&self) {
+        for shared in self.place.shards() {
+            shared.abandon(io::ErrorKind::Interrupted.into());
+        }
+    }
+
     /// Blocks until the stack has ended: by [`Net::shutdown`], or because its device is gone.
     ///
     /// # Errors
