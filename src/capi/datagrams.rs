@@ -48,7 +48,7 @@ impl Host {
     /// behind a destination that there is not and an error that waits.
     fn why_shut(&mut self, entry: Entry, to: Option<SocketAddr>) -> Answer<SocketError> {
         match to {
-            None if self.stack.peer_addr(entry.id).is_err() => Ok(SocketError::NoDestination),
+            None if !self.stack.is_connected(entry.id)? => Ok(SocketError::NoDestination),
             Some(to) if to.port() == 0 => Ok(SocketError::InvalidArgument),
             Some(_) | None => {
                 Ok(self.stack.take_error(entry.id)?.unwrap_or(SocketError::BrokenPipe))
