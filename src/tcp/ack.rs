@@ -200,6 +200,17 @@ mod tests {
         assert!(acks.is_due());
     }
 
+    /// It counts from the first segment that waits: else a peer that sends a little all the time
+    /// would hear nothing.
+    #[test]
+    fn must_40_the_delay_is_not_put_off_by_what_comes_meanwhile() {
+        let mut acks = AckScheduler::new(DELAY, 0);
+        for ms in [0, 30] {
+            acks.on_taken(Instant::from_millis(ms), in_order(1), 500);
+            assert_eq!(acks.deadline(), Some(Instant::ZERO + DELAY));
+        }
+    }
+
     #[test]
     fn shld_19_every_second_full_segment_is_acknowledged_at_once() {
         let mut acks = AckScheduler::new(DELAY, 0);
@@ -241,7 +252,7 @@ mod tests {
             let mut count = 0;
             for n in 0..40 {
                 let now = Instant::from_millis(n * 100);
-                acks.on_taken(now, in_order(100), 100);
+                acks.on_taken(now, in_order(1), 1); // As somebody types.
                 count += usize::from(acks.is_due());
                 if answers_at == Some(count) {
                     acks.on_text_sent(now + DELAY / 2, Some(now));
@@ -251,7 +262,11 @@ mod tests {
             }
             count
         };
-        assert_eq!((at_once(None), at_once(Some(1)), at_once(Some(5))), (16, 1, 5));
+        for (answers_at, held_back_after) in
+            [(None, 16), (Some(1), 1), (Some(5), 5), (Some(15), 15)]
+        {
+            assert_eq!(at_once(answers_at), held_back_after);
+        }
     }
 
     #[test]
@@ -283,8 +298,10 @@ mod tests {
         };
         assert_eq!(sent_after(&[early; 1]), 1);
         assert_eq!(sent_after(&[early; 5]), 5);
-        let filled = Taken { octets: 3 * 536, is_irregular: true, ..Taken::default() };
-        assert_eq!(sent_after(&[early, early, filled]), 1);
+        for octets in [1, 3 * 536] {
+            let filled = Taken { octets, is_irregular: true, ..Taken::default() };
+            assert_eq!(sent_after(&[early, early, filled]), 1);
+        }
     }
 
     #[test]

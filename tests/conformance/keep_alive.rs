@@ -236,3 +236,35 @@ fn what_a_listener_accepts_inherits_its_keepalive() {
         ",
     );
 }
+
+/// MUST-26 is about a connection on which nothing else would tell: what waits for the peer's
+/// window, and a FIN that waits for its acknowledgment, have timers of their own.
+#[test]
+fn who_waits_for_an_answer_asks_for_no_other() {
+    let often = "
+        +0    set keepalive_idle 1
+        +0    set keepalive_interval 1
+        +0    set keepalive on
+    ";
+    established("rtt 100ms, mss 1000, wscale off, win 1000").plays(&format!(
+        "
+        {often}
+        +0    write 1500
+        +0    > .  1:1001(1000) ack 1
+        +0.1  < .  1:1(0) ack 1001 win 0
+        +0.3  > .  1000:1000(0) ack 1
+        +0.6  > .  1000:1000(0) ack 1
+        +1.2  > .  1000:1000(0) ack 1
+        "
+    ));
+    established("rtt 100ms").plays(&format!(
+        "
+        {often}
+        +0    shutdown write
+        +0    > F. 1:1(0) ack 1
+        +0.3  > F. 1:1(0) ack 1
+        +0.6  > F. 1:1(0) ack 1
+        +1.2  > F. 1:1(0) ack 1
+        "
+    ));
+}

@@ -72,6 +72,7 @@ fn quick_ack_holds_no_acknowledgment_back() {
         +0    < P. 1:11(10) ack 1 win 512
         +0.01 set quick_ack on
         +0    > .  1:1(0) ack 11             # The one that waited leaves.
+        +0    expect ato_ms 0
         +0    < P. 11:21(10) ack 1 win 512
         +0    > .  1:1(0) ack 21
         +0    < P. 21:31(10) ack 1 win 512

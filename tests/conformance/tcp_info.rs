@@ -118,6 +118,7 @@ fn what_comes_early_is_counted_and_not_yet_received() {
         "
         +0    < .  1001:2001(1000) ack 1 win 512
         +0    > .  1:1(0) ack 1
+        +0    < .  3001:3001(0) ack 1 win 512   # There is nothing in it.
         +0    expect early_segments 1
         +0    expect octets_received 0
         +0    < .  1:1001(1000) ack 1 win 512
@@ -177,6 +178,31 @@ fn a_connection_that_is_over_tells_what_it_was() {
         +0    expect octets_sent 10
         +0    expect segments_received 2
         +0    expect srtt_ms 100
+        ",
+    );
+}
+
+#[test]
+fn probes_are_counted_as_segments_and_not_as_data_or_as_sent_again() {
+    established("rtt 100ms, mss 1000, wscale off, win 1000").plays(
+        "
+        +0    write 1500
+        +0    > .  1:1001(1000) ack 1
+        +0.1  < .  1:1(0) ack 1001 win 0
+        +0.3  > .  1000:1000(0) ack 1
+        +0    expect segments_sent 2
+        +0    expect data_segments_sent 1
+        +0    expect retransmissions 0
+        ",
+    );
+    established("rtt 100ms").plays(
+        "
+        +0    set keepalive_idle 1
+        +0    set keepalive on
+        +1    > .  0:0(0) ack 1
+        +0    expect segments_sent 1
+        +0    expect data_segments_sent 0
+        +0    expect retransmissions 0
         ",
     );
 }

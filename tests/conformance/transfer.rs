@@ -428,19 +428,117 @@ fn a_burst_that_just_fills_the_window_lets_it_grow() {
     config.tcp.initial_window = 2;
     Script::new(config).established("mss 1000").plays(
         "
-        +0    write 2000
-        +0    > .  1:1001(1000) ack 1
-        +0    > P. 1001:2001(1000) ack 1
-        +0    expect cwnd 2000
+        +0    write 1000
+        +0    > P. 1:1001(1000) ack 1
         +0.1  < .  1:1(0) ack 1001 win 512
+        +0    expect cwnd 2000                 # There was room for just one more.
+        +0    write 2000
+        +0    > .  1001:2001(1000) ack 1
+        +0    > P. 2001:3001(1000) ack 1
+        +0    expect cwnd 2000
+        +0.1  < .  1:1(0) ack 2001 win 512
         +0    expect cwnd 3000
-        +0    < .  1:1(0) ack 2001 win 512
+        +0    < .  1:1(0) ack 3001 win 512
         +0    expect cwnd 4000
         +0    write 1000
-        +0    > P. 2001:3001(1000) ack 1
-        +0.1  < .  1:1(0) ack 3001 win 512
+        +0    > P. 3001:4001(1000) ack 1
+        +0.1  < .  1:1(0) ack 4001 win 512
         +0    expect cwnd 4000
         +10   nothing
+        ",
+    );
+}
+
+/// Setting any option goes through all of them: those that stay as they were let nothing leave,
+/// neither an acknowledgment that is held back nor what a cork holds.
+#[test]
+fn an_option_that_is_set_lets_nothing_leave_that_waits_for_another() {
+    for option in ["keepalive on", "nodelay off", "quick_ack off", "ttl 30", "oob_inline 0"] {
+        established("").plays(&format!(
+            "
+            +0    set cork on
+            +0    < P. 1:11(10) ack 1 win 512
+            +0    write 40
+            +0.01 set {option}
+            +0.03 > .  1:1(0) ack 11
+            +0.16 > P. 1:41(40) ack 11
+            "
+        ));
+    }
+}
+
+/// MUST-38, SHLD-7: what counts as a small piece of window is measured by the largest one that the
+/// peer has ever offered, and not by the first.
+#[test]
+fn must_38_a_window_that_is_small_for_this_peer_is_not_used_at_once() {
+    established("rtt 100ms, mss 1000, wscale off, win 300").plays(
+        "
+        +0    write 300
+        +0    > P. 1:301(300) ack 1
+        +0.1  < .  1:1(0) ack 301 win 2000
+        +0    write 2000
+        +0    > .  301:1301(1000) ack 1
+        +0    > P. 1301:2301(1000) ack 1
+        +0.1  < .  1:1(0) ack 2301 win 500
+        +0    write 1500
+        +0.3  > .  2301:2801(500) ack 1
+        +0    < .  1:1(0) ack 2801 win 1000
+        +0    > P. 2801:3801(1000) ack 1
+        ",
+    );
+}
+
+/// What a socket was told before it connects, and a listener before its child opens, holds from
+/// the first segment on.
+#[test]
+fn options_that_were_set_before_the_handshake_hold_from_the_first_segment_on() {
+    Script::default().plays(
+        "
+        +0    socket listen 80
+        +0    listener set nodelay on
+        +0    listener set quick_ack on
+        +0    < S  0:0(0) win 65535 <mss 1460>
+        +0    > S. 0:0(0) ack 1 <...>
+        +0    < .  1:1(0) ack 1 win 65535
+        +0    < P. 1:11(10) ack 1 win 65535
+        +0    > .  1:1(0) ack 11
+        +0    accept
+        +0    write 10
+        +0    > P. 1:11(10) ack 11
+        +0    write 10
+        +0    > P. 11:21(10) ack 11
+        ",
+    );
+}
+
+/// TCP_NOTSENT_LOWAT as on Linux (`sk_stream_memory_free`): a writer is woken once less than half
+/// of the mark waits to be sent, and then writes up to the mark, but a segment at least.
+#[test]
+fn a_writer_is_woken_at_half_of_its_mark_and_writes_up_to_it() {
+    established("rtt 100ms, mss 100, wscale off, win 0").plays(
+        "
+        +0    set notsent_lowat 1000
+        +0    write 500
+        +0    expect writable
+        +0    write 1
+        +0    expect not writable
+        +0    write 4000 takes 499
+        +0    write 1 error EAGAIN
+        +0.1  < .  1:1(0) ack 1 win 200
+        +0    > .  1:101(100) ack 1
+        +0    > .  101:201(100) ack 1
+        +0    expect not writable              # 800 wait.
+        +0    write 1000 takes 200
+        +0.1  < .  1:1(0) ack 201 win 500
+        +0    > .  201:301(100) ack 1
+        +0    > .  301:401(100) ack 1
+        +0    > .  401:501(100) ack 1
+        +0    > .  501:601(100) ack 1
+        +0    > .  601:701(100) ack 1
+        +0    expect writable
+        +0    write 1000 takes 500
+        +0    set notsent_lowat 1001
+        +0    write 1000 takes 100
         ",
     );
 }
