@@ -188,6 +188,7 @@ fn a_partial_acknowledgment_brings_the_next_lost_segment() {
         +0    < .  1:1(0) ack 1 win 512
         +0.1  < .  1:1(0) ack 3001 win 512
         +0    > .  3001:4001(1000) ack 1
+        +0    expect cwnd 3000                 # It does not grow before the recovery is over.
         +0.1  < .  1:1(0) ack 6001 win 512
         +100  nothing
         +0    expect retransmissions 2
@@ -210,6 +211,7 @@ fn the_first_two_duplicate_acks_let_new_data_leave() {
             +0    > P. 4001:5001(1000) ack 1
             +0    < .  1:1(0) ack 1 win 512
             +0    > .  1:1001(1000) ack 1
+            +0    expect ssthresh 2000         # Not half of the five that are outstanding.
             ",
     );
 }
@@ -398,6 +400,165 @@ fn a_cork_that_ends_while_the_congestion_window_is_full_probes_nothing() {
         +0.2  > P. 1001:1501(500) ack 1
         +0    < .  1:1(0) ack 1501 win 4000
         +100  nothing
+        ",
+    );
+}
+
+/// What duplicates have let leave beyond the congestion window is none of the flight that the
+/// window is halved by (RFC 5681 §3.2, steps 1 and 2), whether they were enough for a loss or not.
+#[test]
+fn ssthresh_after_a_timeout_is_half_of_the_window_that_was_in_flight_and_not_of_what_followed() {
+    let flight = "
+        +0    write 8000
+        +0    > .  1:1001(1000) ack 1
+        +0    > .  1001:2001(1000) ack 1
+        +0    > .  2001:3001(1000) ack 1
+        +0    > .  3001:4001(1000) ack 1
+        +0.1  < .  1:1(0) ack 1 win 512
+        +0    > .  4001:5001(1000) ack 1
+        +0    < .  1:1(0) ack 1 win 512
+        +0    > .  5001:6001(1000) ack 1
+    ";
+    let recovery = "
+        +0    < .  1:1(0) ack 1 win 512
+        +0    > .  1:1001(1000) ack 1
+        +0    expect ssthresh 2000
+        +0    < .  1:1(0) ack 1 win 512
+        +0    < .  1:1(0) ack 1 win 512
+        +0    > .  6001:7001(1000) ack 1
+        +0.3  > .  1:1001(1000) ack 1
+        +0    expect ssthresh 2000
+    ";
+    let timeout = "
+        +0.2  > .  1:1001(1000) ack 1
+        +0    expect ssthresh 2000
+    ";
+    for rest in [recovery, timeout] {
+        let config = config(|config| config.tcp.initial_window = 4);
+        config.established("rtt 100ms, mss 1000").plays(&format!("{flight}{rest}"));
+    }
+}
+
+/// SHLD-16: the right edge itself is inside of the window.
+#[test]
+fn what_ends_at_the_right_edge_is_sent_again_without_another_window() {
+    established("rtt 100ms, mss 1000, wscale off, win 3000").plays(
+        "
+        +0    write 3000
+        +0    > .  1:1001(1000) ack 1
+        +0    > .  1001:2001(1000) ack 1
+        +0    > P. 2001:3001(1000) ack 1
+        +0.3  > .  1:1001(1000) ack 1
+        +0.1  < .  1:1(0) ack 1001 win 2000
+        +0    > .  1001:2001(1000) ack 1
+        +0    > P. 2001:3001(1000) ack 1
+        ",
+    );
+}
+
+/// A scaled window is rounded down to its unit: what passes it by less is inside, as the peer
+/// knows it, and is sent again whole.
+#[test]
+fn a_segment_that_passes_the_window_by_less_than_its_unit_is_sent_again_whole() {
+    for (window, first) in [(7, "P. 1:1001(1000)"), (6, ". 1:769(768)")] {
+        established("rtt 100ms, mss 1000").plays(&format!(
+            "
+            +0    write 1000
+            +0    > P. 1:1001(1000) ack 1
+            +0.1  < .  1:1(0) ack 1 win {window}
+            +0.2  > {first} ack 1
+            "
+        ));
+    }
+}
+
+/// A FIN behind what a router has dropped for its size is on its way, and not lost with it.
+#[test]
+fn a_fin_that_left_by_itself_does_not_leave_again_with_text_that_was_too_large() {
+    established("").plays(
+        "
+        +0    write 1460
+        +0    > P. 1:1461(1460) ack 1
+        +0    shutdown write
+        +0    > F. 1461:1461(0) ack 1
+        +0.01 < icmp unreachable fragmentation_needed mtu 1000 quoting 1
+        +0    > .  1:961(960) ack 1
+        +0    > P. 961:1461(500) ack 1
+        +0.09 < .  1:1(0) ack 1462 win 512
+        ",
+    );
+}
+
+/// RFC 5681 §3.1: a second timeout of the same flight is no second sign of congestion, though
+/// something was acknowledged in between.
+#[test]
+fn ssthresh_is_halved_once_however_often_the_timer_runs_out_before_all_is_acknowledged() {
+    let mut script = String::from("+0 write 10000\n");
+    for start in (1..9001).step_by(1000) {
+        writeln!(script, "+0 > . {start}:{}(1000) ack 1", start + 1000).unwrap();
+    }
+    script.push_str(
+        "
+        +0    > P. 9001:10001(1000) ack 1
+        +0.3  > .  1:1001(1000) ack 1
+        +0    expect ssthresh 5000
+        +0.1  < .  1:1(0) ack 1001 win 512
+        +0    > .  1001:2001(1000) ack 1
+        +0    > .  2001:3001(1000) ack 1
+        +0.6  > .  1001:2001(1000) ack 1
+        +0    expect ssthresh 5000
+        +0    expect cwnd 1000
+        ",
+    );
+    established("rtt 100ms, mss 1000").plays(&script);
+}
+
+/// What leaves as the window opens has a timeout of its own.
+#[test]
+fn a_window_that_opens_starts_the_timer_anew() {
+    established("rtt 100ms, mss 1000, wscale off, win 3000").plays(
+        "
+        +0    write 2000
+        +0    > .  1:1001(1000) ack 1
+        +0    > P. 1001:2001(1000) ack 1
+        +0.1  < .  1:1(0) ack 1001 win 0
+        +0.3  > P. 1001:2001(1000) ack 1
+        +0    < .  1:1(0) ack 1001 win 0
+        +0.1  < .  1:1(0) ack 1001 win 3000
+        +0    > P. 1001:2001(1000) ack 1
+        +0.6  > P. 1001:2001(1000) ack 1
+        ",
+    );
+}
+
+/// RFC 4821 §7.4: a probe of the path is sent inside of the congestion window, and what it waits
+/// for is not used up by smaller segments.
+#[test]
+fn a_probe_of_the_path_waits_for_room_in_the_congestion_window() {
+    let config = config(|config| config.tcp.mtu_probing = MtuProbing::Always);
+    config.established("rtt 100ms").plays(
+        "
+        +0    set nodelay on
+        +0    expect cwnd 10240
+        +0    write 4000
+        +0    > .  1:1025(1024) ack 1
+        +0    > .  1025:2049(1024) ack 1
+        +0    > .  2049:3073(1024) ack 1
+        +0    > P. 3073:4001(928) ack 1
+        +0    write 4000
+        +0    > .  4001:5025(1024) ack 1
+        +0    > .  5025:6049(1024) ack 1
+        +0    > .  6049:7073(1024) ack 1
+        +0    > P. 7073:8001(928) ack 1
+        +0    write 1000
+        +0    > P. 8001:9001(1000) ack 1
+        +0    write 5000
+        +0.1  < .  1:1(0) ack 9001 win 512
+        +0    > .  9001:10461(1460) ack 1
+        +0    > .  10461:11485(1024) ack 1
+        +0    > .  11485:12509(1024) ack 1
+        +0    > .  12509:13533(1024) ack 1
+        +0    > P. 13533:14001(468) ack 1
         ",
     );
 }

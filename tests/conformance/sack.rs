@@ -372,3 +372,165 @@ fn blocks_in_an_acknowledgment_of_new_data_tell_of_a_loss_too() {
         ",
     );
 }
+
+/// Five segments, of which the first is missing, and one acknowledgment with these blocks.
+fn five_segments(settings: &str, blocks: &str, rest: &str) {
+    established(&format!("rtt 100ms, mss 1000, {settings}")).plays(&format!(
+        "
+        +0    write 5000
+        +0    > .  1:1001(1000) ack 1
+        +0    > .  1001:2001(1000) ack 1
+        +0    > .  2001:3001(1000) ack 1
+        +0    > .  3001:4001(1000) ack 1
+        +0    > P. 4001:5001(1000) ack 1
+        +0.1  < .  1:1(0) ack 1 win 512 <sack {blocks}>
+        {rest}
+        "
+    ));
+}
+
+/// RFC 2018 §3: a block lies right of SEG.ACK and left of SND.NXT, and one octet counts once. What
+/// else a peer writes there must not have us send again what is on its way.
+#[test]
+fn blocks_that_cannot_be_or_that_repeat_each_other_tell_of_no_loss() {
+    for blocks in [
+        "1:4001", // It would hold the octet that is missing.
+        "0:4001",
+        "2001:5002",             // Past what was sent.
+        "2147483648:4294967295", // Past it by half of the sequence space.
+        "4001:1001",
+        "1001:3001 1001:2001",
+        "1001:3001 2001:3001",
+        "1001:3001 1001:3001",
+        "1001:2001 1001:3001",
+        "2001:3001 1001:3001",
+        "1501:2501 1001:3001",
+    ] {
+        five_segments("sack on", blocks, "+0.2 > . 1:1001(1000) ack 1");
+    }
+}
+
+#[test]
+fn blocks_that_lie_apart_add_up_to_a_loss() {
+    for blocks in ["1001:2001 3001:5001", "3001:5001 1001:2001", "1001:2001 2001:3001 4001:5001"] {
+        five_segments("sack on", blocks, "+0 > . 1:1001(1000) ack 1");
+    }
+}
+
+/// A peer that was not permitted to send blocks counts by its duplicate acknowledgments alone.
+#[test]
+fn blocks_without_permission_count_for_nothing_and_their_acknowledgments_as_any_others() {
+    five_segments("sack off", "1001:5001", "+0.2 > . 1:1001(1000) ack 1");
+    five_segments(
+        "sack off",
+        "1001:5001",
+        "
+        +0    < .  1:1(0) ack 1 win 512 <sack 1001:5001>
+        +0    < .  1:1(0) ack 1 win 512 <sack 1001:5001>
+        +0    > .  1:1001(1000) ack 1
+        ",
+    );
+}
+
+/// RFC 6675 counts octets, RFC 5681 acknowledgments: of small segments the octets would never
+/// make three full ones.
+#[test]
+fn three_duplicates_tell_of_a_loss_however_small_the_segments_are_that_they_report() {
+    established("rtt 100ms, mss 1000, sack on").plays(
+        "
+        +0    set nodelay on
+        +0    write 100
+        +0    > P. 1:101(100) ack 1
+        +0    write 100
+        +0    > P. 101:201(100) ack 1
+        +0    write 100
+        +0    > P. 201:301(100) ack 1
+        +0    write 100
+        +0    > P. 301:401(100) ack 1
+        +0.1  < .  1:1(0) ack 1 win 512 <sack 101:201>
+        +0    < .  1:1(0) ack 1 win 512 <sack 101:301>
+        +0    < .  1:1(0) ack 1 win 512 <sack 101:401>
+        +0    > P. 1:401(400) ack 1
+        ",
+    );
+}
+
+/// A probe stands left of the window and holds nothing: neither it nor a SYN is a duplicate of
+/// anything.
+#[test]
+fn what_paws_drops_and_holds_no_text_is_no_duplicate() {
+    for probe in [".  0:0(0) ack 1 win 512", "S  0:0(0) win 512"] {
+        established("sack on, ts on").plays(&format!(
+            "
+            +0    < {probe} <TS val 1099 ecr 0>
+            +0    > .  1:1(0) ack 1 <TS val 100 ecr 1100>
+            +0    expect dropped stale_timestamp 1
+            "
+        ));
+    }
+}
+
+/// RFC 2883 §4: one block for each duplicate. What has come twice side by side before the peer is
+/// told is one; of what lies apart the last is told, and not the octets between.
+#[test]
+fn duplicates_that_touch_are_reported_as_one_and_others_are_not() {
+    for (one, other, reported) in [
+        ("1:101(100)", "101:201(100)", "1:201"),
+        ("101:201(100)", "1:101(100)", "1:201"),
+        ("1:101(100)", "51:151(100)", "1:151"),
+        ("1:101(100)", "102:201(99)", "102:201"),
+        ("201:301(100)", "1:101(100)", "1:101"),
+    ] {
+        established("sack on").plays(&format!(
+            "
+            +0    < .  1:1001(1000) ack 1 win 512
+            +0.04 > .  1:1(0) ack 1001
+            +0    <+ . {one} ack 1 win 512
+            +0    < .  {other} ack 1 win 512
+            +0    > .  1:1(0) ack 1001 <sack {reported}>
+            "
+        ));
+    }
+}
+
+/// RFC 2883 §4: the range behind a duplicate is the one that holds it, whatever has come since.
+#[test]
+fn the_range_that_holds_a_duplicate_stands_behind_it_though_another_is_newer() {
+    established("sack on").plays(
+        "
+        +0    < .  1001:3001(2000) ack 1 win 512
+        +0    > .  1:1(0) ack 1 <sack 1001:3001>
+        +0    <+ . 2001:3001(1000) ack 1 win 512
+        +0    < .  5001:6001(1000) ack 1 win 512
+        +0    > .  1:1(0) ack 1 <sack 2001:3001 1001:3001 5001:6001>
+        +0    > .  1:1(0) ack 1 <sack 5001:6001 1001:3001>
+        ",
+    );
+}
+
+/// A duplicate takes the place of a range, also where there is room for none.
+#[test]
+fn a_duplicate_is_one_of_the_blocks_that_a_header_has_room_for() {
+    established("sack on").plays(
+        "
+        +0    < .  11:21(10) ack 1 win 512
+        +0    > .  1:1(0) ack 1 <sack 11:21>
+        +0    < .  31:41(10) ack 1 win 512
+        +0    > .  1:1(0) ack 1 <sack 31:41 11:21>
+        +0    < .  51:61(10) ack 1 win 512
+        +0    > .  1:1(0) ack 1 <sack 51:61 31:41 11:21>
+        +0    < .  71:81(10) ack 1 win 512
+        +0    > .  1:1(0) ack 1 <sack 71:81 51:61 31:41 11:21>
+        +0    < .  71:81(10) ack 1 win 512
+        +0    > .  1:1(0) ack 1 <sack 71:81 71:81 51:61 31:41>
+        ",
+    );
+    config(|config| config.interface.mtu = 71).established("sack on, ts on").plays(
+        "
+        +0    < .  1:11(10) ack 1 win 512 <TS val 1100 ecr 0>
+        +0.04 > .  1:1(0) ack 11 <TS val 140 ecr 1100>
+        +0    < .  1:11(10) ack 1 win 512 <TS val 1100 ecr 0>
+        +0    > .  1:1(0) ack 11 <TS val 140 ecr 1100>
+        ",
+    );
+}

@@ -369,3 +369,106 @@ fn the_round_trip_of_a_super_segment_is_that_of_its_first_part() {
     sender.wait(200);
     assert_eq!(sender.ack(3 * MSS).rtt, None);
 }
+
+#[test]
+fn an_acknowledgment_of_something_new_ends_the_count_of_duplicates() {
+    let mut sender = Sender::new(10);
+    sender.duplicate();
+    sender.duplicate();
+    assert_eq!(sender.recovery.state(), RecoveryState::Disorder);
+    sender.ack(1000);
+    assert_eq!((sender.recovery.state(), sender.in_flight()), (RecoveryState::Open, 9000));
+    assert_eq!(sender.duplicate().congestion, None);
+    assert_eq!(sender.in_flight(), 8000);
+}
+
+#[test]
+fn after_a_recovery_the_window_grows_again_and_the_next_loss_is_another() {
+    let mut sender = Sender::new(10);
+    for _ in 0..3 {
+        for _ in 0..2 {
+            assert_eq!(sender.duplicate().congestion, None);
+        }
+        assert_eq!(sender.duplicate().congestion, Some(Congestion::Loss));
+        sender.send_again();
+        assert!(sender.ack(sender.nxt).has_recovered);
+        sender.send(10);
+        assert_eq!((sender.recovery.state(), sender.in_flight()), (RecoveryState::Open, 10_000));
+        let verdict = sender.ack(sender.una + 1000);
+        assert!(verdict.may_grow && !verdict.has_recovered);
+    }
+}
+
+/// Of what a partial acknowledgment covers, all but the retransmission had been counted out of the
+/// flight already (RFC 6582 §3.2, step 3).
+#[test]
+fn a_partial_acknowledgment_counts_no_segment_out_of_the_flight_twice() {
+    let mut sender = Sender::new(10);
+    for _ in 0..7 {
+        sender.duplicate();
+    }
+    sender.send_again();
+    assert_eq!(sender.in_flight(), 3000);
+    sender.ack(3000);
+    assert_eq!((sender.lost(), sender.in_flight()), (Some((3000, 4000)), 1000));
+}
+
+/// Karn's algorithm: the backoff holds until a round trip is measured, however long nothing is
+/// sent; and duplicates of what was sent twice may come late.
+#[test]
+fn neither_a_backoff_nor_the_end_of_an_episode_is_forgotten_at_rest() {
+    let time_out = |sender: &mut Sender| {
+        sender.wait(1000);
+        assert!(sender.recovery.on_timeout(sender.now, RTO, sender.out()));
+        sender.send_again();
+    };
+    let mut sender = Sender::new(2);
+    time_out(&mut sender);
+    sender.send(1);
+    sender.send_again(); // So that nothing is under measurement.
+    sender.ack(3000);
+    assert!(sender.recovery.is_calm());
+    sender.recovery.cool();
+    assert_eq!(sender.recovery.backoffs(), 1);
+
+    let mut sender = Sender::new(1);
+    time_out(&mut sender);
+    sender.echoed = Some(Duration::ZERO);
+    sender.ack(1000);
+    assert_eq!(sender.recovery.backoffs(), 0);
+    sender.recovery.cool();
+    sender.send(9);
+    for _ in 0..3 {
+        assert_eq!(sender.duplicate().congestion, None);
+    }
+}
+
+#[test]
+fn news_of_the_path_does_not_make_the_next_timeout_a_first_one() {
+    let mut sender = Sender::new(2);
+    sender.wait(1000);
+    assert!(sender.recovery.on_timeout(sender.now, RTO, sender.out()));
+    let all = SeqRange { start: START, end: START + sender.nxt };
+    sender.recovery.on_too_large(sender.now, all, sender.out());
+    assert!(sender.recovery.is_in_loss());
+}
+
+#[test]
+fn what_leaves_again_has_left_last() {
+    let mut sender = Sender::new(1);
+    sender.wait(1000);
+    assert!(sender.recovery.on_timeout(sender.now, RTO, sender.out()));
+    sender.send_again();
+    assert_eq!(sender.recovery.last_sent(), Some(sender.now));
+}
+
+/// Half way around the sequence space what was held back long ago would else lie ahead again.
+#[test]
+fn what_is_sent_unhindered_never_comes_to_count_as_held_back() {
+    let mut sender = Sender::new(1);
+    for quarter in 0..8u32 {
+        let una = START + quarter.wrapping_mul(1 << 30);
+        sender.recovery.on_burst_end(false, Outstanding { una, nxt: una, mss: MSS });
+        assert!(!sender.recovery.is_window_limited(una), "{quarter}");
+    }
+}

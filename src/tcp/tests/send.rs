@@ -377,3 +377,39 @@ fn the_buffer_goes_back_once_all_of_it_is_acknowledged_and_is_as_new_for_the_nex
         }
     }
 }
+
+/// The end of a small segment is remembered for good, and comes to lie ahead again half way around
+/// the sequence space.
+#[test]
+fn a_small_segment_of_the_last_time_round_holds_nothing_back() {
+    let mut side = side(2000);
+    side.write(b"a");
+    send_all(&mut side);
+    ack(&mut side, 1, 2000);
+    (side.una, side.nxt) = (side.small_end - 1000, side.small_end - 1000);
+    side.write(&[0; 10]);
+    assert_eq!(send_all(&mut side), [10]);
+    side.write(&[0; 10]);
+    assert!(send_all(&mut side).is_empty());
+}
+
+/// RFC 4821 §7.4: three full segments follow a probe, or nobody tells whether it arrived.
+#[test]
+fn a_probe_of_the_path_needs_text_and_window_for_three_segments_more() {
+    let probed = 1400;
+    let needed = probed + 3 * usize::from(MSS);
+    for (window, written, fits) in
+        [(needed, needed, true), (needed - 1, needed, false), (needed, needed - 1, false)]
+    {
+        let mut sender = side(u32::try_from(window).unwrap());
+        sender.write(&vec![0; written]);
+        let size = u32::try_from(probed).unwrap();
+        assert_eq!(
+            sender.next_probe(size).map(|probe| probe.range),
+            fits.then_some(range(0, size))
+        );
+        sender.set_next_options(12);
+        let probe = sender.next_probe(size).map(|probe| probe.range);
+        assert_eq!(probe, Some(range(0, size - 12)), "options are part of its size");
+    }
+}
