@@ -292,6 +292,35 @@ mod tests {
         assert_eq!([(); 2].map(|()| verdict(501, &fin)), [Verdict::Restart; 2]);
     }
 
+    /// Who sends text believes that the connection is open, and must hear each time where it is.
+    #[test]
+    fn text_is_always_answered_and_what_cannot_be_meant_for_this_connection_twice_a_second() {
+        let with_text = |flags, seq| Segment {
+            payload: bytes::Bytes::from_static(b"abc"),
+            text_len: 3,
+            ..segment(flags, seq)
+        };
+        let (fin, syn, ack) = (TcpFlags::FIN, TcpFlags::SYN, TcpFlags::ACK);
+        for (segment, is_limited) in [
+            (with_text(ack, 900), false),
+            (with_text(ack, 1000), false),
+            (with_text(fin.with(ack), 900), false),
+            (segment(fin.with(ack), 900), false),
+            (with_text(syn.with(ack), 900), true),
+            (segment(syn.with(ack), 2000), true), // No new connection begins so.
+            (segment(syn.with(fin).with(ack), 998), true), // That was not how it ended.
+            (timed(with_text(ack, 900), 8), true),
+            (timed(segment(fin.with(ack), 999), 8), true),
+        ] {
+            let mut record = record_at(9);
+            assert_eq!(record.receive(Instant::ZERO, &segment), Verdict::Acknowledge);
+            let again = record.receive(Instant::ZERO, &segment);
+            let limited = Verdict::Drop(DropReason::RateLimited);
+            let expected = if is_limited { limited } else { Verdict::Acknowledge };
+            assert_eq!(again, expected, "{segment:?}");
+        }
+    }
+
     #[test]
     fn the_last_ack_is_not_answered() {
         let mut record = record();

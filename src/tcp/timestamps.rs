@@ -181,6 +181,8 @@ mod tests {
         assert_eq!(own.echo().recent(), 103);
         own.on_accepted(Instant::ZERO + 25 * DAY, NXT, 5);
         assert_eq!(own.echo().recent(), 5);
+        let stale_after = |days| own.is_stale(Instant::ZERO + days * DAY, 4);
+        assert!(stale_after(49) && !stale_after(50), "it holds for 24 days from then on");
     }
 
     #[test]

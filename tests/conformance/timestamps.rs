@@ -360,3 +360,35 @@ fn a_timestamp_from_left_of_the_window_makes_no_ack_of_a_handshake_old() {
         "
     ));
 }
+
+/// A SYN that stands left of the window is challenged (RFC 5961 §4), and brings no timestamp that
+/// would make the peer's own segments old, whatever text is in it.
+#[test]
+fn a_syn_with_old_text_sets_no_timestamp() {
+    established("ts on").plays(
+        "
+        +0    < .  1:1001(1000) ack 1 win 512 <TS val 1100 ecr 0>
+        +0    < .  1001:2001(1000) ack 1 win 512 <TS val 1100 ecr 0>
+        +0    > .  1:1(0) ack 2001 <TS val 100 ecr 1100>
+        +0.9  < S. 1:1001(1000) ack 1 win 512 <TS val 2000 ecr 0>
+        +0    > .  1:1(0) ack 2001 <TS val 1000 ecr 1100>
+        ",
+    );
+}
+
+/// A timeout that was too early: the echo of the first copy counts, though others left after it.
+#[test]
+fn the_echo_of_a_first_copy_measures_though_more_was_sent_behind_it() {
+    established("ts on, rtt 100ms, mss 1012").plays(
+        "
+        +0    write 1000
+        +0    > P. 1:1001(1000) ack 1 <TS val 100 ecr 1100>
+        +0.05 write 1000
+        +0    > P. 1001:2001(1000) ack 1 <TS val 150 ecr 1100>
+        +0.25 > .  1:1001(1000) ack 1 <TS val 400 ecr 1100>
+        +0.1  < .  1:1(0) ack 1001 win 512 <TS val 1500 ecr 100>
+        +0    > P. 1001:2001(1000) ack 1 <TS val 500 ecr 1500>
+        +0    expect srtt_ms 137
+        ",
+    );
+}

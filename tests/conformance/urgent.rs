@@ -316,3 +316,39 @@ fn urgent_data_that_a_shut_window_holds_is_announced_with_the_probes() {
         ",
     );
 }
+
+/// As Linux (`tcp_check_urg`): the next pointer moves the mark on past an octet out of line at
+/// which the reader stands, and it does not become one of the stream.
+#[test]
+fn an_octet_out_of_line_stays_out_of_it_when_the_pointer_moves_on() {
+    established("").plays(
+        "
+        +0    set oob_inline 0
+        +0    < PU. 1:5(4) ack 1 win 512 urg 4
+        +0    read_urgent 4
+        +0    read 10 gives 3
+        +0    expect at_mark
+        +0    < PU. 5:8(3) ack 1 win 512 urg 2
+        +0    expect not at_mark
+        +0    read 10 gives 1
+        +0    expect at_mark
+        +0    read_urgent 6
+        +0    read 10 gives 1
+        +0.04 > .  1:1(0) ack 8
+        ",
+    );
+}
+
+#[test]
+fn a_write_of_urgent_data_that_takes_nothing_announces_nothing() {
+    config(|config| config.tcp.send_buffer = 2048).established("mss 1000").plays(
+        "
+        +0    write 2048
+        +0    > .  1:1001(1000) ack 1
+        +0    > .  1001:2001(1000) ack 1
+        +0    > P. 2001:2049(48) ack 1
+        +0    write_urgent 1 error EAGAIN
+        +0.3  > .  1:1001(1000) ack 1
+        ",
+    );
+}

@@ -93,6 +93,7 @@ fn what_lies_past_the_window_is_cut_off_with_its_fin() {
     let taken = arrive(&mut side, "FP.", 0, b"abcdef");
     assert_eq!((taken.octets, taken.fin), (4, false));
     assert_eq!((side.wnd(), read(&mut side)), (0, b"abcd".to_vec()));
+    assert_eq!(side.fin, None, "it comes again with the text before it");
 }
 
 #[test]
@@ -201,6 +202,35 @@ fn the_peer_hears_unasked_of_a_window_that_has_doubled() {
 }
 
 #[test]
+fn a_window_that_could_grow_by_less_than_a_segment_is_no_news() {
+    for (unread, window, least) in [(5000, 0, 1000), (4400, 600, 1000), (3800, 1200, 1200)] {
+        let mut side = side_with(5000, 5000, 0);
+        text(&mut side, 0, &vec![7; unread]);
+        assert_eq!(offer(&mut side), window);
+        side.read(&mut vec![0; least - 1]);
+        assert!(!side.could_offer_more(), "{window}");
+        side.read(&mut [0; 1]);
+        assert!(side.could_offer_more(), "{window}");
+    }
+}
+
+/// What has come since the window was opened is acknowledged in any case, and the acknowledgment
+/// tells of what was read.
+#[test]
+fn no_update_is_due_before_more_is_free_than_the_peer_was_last_told_of() {
+    let mut side = side_with(10_000, 10_000, 0);
+    text(&mut side, 0, &[7; 8000]);
+    assert_eq!(offer(&mut side), 2000);
+    side.read(&mut [0; 8000]);
+    assert!(side.is_update_due());
+    assert_eq!(offer(&mut side), 10_000);
+    text(&mut side, 8000, &[7; 6000]);
+    side.read(&mut [0; 5000]);
+    assert!(!side.is_update_due());
+    assert_eq!(offer(&mut side), 9000);
+}
+
+#[test]
 fn a_scaled_window_never_moves_its_edge_left_and_never_promises_what_is_not_there() {
     for shift in [1, 3, 7, 14] {
         let buffer = (65_535 << shift).min(4 << 20);
@@ -254,6 +284,24 @@ fn a_large_segment_before_what_came_early_is_read_before_it() {
 }
 
 #[test]
+fn a_large_segment_that_comes_early_waits_for_what_is_before_it() {
+    let mut side = side(65_535);
+    let large = vec![1; 40_000];
+    assert_eq!(text(&mut side, 3, &large).octets, 0);
+    assert_eq!(text(&mut side, 0, b"abc").octets, 40_003);
+    assert!(read(&mut side) == [&b"abc"[..], &large].concat());
+}
+
+#[test]
+fn of_a_large_segment_nothing_behind_a_fin_is_read() {
+    let mut side = side(65_535);
+    assert!(!arrive(&mut side, "F.", 35_000, b"").fin);
+    let taken = text(&mut side, 0, &vec![1; 40_000]);
+    assert_eq!((taken.octets, taken.fin), (35_000, true));
+    assert!(read(&mut side) == vec![1; 35_000]);
+}
+
+#[test]
 fn the_buffer_goes_back_once_nothing_lies_in_it_and_early_text_keeps_it() {
     let (mut side, mut spares) = (side(1000), Spares::default());
     for (offset, octets, readable, is_kept) in
@@ -287,6 +335,26 @@ fn while_memory_is_short_a_reader_who_keeps_up_is_offered_a_segment_again_and_ag
             assert!(side.wnd() >= mss.into(), "{} of {mss}, shift {shift}", side.wnd());
             offset += text(&mut side, offset, &vec![7; usize::from(mss) - 12]).octets;
             read(&mut side);
+        }
+    }
+}
+
+#[test]
+fn while_memory_is_short_a_reader_who_does_not_keep_up_is_offered_the_least_and_no_more() {
+    for (mss, shift, least) in
+        [(536, 0, 4096), (1460, 7, 4096), (8960, 9, 17_920), (8961, 3, 17_928)]
+    {
+        let scaling = Some(Scaling::new(0, shift));
+        let (receive_mss, sack, timestamps) = (mss, false, false);
+        let agreed = Negotiated { send_mss: MSS, receive_mss, scaling, sack, timestamps };
+        let mut side = ReceiveSide::new(SeqNumber(IRS), agreed, 0, 16 << 20);
+        let mut offset = 0;
+        for (window, read) in [(least, 0), (0, 0), (0, 1), (0, least - 1), (least, 0)] {
+            let (_, edge) = side.offer(Growth::Least);
+            side.on_offered(edge);
+            assert_eq!(side.wnd(), window, "{mss}");
+            offset += text(&mut side, offset, &vec![7; window as usize]).octets;
+            side.read(&mut vec![0; read as usize]);
         }
     }
 }
