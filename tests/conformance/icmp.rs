@@ -443,3 +443,19 @@ fn no_error_is_sent_about_an_error_a_broadcast_a_fragment_or_a_source_that_is_no
     script.push_str("+0 < udp 5000>999 (9) poke 9 84\n+0 > icmp unreachable protocol\n");
     play(&script);
 }
+
+/// RFC 5927 §4.1, and as Linux: our bare acknowledgments stand at SND.NXT, and a router may have
+/// dropped one of them.
+#[test]
+fn must_54_an_error_about_a_bare_acknowledgment_is_about_us() {
+    for (seq, dropped) in [(0, 1), (1, 0), (2, 1)] {
+        established("").plays(&format!(
+            "
+            +0    < P. 1:11(10) ack 1 win 512
+            +0.04 > .  1:1(0) ack 11
+            +0    < icmp unreachable host quoting {seq}
+            +0    expect dropped icmp_quote {dropped}
+            "
+        ));
+    }
+}

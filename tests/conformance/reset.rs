@@ -331,3 +331,23 @@ fn a_close_with_a_linger_time_of_zero_resets_after_both_fins_only_what_has_text_
         }
     }
 }
+
+/// The states count from CLOSE on, and not from when the FIN leaves: while text waits behind it
+/// the peer would wait for it too (as Linux, `tcp_disconnect`).
+#[test]
+fn a_close_with_a_linger_time_of_zero_in_last_ack_resets_what_has_not_left() {
+    established("mss 1000, wscale off, win 1000").plays(
+        "
+        +0    set linger 0
+        +0    < F. 1:1(0) ack 1 win 1000
+        +0    > .  1:1(0) ack 2
+        +0    write 3000
+        +0    > .  1:1001(1000) ack 2
+        +0    shutdown write
+        +0    expect state LAST-ACK
+        +0    close
+        +0    > R. 1001:1001(0) ack 2
+        +0    expect connections 0
+        ",
+    );
+}

@@ -61,8 +61,8 @@ impl World {
         let [one, other] = &self.counted;
         assert_eq!(one.list().map(|c| c.value), other.list().map(|c| c.value));
         let [one, other] = [(&self.pair.server, self.single), (&self.twin, self.whole)]
-            .map(|(stack, id)| stack.info(id).unwrap())
-            .map(|info| (info.segments_received, info.data_segments_received));
+            .map(|(stack, id)| stack.info(id))
+            .map(|info| info.map(|info| (info.segments_received, info.data_segments_received)));
         assert_eq!(one, other);
         octets
     }
@@ -144,4 +144,50 @@ fn a_super_segment_is_no_part_of_a_train_though_its_headers_are_those_of_the_fir
     assert_eq!(world.arrive(&burst), [7; 2800]);
     let info = world.twin.info(world.whole).unwrap();
     assert!(info.data_segments_received > 4, "{} segments", info.data_segments_received);
+}
+
+/// The same packet with these octets from `at` on; the device has checked what it was before.
+fn altered(frame: &Frame, at: usize, by: impl Fn(u32) -> u32) -> Frame {
+    let mut octets = frame.octets().to_vec();
+    let field: &mut [u8; 4] = octets[at..].first_chunk_mut().unwrap();
+    *field = by(u32::from_be_bytes(*field)).to_be_bytes();
+    let offload = Offload { checksum: Checksum::Verified, segment: None };
+    Frame::with_offload(octets, offload)
+}
+
+/// Offsets in a packet whose first option is the timestamp, behind two NOPs.
+const ACK: usize = 28;
+const TSVAL: usize = 44;
+
+/// Of such segments each is refused by itself, and counted.
+#[test]
+fn segments_that_are_refused_are_no_train() {
+    let minus = u32::wrapping_neg;
+    for (field, by) in [(ACK, 1 << 20), (ACK, minus(1 << 20)), (TSVAL, minus(6))] {
+        let mut world = World::new(3);
+        world.pass(Duration::from_millis(5));
+        world.pair.client.write(world.pair.now, world.socket, b"a").unwrap();
+        let first = world.departures();
+        assert_eq!(world.arrive(&first), b"a");
+        world.pass(Duration::from_millis(5));
+        world.pair.client.write(world.pair.now, world.socket, &[7; 4000]).unwrap();
+        let burst = world.departures();
+        let spoilt = |frame| altered(frame, field, |value| value.wrapping_add(by));
+        let spoilt: Vec<_> = burst.iter().map(spoilt).collect();
+        assert_eq!(world.arrive(&spoilt), b"");
+        assert_eq!(world.arrive(&burst), [7; 4000]);
+    }
+}
+
+/// SHLD-3: the first of them resets the connection, and the others find none.
+#[test]
+fn text_for_a_socket_that_is_closed_is_no_train() {
+    let mut world = World::new(4);
+    let now = world.pair.now;
+    world.pair.server.close(now, world.single);
+    world.twin.close(now, world.whole);
+    world.pair.client.write(now, world.socket, &[7; 4000]).unwrap();
+    let burst = world.departures();
+    assert!(burst.len() > 1);
+    world.arrive(&burst);
 }

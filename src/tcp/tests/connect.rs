@@ -336,6 +336,10 @@ fn only_a_peer_that_can_know_of_us_is_sent_a_reset() {
     let reset = crossed(scale(7)).abort(Instant::ZERO).unwrap();
     let flags = TcpFlags::RST.with(TcpFlags::ACK);
     assert_eq!((reset.flags, reset.seq.0, reset.ack.0), (flags, UNA, NXT));
+    let stamped = Some(Timestamps { value: 9, echo: 0 });
+    let options = TcpOptions { timestamps: stamped, ..TcpOptions::default() };
+    let reset = crossed(options).abort(Instant::ZERO).unwrap();
+    assert_eq!(reset.options.timestamps, Some(Timestamps { value: TS, echo: 9 }));
 }
 
 #[test]
@@ -343,4 +347,50 @@ fn an_icmp_error_is_about_our_syn_only_if_it_quotes_its_number() {
     let connecting = syn_sent();
     assert!(connecting.has_sent(SeqNumber(ISS)));
     assert!(!connecting.has_sent(SeqNumber(UNA)) && !connecting.has_sent(SeqNumber(ISS - 1)));
+}
+
+#[test]
+fn an_open_with_a_number_of_retries_is_given_up_when_the_last_one_was_not_answered_and_no_earlier()
+{
+    let mut connecting = syn_sent();
+    connecting.set_options(&SocketOptions { syn_count: Some(1), ..SocketOptions::default() });
+    for (ms, goes_on) in [(999, true), (1000, true), (2999, true), (3000, false)] {
+        assert_eq!(connecting.on_timeout(Instant::from_millis(ms)), goes_on, "{ms}");
+    }
+}
+
+/// RFC 7323 §5.3: also before the handshake is through. What is newer counts at the one place
+/// that both ends know of, and on the SYN itself.
+#[test]
+fn after_two_syns_have_crossed_an_old_timestamp_opens_nothing() {
+    let stamped = |flags, seq, value| {
+        let timestamps = Some(Timestamps { value, echo: TS });
+        let options = TcpOptions { timestamps, ..scale(7) };
+        Segment { options, ..segment(flags, seq, UNA, 1000, b"") }
+    };
+    for (flags, seq, recent) in [("S", IRS, 20), (".", NXT, 20), (".", NXT + 1, 10)] {
+        let mut connecting = crossed(stamped("S", IRS, 10).options);
+        if flags == "S" {
+            let again = Segment { ack: None, ..stamped(flags, seq, 20) };
+            assert!(matches!(connecting.receive(Instant::ZERO, &again), Verdict::Stay));
+        } else {
+            let wrong = Segment { ack: Some(SeqNumber(UNA + 9)), ..stamped(flags, seq, 20) };
+            assert!(matches!(connecting.receive(Instant::ZERO, &wrong), Verdict::Answer(_)));
+        }
+        leaves(&mut connecting);
+        let old = stamped(".", NXT, recent - 1);
+        let verdict = connecting.receive(seconds(1), &old);
+        assert!(matches!(verdict, Verdict::Stay), "{flags} {seq}: {verdict:?}");
+        assert_eq!(leaves(&mut connecting), Some(ACK_OF_SYN));
+        let verdict = connecting.receive(seconds(1), &stamped(".", NXT, recent));
+        assert!(opened(verdict).timestamps.is_some());
+    }
+}
+
+#[test]
+fn a_challenge_does_not_take_the_place_of_an_answer_that_is_owed() {
+    let mut connecting = syn_sent();
+    arrive(&mut connecting, "S", IRS, 0, b"");
+    arrive(&mut connecting, "R", NXT + 1, 0, b"");
+    assert_eq!(leaves(&mut connecting), Some((SYN_ACK, ISS, NXT)));
 }

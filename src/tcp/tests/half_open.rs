@@ -268,3 +268,10 @@ fn the_reset_of_an_open_that_nobody_will_accept_stands_where_the_peer_expects_it
     let flags = TcpFlags::RST.with(TcpFlags::ACK);
     assert_eq!((reset.flags, reset.seq.0, reset.ack.0), (flags, ISS.wrapping_add(1), NXT));
 }
+
+#[test]
+fn a_challenge_does_not_take_the_place_of_an_answer_that_is_owed() {
+    let mut half_open = fresh(&TcpConfig::default(), scale(7), 65_535);
+    arrive(&mut half_open, "R", NXT.wrapping_add(1), 0, b"");
+    assert_eq!(leaves(&mut half_open), Some((SYN_ACK, ISS, NXT)));
+}
