@@ -132,7 +132,7 @@ impl Connection {
             self.receive.note_duplicate(segment);
             self.acks.owe_now();
         }
-        let is_probe = segment.seq + 1 == self.receive.nxt() && segment.len() <= 1;
+        let is_probe = segment.seq + 1 == self.receive.nxt();
         let is_at_shut_window = segment.seq == self.receive.nxt();
         let edge = self.receive.nxt() + self.receive.wnd();
         let is_at_full_window = segment.seq == edge && segment.len() == 0;
@@ -198,7 +198,7 @@ impl Connection {
             // FlightSize (RFC 5681 §3.1, Eq. 4) without what limited transmit has added to it
             // (§3.2, step 2): before that it filled the congestion window at most.
             let flight = after.len().min(self.congestion.window());
-            self.congestion.on_congestion(cause, flight.max(after.mss));
+            self.congestion.on_congestion(cause, flight);
         }
         if verdict.has_recovered {
             self.congestion.on_recovered();
@@ -286,7 +286,8 @@ impl Connection {
     fn to_time_wait(&self, now: Instant) -> TimeWait {
         let (window, _) = self.receive.offer(Growth::Free);
         let (send_nxt, receive_nxt) = (self.send.nxt(), self.receive.nxt());
-        let owes_ack = self.acks.is_due() || self.acks.deadline().is_some();
+        // No delay of an acknowledgment outlasts the peer's FIN, which is acknowledged at once.
+        let owes_ack = self.acks.is_due();
         TimeWait::new(
             now,
             Duration::from_nanos(self.time_wait),

@@ -137,10 +137,10 @@ impl Connection {
 
     /// No more leaves now, because of `blocked`.
     fn end_burst(&mut self, now: Instant, blocked: Blocked) {
-        // What is to be sent again waits for nothing else than the congestion window.
         let out = self.outstanding();
+        // So it is too where something is to be sent again that waits for room.
         let is_full = out.len() > 0 && self.congestion_room() < out.mss;
-        let is_limited = is_full || blocked == Blocked::Congestion || self.lost_text().is_some();
+        let is_limited = is_full || blocked == Blocked::Congestion;
         self.recovery.on_burst_end(is_limited, out);
         self.settle(now);
     }

@@ -156,14 +156,12 @@ impl ReceiveSide {
     /// At a shut window a bare FIN at RCV.NXT passes too, as in Linux: it takes no room.
     pub(crate) fn admit(&self, segment: &Segment) -> Result<(), DropReason> {
         let (seq, len, wnd) = (segment.seq, segment.len(), self.wnd());
-        let is_bare_fin = segment.fin && segment.payload.is_empty() && !segment.syn;
         let window = SeqRange { start: self.nxt, end: self.edge };
         match (len, wnd) {
             (0, 0) if seq == self.nxt => Ok(()),
-            (0, 1..) if window.contains(seq) => Ok(()),
-            (1, 0) if is_bare_fin && seq == self.nxt => Ok(()),
-            (1.., 1..) if window.contains(seq) || window.contains(seq + (len - 1)) => Ok(()),
-            // It reaches over the whole window; only a peer that ignores it sends such a one.
+            (1, 0) if segment.fin && seq == self.nxt => Ok(()),
+            (_, 1..) if window.contains(seq) => Ok(()),
+            // It ends in the window, or past it: a peer that ignores windows may send such a one.
             (1.., 1..) if seq.before(self.nxt) && (seq + len).after(self.nxt) => Ok(()),
             _ if seq.before(self.nxt) => Err(DropReason::BelowWindow),
             _ => Err(DropReason::AboveWindow),

@@ -511,7 +511,7 @@ impl SendSide {
     /// way, and only the timer would bring each next part (as Linux, `tcp_retransmit_skb`). Behind a
     /// window of 0 it asks whether that is still so, and must get through whatever the path carries.
     pub(crate) fn next_again(&self, lost: SeqRange) -> Option<NewText> {
-        let fin = self.fin.filter(|&fin| self.is_fin_sent() && lost.end.after(fin));
+        let fin = self.fin.filter(|&fin| lost.end.after(fin));
         let text_end = fin.unwrap_or(lost.end);
         let full = SeqRange { start: lost.start, end: text_end }.len().min(self.text_max());
         let is_probe = lost.start == self.una;
