@@ -304,4 +304,34 @@ mod tests {
         assert_eq!(limit.mss(), 1460, "RFC 1191 §6.3");
         assert!(!limit.is_stale(Instant::from_nanos(u64::MAX - 2), 1));
     }
+    /// A path that loses much is none that swallows all that is large.
+    #[test]
+    fn only_timeouts_in_a_row_tell_of_a_black_hole() {
+        let mut limit = limit(1460);
+        let mut nxt = START;
+        for (timeouts, mss) in [(2, 1460), (2, 1460), (3, 1024)] {
+            limit.on_sent(SeqRange::at(nxt, 1460), 1460, 0);
+            for _ in 0..timeouts {
+                limit.on_timeout(Instant::ZERO, nxt);
+            }
+            assert_eq!(limit.mss(), mss);
+            nxt += 1460;
+            limit.on_acknowledged(Instant::ZERO, nxt);
+        }
+    }
+
+    #[test]
+    fn a_search_that_is_over_begins_anew_after_ten_minutes() {
+        let mut limit = limit(1460);
+        limit.search = Some(Box::new(MtuSearch::new(1460, limit.least.into())));
+        while let Some(size) = limit.next_probe() {
+            limit.on_probe_sent(size, SeqRange::at(START, size));
+            assert!(limit.on_loss(Instant::ZERO, START).is_some());
+        }
+        assert_eq!(limit.mss(), 1024);
+        let rested = Instant::from_millis(600_000);
+        assert!(!limit.is_stale(Instant::from_millis(599_999), 0) && limit.is_stale(rested, 0));
+        limit.on_news(rested, Path { mtu: 1500, until: None, generation: 0 });
+        assert_eq!(limit.next_probe(), Some(1460));
+    }
 }

@@ -1,6 +1,6 @@
 //! Closing: RFC 9293 §3.6, every order of the two FINs.
 
-use wharf::sim::established;
+use wharf::sim::{Script, established};
 
 /// RFC 9293 §3.6, Figure 12, from the side that closes first.
 #[test]
@@ -356,6 +356,24 @@ fn a_fin_left_of_text_that_came_early_ends_the_text() {
         +0    > F. 1:1(0) ack 52
         +0.1  < .  52:52(0) ack 2 win 512
         +0    expect connections 0
+        ",
+    );
+}
+
+/// It is said of reading alone: no FIN follows the handshake.
+#[test]
+fn shutdown_of_reading_in_syn_received_holds_once_the_handshake_is_through() {
+    Script::default().plays(
+        "
+        +0    connect
+        +0    > S  0:0(0) <...>
+        +0.1  < S  0:0(0) win 65535 <mss 1460>
+        +0    > S. 0:0(0) ack 1 <mss 1460>
+        +0    shutdown read
+        +0.1  < .  1:1(0) ack 1 win 65535
+        +0    expect state ESTABLISHED
+        +0    read eof
+        +10   nothing
         ",
     );
 }

@@ -13,6 +13,7 @@ fn must_57_a_segment_to_a_broadcast_or_multicast_address_is_dropped_in_silence()
             let script = format!(
                 "
                 +0    socket listen 80
+                +0    listener set any_destination on
                 +0    < {segment} to {destination}:80
                 +0    < {segment} to {destination}:81
                 +10   nothing

@@ -594,29 +594,3 @@ fn shutdown_in_syn_sent_ends_the_attempt_and_a_late_syn_ack_is_reset() {
         ",
     );
 }
-
-/// RFC 5681 §3.1: the loss of a SYN is a sign of congestion, whoever sent it.
-#[test]
-fn after_a_syn_that_was_lost_the_first_window_is_one_segment() {
-    play(
-        "
-        +0    socket listen 80
-        +0    < S  0:0(0) win 65535 <mss 1460>
-        +0    > S. 0:0(0) ack 1 <...>
-        +1    > S. 0:0(0) ack 1 <...>
-        +0.1  < .  1:1(0) ack 1 win 65535
-        +0    accept
-        +0    expect cwnd 1460
-        ",
-    );
-    play(
-        "
-        +0    connect
-        +0    > S  0:0(0) <...>
-        +1    > S  0:0(0) <...>
-        +0.1  < S. 0:0(0) ack 1 win 65535 <mss 1460>
-        +0    > .  1:1(0) ack 1
-        +0    expect cwnd 1460
-        ",
-    );
-}

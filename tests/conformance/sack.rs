@@ -500,9 +500,9 @@ fn the_range_that_holds_a_duplicate_stands_behind_it_though_another_is_newer() {
         "
         +0    < .  1001:3001(2000) ack 1 win 512
         +0    > .  1:1(0) ack 1 <sack 1001:3001>
-        +0    <+ . 2001:3001(1000) ack 1 win 512
+        +0    <+ . 1001:2001(1000) ack 1 win 512
         +0    < .  5001:6001(1000) ack 1 win 512
-        +0    > .  1:1(0) ack 1 <sack 2001:3001 1001:3001 5001:6001>
+        +0    > .  1:1(0) ack 1 <sack 1001:2001 1001:3001 5001:6001>
         +0    > .  1:1(0) ack 1 <sack 5001:6001 1001:3001>
         ",
     );

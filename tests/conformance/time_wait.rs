@@ -349,3 +349,19 @@ fn syns_that_nobody_takes_are_acknowledged_twice_a_second_at_most() {
         ",
     );
 }
+
+/// As Linux: by more than a window without scaling, so that nothing that is still on its way lies
+/// in that of the new connection.
+#[test]
+fn the_initial_sequence_number_of_a_connection_that_reopens_is_past_all_that_the_old_one_sent() {
+    let reopened = "
+        +0    incarnation 1000000
+        +0    < S  0:0(0) win 65535 <mss 1460>
+        +0    > S. 0:0(0) ack 1 <...>
+    ";
+    let iss_after = |rest: &str| {
+        let script = format!("{CLOSED_FIRST}{rest}").replace("+0.1", "+0.001");
+        established("rtt 1ms").plays(&script).iss
+    };
+    assert_eq!(iss_after(reopened).wrapping_sub(iss_after("")), 2 + 65_537);
+}

@@ -542,3 +542,29 @@ fn a_writer_is_woken_at_half_of_its_mark_and_writes_up_to_it() {
         ",
     );
 }
+
+/// RFC 5681 §3.1: the loss of a SYN is a sign of congestion, whoever sent it.
+#[test]
+fn after_a_syn_that_was_lost_the_first_window_is_one_segment() {
+    Script::default().plays(
+        "
+        +0    socket listen 80
+        +0    < S  0:0(0) win 65535 <mss 1460>
+        +0    > S. 0:0(0) ack 1 <...>
+        +1    > S. 0:0(0) ack 1 <...>
+        +0.1  < .  1:1(0) ack 1 win 65535
+        +0    accept
+        +0    expect cwnd 1460
+        ",
+    );
+    Script::default().plays(
+        "
+        +0    connect
+        +0    > S  0:0(0) <...>
+        +1    > S  0:0(0) <...>
+        +0.1  < S. 0:0(0) ack 1 win 65535 <mss 1460>
+        +0    > .  1:1(0) ack 1
+        +0    expect cwnd 1460
+        ",
+    );
+}

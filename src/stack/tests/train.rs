@@ -60,6 +60,9 @@ impl World {
         self.twin.check();
         let [one, other] = &self.counted;
         assert_eq!(one.list().map(|c| c.value), other.list().map(|c| c.value));
+        for &reason in DropReason::ALL {
+            assert_eq!(one.dropped(reason), other.dropped(reason), "{reason:?}");
+        }
         let [one, other] = [(&self.pair.server, self.single), (&self.twin, self.whole)]
             .map(|(stack, id)| stack.info(id))
             .map(|info| info.map(|info| (info.segments_received, info.data_segments_received)));
@@ -175,6 +178,7 @@ fn segments_that_are_refused_are_no_train() {
         let spoilt = |frame| altered(frame, field, |value| value.wrapping_add(by));
         let spoilt: Vec<_> = burst.iter().map(spoilt).collect();
         assert_eq!(world.arrive(&spoilt), b"");
+        assert!(world.twin.joined.is_in_use(), "they were not coupled at all");
         assert_eq!(world.arrive(&burst), [7; 4000]);
     }
 }
@@ -190,4 +194,5 @@ fn text_for_a_socket_that_is_closed_is_no_train() {
     let burst = world.departures();
     assert!(burst.len() > 1);
     world.arrive(&burst);
+    assert!(world.twin.joined.is_in_use(), "they were not coupled at all");
 }

@@ -218,6 +218,18 @@ mod tests {
     }
 
     #[test]
+    fn a_second_listen_changes_the_backlog_and_no_backlog_is_one() {
+        let mut listener = listener(0, SynCookies::Off);
+        assert!(matches!(judge(&listener, TcpFlags::SYN), Verdict::Open));
+        listener.on_half_open();
+        assert!(matches!(judge(&listener, TcpFlags::SYN), Verdict::Drop(_)));
+        listener.set_backlog(2);
+        assert!(matches!(judge(&listener, TcpFlags::SYN), Verdict::Open));
+        listener.set_backlog(0);
+        assert_eq!(listener.backlog(), 1);
+    }
+
+    #[test]
     fn acks_are_looked_at_for_cookies_while_any_are_awaited_and_else_reset() {
         let listener = listener(1, SynCookies::UnderPressure);
         let (ack, syn_ack) = (TcpFlags::ACK, TcpFlags::SYN.with(TcpFlags::ACK));
@@ -233,12 +245,13 @@ mod tests {
     #[test]
     fn one_more_than_the_backlog_waits_for_accept_and_then_syns_are_dropped() {
         let mut listener = listener(2, SynCookies::Off);
+        assert!(!listener.is_ready());
         for connection in [1, 2, 3] {
             assert!(listener.has_room());
             assert!(matches!(judge(&listener, TcpFlags::SYN), Verdict::Open));
             listener.enqueue(connection);
         }
-        assert!(!listener.has_room());
+        assert!(!listener.has_room() && listener.is_ready());
         let verdict = judge(&listener, TcpFlags::SYN);
         assert!(matches!(verdict, Verdict::Drop(DropReason::AcceptQueueFull)));
         assert_eq!(listener.accept(), Some(1));

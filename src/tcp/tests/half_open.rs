@@ -275,3 +275,35 @@ fn a_challenge_does_not_take_the_place_of_an_answer_that_is_owed() {
     arrive(&mut half_open, "R", NXT.wrapping_add(1), 0, b"");
     assert_eq!(leaves(&mut half_open), Some((SYN_ACK, ISS, NXT)));
 }
+
+/// RFC 7323 §5.3: also before the handshake is through. What is newer counts at the one place that
+/// our SYN-ACK has acknowledged, and on the SYN itself.
+#[test]
+fn an_old_timestamp_opens_nothing() {
+    let stamped = |flags, seq, ack, value| {
+        let timestamps = Some(Timestamps { value, echo: 0 });
+        let options = TcpOptions { timestamps, ..scale(7) };
+        Segment { options, ..segment(flags, seq, ack, 1000, b"") }
+    };
+    let una = ISS.wrapping_add(1);
+    for (flags, seq, recent) in [("S", IRS, 20), (".", NXT, 20), (".", NXT + 1, 10)] {
+        let mut half_open = answered(stamped("S", IRS, 0, 10).options);
+        half_open.receive(Instant::ZERO, &stamped(flags, seq, una.wrapping_add(9), 20));
+        let reset = half_open.abort(Instant::ZERO);
+        assert_eq!(reset.options.timestamps.unwrap().echo, recent, "{flags} {seq}");
+        leaves(&mut half_open);
+        let verdict = half_open.receive(seconds(1), &stamped(".", NXT, una, recent - 1));
+        assert!(matches!(verdict, Verdict::Stay), "{flags} {seq}: {verdict:?}");
+        assert_eq!(leaves(&mut half_open), Some((TcpFlags::ACK, una, NXT)));
+        let verdict = half_open.receive(seconds(1), &stamped(".", NXT, una, recent));
+        assert!(opened(verdict).timestamps.is_some());
+    }
+}
+
+#[test]
+fn an_icmp_error_is_about_our_syn_or_an_acknowledgment_behind_it() {
+    let half_open = answered(scale(7));
+    for (offset, is_ours) in [(0, true), (1, true), (2, false), (u32::MAX, false)] {
+        assert_eq!(half_open.has_sent(SeqNumber(ISS) + offset), is_ours, "{offset}");
+    }
+}
