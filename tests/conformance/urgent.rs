@@ -352,3 +352,37 @@ fn a_write_of_urgent_data_that_takes_nothing_announces_nothing() {
         ",
     );
 }
+
+/// What is left of a connection that has ended is read as before, the urgent octet by itself.
+#[test]
+fn urgent_data_outlives_its_connection() {
+    const ENDED: &str = "
+        +0    set oob_inline 0
+        +0    < PU. 1:11(10) ack 1 win 512 urg 5
+        +0    < F. 11:11(0) ack 1 win 512
+        +0    > .  1:1(0) ack 12
+        +0    shutdown write
+        +0    > F. 1:1(0) ack 12
+        +0.1  < .  12:12(0) ack 2 win 512
+        +0    expect connections 0
+        +0    expect priority
+    ";
+    for rest in [
+        "
+        +0    read_urgent 5
+        +0    read 100 gives 4
+        +0    expect at_mark
+        +0    read 100 gives 5
+        +0    expect not at_mark
+        ",
+        "
+        +0    read 3
+        +0    set oob_inline 1
+        +0    read 100 gives 1
+        +0    expect at_mark
+        +0    read 100 gives 6
+        ",
+    ] {
+        established("").plays(&format!("{ENDED}{rest}+0 read eof"));
+    }
+}

@@ -270,3 +270,33 @@ fn a_socket_that_is_closed_is_refused_by_every_call_even_when_its_place_is_taken
     server.close(now, old);
     assert!(server.options(new).is_ok(), "it is still there");
 }
+
+/// Each thing that somebody may wait for wakes him, though it comes by itself.
+#[test]
+fn text_room_a_fin_and_a_reset_each_name_the_socket_that_they_change() {
+    let mut pair = Pair::new(9);
+    let (socket, accepted) = pair.connect();
+    let hush = |pair: &mut Pair| {
+        pair.wait(Duration::from_secs(1));
+        for stack in [&mut pair.client, &mut pair.server] {
+            while stack.poll_event().is_some() {}
+        }
+    };
+    hush(&mut pair);
+    pair.client.write(pair.now, socket, b"a").unwrap();
+    pair.exchange();
+    assert_eq!(pair.server.poll_event(), Some(accepted), "text");
+    pair.wait(Duration::from_secs(1));
+    assert_eq!(pair.client.poll_event(), Some(socket), "room");
+    pair.server.read(pair.now, accepted, &mut [0; 1]).unwrap();
+    pair.client.shutdown(pair.now, socket, Shutdown::Write).unwrap();
+    pair.exchange();
+    assert_eq!(pair.server.poll_event(), Some(accepted), "a FIN");
+    hush(&mut pair);
+    pair.server.write(pair.now, accepted, b"b").unwrap();
+    pair.exchange();
+    hush(&mut pair);
+    pair.client.close(pair.now, socket);
+    pair.exchange();
+    assert_eq!(pair.server.poll_event(), Some(accepted), "a reset");
+}
