@@ -170,3 +170,18 @@ fn a_pointer_on_a_syn_counts_from_the_syn_which_is_not_urgent_itself() {
     let plain = Segment { urgent: Some(7), ..segment(".", 0, 1, 100, b"abc") };
     assert_eq!(plain.without_syn().urgent, Some(7));
 }
+
+/// What is here already is no more urgent than it was, though nobody has read it yet.
+#[test]
+fn a_pointer_to_what_has_arrived_says_nothing_and_the_mark_bounds_what_is_readable() {
+    for (is_inline, readable) in [(false, 3), (true, 8)] {
+        let mut urgent = Urgent::new(is_inline);
+        for pointer in 1..=4 {
+            let noticed = urgent.notice(&pointing(0, pointer, b""), seq(0), seq(4));
+            assert_eq!((noticed, urgent.ahead()), (Noticed::default(), None), "{pointer}");
+        }
+        assert!(urgent.notice(&pointing(3, 1, b""), seq(0), seq(3)).is_news);
+        assert_eq!(urgent.ahead(), Some(3));
+        assert_eq!(urgent.readable(8), readable);
+    }
+}
