@@ -3,14 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
-use super::checker::Audit;
+use super::alarms::Alarms;
+use super::checker::{Audit, Ends};
 use super::middlebox::Middlebox;
 use super::path::Path;
 use super::random::Random;
+use super::strays::Strays;
 use super::workload::{Plan, Report, Talker};
 use crate::device::{Device, carry_out, carry_out_arrived};
 use crate::error::SocketError;
-use crate::observe::Counters;
+use crate::observe::{Counters, TcpState};
 use crate::packet::{Frame, Outgoing, Payload};
 use crate::stack::{SocketId, Stack};
 use crate::time::Instant;
@@ -52,12 +54,18 @@ pub struct Host {
     /// What stands in the way of what it sends.
     pub(super) path: Option<Path>,
     pub(super) middlebox: Option<Middlebox>,
+    /// What comes out of the network once more, of what it has sent.
+    pub strays: Option<Strays>,
+    /// What routers have to say about what it sends.
+    pub alarms: Option<Alarms>,
     device: Box<dyn Device>,
     rng: Random,
     incoming: VecDeque<Frame>,
     outgoing: VecDeque<Outgoing>,
     listeners: Vec<(SocketId, Planner)>,
     talkers: Vec<Talker>,
+    /// How many there were before a restart.
+    forgotten: usize,
     /// Which talker has which socket.
     owners: BTreeMap<SocketId, usize>,
     /// When which talker wants to go on.
@@ -77,12 +85,15 @@ impl Host {
             sent: Vec::new(),
             path: None,
             middlebox: None,
+            strays: None,
+            alarms: None,
             device,
             rng,
             incoming: VecDeque::new(),
             outgoing: VecDeque::new(),
             listeners: Vec::new(),
             talkers: Vec::new(),
+            forgotten: 0,
             owners: BTreeMap::new(),
             wakes: BTreeSet::new(),
             done: 0,
@@ -95,6 +106,7 @@ impl Host {
         self.stack = stack;
         self.incoming.clear();
         self.listeners.clear();
+        self.forgotten += self.talkers.len();
         self.talkers.clear();
         self.owners.clear();
         self.wakes.clear();
@@ -159,7 +171,7 @@ impl Host {
                 return Err(error);
             }
         }
-        self.add_talker(now, socket, remote, plan);
+        self.add_talker(now, socket, remote, plan, true);
         Ok(())
     }
 
@@ -167,10 +179,18 @@ impl Host {
         self.incoming.push_back(frame);
     }
 
-    fn add_talker(&mut self, now: Instant, socket: SocketId, remote: SocketAddr, plan: Plan) {
+    fn add_talker(
+        &mut self,
+        now: Instant,
+        socket: SocketId,
+        remote: SocketAddr,
+        plan: Plan,
+        is_opener: bool,
+    ) {
         let index = self.talkers.len();
-        let rng = self.rng.fork();
-        self.talkers.push(Talker::new(now, socket, remote, plan, rng));
+        let number = (self.forgotten + index) as u64;
+        let talker = Talker::new(now, socket, remote, plan, self.rng.fork());
+        self.talkers.push(talker.numbered(number, is_opener));
         self.owners.insert(socket, index);
         self.wakes.insert((now, index));
     }
@@ -188,7 +208,10 @@ impl Host {
     /// When there is something to do next.
     pub(super) fn next_event(&mut self) -> Option<Instant> {
         let wake = self.wakes.first().map(|&(at, _)| at);
-        [self.stack.next_timeout(), self.device.deadline(), wake].into_iter().flatten().min()
+        let stray = self.strays.as_ref().and_then(Strays::next_event);
+        let alarm = self.alarms.as_ref().and_then(Alarms::next_event);
+        let own = [self.stack.next_timeout(), self.device.deadline(), wake];
+        own.into_iter().chain([stray, alarm]).flatten().min()
     }
 
     /// One turn of the loop that the one contract asks for: inputs first, then what they make
@@ -196,7 +219,11 @@ impl Host {
     pub(super) fn turn(&mut self, now: Instant) -> bool {
         let max = usize::try_from(self.rng.below(BURST_MAX)).unwrap_or(0) + 1;
         let received = self.device.receive_burst(now, &mut self.incoming, max);
+        while let Some(message) = self.alarms.as_mut().and_then(|alarms| alarms.pop(now)) {
+            self.incoming.push_back(message);
+        }
         let mut has_moved = matches!(received, Ok(1..)) || !self.incoming.is_empty();
+        let guarded = self.guarded();
         for frame in &self.incoming {
             carry_out_arrived(frame.clone(), |frame| {
                 show(&mut self.watcher, now, Passing::Arrives, frame.octets());
@@ -209,12 +236,20 @@ impl Host {
         for frame in self.incoming.drain(..) {
             self.stack.receive(now, frame, &mut self.counters);
         }
+        if let Some(ends) = guarded.filter(|&ends| !self.is_in_time_wait(ends)) {
+            let fault =
+                format!("{} to {}: an old SYN has ended TIME-WAIT (SHLD-4)", ends.0, ends.1);
+            self.audit.faults.push(fault);
+        }
         if self.stack.next_timeout().is_some_and(|due| due <= now) {
             self.stack.on_timeout(now, &mut self.counters);
         }
         has_moved |= self.run_programs(now);
         while let Some(packet) = self.stack.transmit(now, &mut self.counters) {
             has_moved |= self.send(now, packet);
+        }
+        while let Some(stray) = self.strays.as_mut().and_then(|strays| strays.pop(now)) {
+            self.outgoing.push_back(leaving(stray));
         }
         let stack = &self.stack;
         self.audit.end_turn(now, |(local, remote)| {
@@ -225,6 +260,7 @@ impl Host {
         // The check looks at everything: with many connections not after every step.
         if self.turns.is_multiple_of(1 + self.audit.flows() / CHECK_ALWAYS) {
             self.stack.check();
+            self.check_paths();
         }
         let is_due = self.device.deadline().is_some_and(|due| due <= now);
         if !self.outgoing.is_empty() || is_due {
@@ -234,6 +270,33 @@ impl Host {
             }
         }
         has_moved
+    }
+
+    /// The connection in TIME-WAIT to which an old SYN has come, and nothing else that may end it.
+    fn guarded(&self) -> Option<Ends> {
+        let alone = self.incoming.front().filter(|_| self.incoming.len() == 1);
+        let ends = alone.and_then(|frame| self.audit.syn_again(frame.octets()));
+        ends.filter(|&ends| self.is_in_time_wait(ends))
+    }
+
+    fn is_in_time_wait(&self, (local, remote): Ends) -> bool {
+        let ends = (local.into(), remote.into());
+        let mut all = self.stack.connections().into_iter();
+        all.any(|flow| (flow.local, flow.remote) == ends && flow.state == TcpState::TimeWait)
+    }
+
+    /// What was forged about a path is not believed.
+    fn check_paths(&mut self) {
+        if self.path.is_some() || !self.alarms.as_ref().is_some_and(Alarms::are_forged) {
+            return;
+        }
+        for connection in self.stack.connections() {
+            let Some(info) = connection.info else { continue };
+            if info.path_mtu != self.stack.mtu() {
+                let (name, mtu) = (connection.remote, info.path_mtu);
+                self.audit.faults.push(format!("to {name}: somebody made the path MTU {mtu}"));
+            }
+        }
     }
 
     /// Looks at a packet that leaves, and lets it go. A super-segment stays one, unless something
@@ -247,6 +310,12 @@ impl Host {
             let octets = packet.to_frame().octets().to_vec();
             show(&mut self.watcher, now, Passing::Leaves, &octets);
             self.audit.on_sent(&octets);
+            if let Some(strays) = &mut self.strays {
+                strays.on_passed(now, &octets);
+            }
+            if let Some(alarms) = &mut self.alarms {
+                alarms.on_sent(now, &octets);
+            }
             let carried = self.path.as_mut().map_or(Ok(()), |path| path.carries(now, &octets));
             match (carried, &mut self.middlebox) {
                 (Err(told), _) => {
@@ -307,7 +376,7 @@ impl Host {
             arrived.push((socket, remote, planner(&mut self.rng)));
         }
         for (socket, remote, plan) in arrived {
-            self.add_talker(now, socket, remote, plan);
+            self.add_talker(now, socket, remote, plan, false);
         }
     }
 }

@@ -5,12 +5,14 @@
 //! reads a clock, so an hour of silence takes no time, and equal seeds give equal packets, octet
 //! for octet ([`Simulation::fingerprint`]).
 
+mod alarms;
 pub mod checker;
 pub mod craft;
 pub mod fuzz;
 mod host;
 mod middlebox;
 pub mod notation;
+pub mod pairs;
 mod path;
 mod player;
 pub mod probe;
@@ -21,10 +23,12 @@ mod script_calls;
 mod script_info;
 mod script_options;
 mod statement;
+mod strays;
 pub mod workload;
 
 use std::net::SocketAddr;
 
+pub use self::alarms::{Alarms, Quotes};
 pub use self::craft::TcpFlags;
 pub use self::host::{Host, Passing, Watcher};
 pub use self::middlebox::Middlebox;
@@ -32,9 +36,11 @@ pub use self::path::{Path, ROUTER, Router};
 pub use self::random::Random;
 pub use self::script::{Played, Script, established};
 pub use self::script_calls::error_name;
+pub use self::strays::Strays;
 pub use self::workload::{Ending, Plan, Report, Talker};
 pub use crate::config::StackConfig;
 use crate::device::{Device, Impair, Impairment, Link};
+use crate::error::SocketError;
 use crate::packet::Frame;
 use crate::stack::Stack;
 use crate::time::{Duration, Instant};
@@ -72,7 +78,7 @@ pub struct Simulation {
     packets: u64,
     tap: Option<Tap>,
     faults: Vec<String>,
-    may_fail: bool,
+    leave: pairs::Leave,
 }
 
 impl Simulation {
@@ -86,7 +92,7 @@ impl Simulation {
             packets: 0,
             tap: None,
             faults: Vec::new(),
-            may_fail: false,
+            leave: pairs::Leave::default(),
         }
     }
 
@@ -180,7 +186,14 @@ impl Simulation {
 
     /// From now on a connection may fail, as long as nobody reads what was not written.
     pub fn tolerate_failures(&mut self) {
-        self.may_fail = true;
+        self.leave.may_fail = true;
+    }
+
+    /// From now on a listener may meet again who has gone: it sends SYN cookies, and old segments
+    /// come back.
+    pub fn tolerate_ghosts(&mut self) {
+        self.leave.may_haunt = true;
+        self.hosts.iter_mut().for_each(|host| host.audit.may_haunt = true);
     }
 
     /// Every program that is not through aborts its connection.
@@ -191,10 +204,21 @@ impl Simulation {
 
     /// Opens a connection from a host, from a port of its stack's choice or from `port`.
     pub fn connect(&mut self, host: usize, port: Option<u16>, remote: SocketAddr, plan: Plan) {
-        let now = self.now;
-        let fault = self.host(host).connect(now, port, remote, plan).err();
-        let fault = fault.filter(|_| !self.may_fail);
+        let fault = self.try_connect(host, port, remote, plan).err();
+        let fault = fault.filter(|_| !self.leave.may_fail);
         self.faults.extend(fault.map(|error| format!("connect: {error}")));
+    }
+
+    /// The same, but that it is no fault if it cannot begin.
+    pub fn try_connect(
+        &mut self,
+        host: usize,
+        port: Option<u16>,
+        remote: SocketAddr,
+        plan: Plan,
+    ) -> Result<(), SocketError> {
+        let now = self.now;
+        self.host(host).connect(now, port, remote, plan)
     }
 
     /// Puts a link of another MTU into the way of what a host sends, or takes it out again.
@@ -302,8 +326,7 @@ impl Simulation {
             let sent = host.audit.faults.iter();
             faults.extend(sent.map(|fault| format!("host {number}: {fault}")));
         }
-        let compare = if self.may_fail { checker::compare_octets } else { checker::compare_ends };
-        faults.extend(compare(&self.reports()));
+        faults.extend(pairs::compare(&self.reports(), self.leave));
         faults
     }
 

@@ -1,8 +1,8 @@
 //! Random programs of socket calls, and what becomes of them.
 //!
-//! A [`Talker`] is one end of one connection: it writes a stream that its addresses decide, in
-//! pieces of random sizes, reads and compares what the other end writes, and ends as its [`Plan`]
-//! says. It asks nothing of the stack but what an application may.
+//! A [`Talker`] is one end of one connection: it writes a stream that its addresses and its number
+//! decide, in pieces of random sizes, reads and compares what the other end writes, and ends as its
+//! [`Plan`] says. It asks nothing of the stack but what an application may.
 
 use std::net::SocketAddr;
 
@@ -130,13 +130,24 @@ impl Plan {
 
 /// The octets that one end writes to the other; known to both.
 #[derive(Clone, Debug)]
-pub struct OctetStream(KeyedHash);
+pub struct OctetStream {
+    key: KeyedHash,
+    /// The first eight octets, if they say whose stream it is.
+    number: Option<u64>,
+}
 
 impl OctetStream {
     /// The stream from one address to another.
     pub fn between(from: SocketAddr, to: SocketAddr) -> Self {
         let named = Random::new(0).key().hash((from, to));
-        Self(Random::new(named).key())
+        Self { key: Random::new(named).key(), number: None }
+    }
+
+    /// The stream of talker `number` there: it begins with that number, so that of connections one
+    /// after another between the same ends each is told from the others.
+    pub fn of(number: u64, from: SocketAddr, to: SocketAddr) -> Self {
+        let named = Random::new(0).key().hash((from, to, number));
+        Self { key: Random::new(named).key(), number: Some(number) }
     }
 
     /// Fills `buffer` with the octets from `position` on.
@@ -146,7 +157,8 @@ impl OctetStream {
         for (octet, at) in buffer.iter_mut().zip(position..) {
             if have != Some(at / 8) {
                 have = Some(at / 8);
-                word = self.0.hash(at / 8).to_le_bytes();
+                let number = self.number.filter(|_| at < 8);
+                word = number.unwrap_or_else(|| self.key.hash(at / 8)).to_le_bytes();
             }
             *octet = usize::try_from(at % 8).map_or(0, |n| word[n]);
         }
@@ -163,6 +175,10 @@ impl OctetStream {
 /// What became of one end of a connection.
 #[derive(Clone, Debug)]
 pub struct Report {
+    /// Which talker of its host it is.
+    pub number: u64,
+    /// Whether it has asked for the connection, and not been asked.
+    pub is_opener: bool,
     /// Its own address.
     pub local: SocketAddr,
     /// The other end's.
@@ -173,6 +189,8 @@ pub struct Report {
     pub sent: u64,
     /// Octets that `read` gave, all as the other end wrote them.
     pub received: u64,
+    /// The first of them, up to eight: the number of the talker that wrote them.
+    pub head: Vec<u8>,
     /// Whether `read` told the end of the stream.
     pub saw_end: bool,
     /// The error that ended it, if one did.
@@ -184,8 +202,19 @@ pub struct Report {
     pub urgent: Vec<u64>,
     /// Where in the other end's stream it came to a mark.
     pub marks: Vec<u64>,
+    /// When it began.
+    pub began: Instant,
+    /// When it had its connection.
+    pub opened: Option<Instant>,
     /// When it was done.
     pub finished: Option<Instant>,
+}
+
+impl Report {
+    /// The number of the talker at the other end, once it is known.
+    pub fn peer(&self) -> Option<u64> {
+        self.head.first_chunk().copied().map(u64::from_le_bytes)
+    }
 }
 
 /// One end of a connection, and the program that uses it.
@@ -193,8 +222,10 @@ pub struct Report {
 pub struct Talker {
     socket: SocketId,
     rng: Random,
-    /// The two streams, once both addresses are known.
-    streams: Option<(OctetStream, OctetStream)>,
+    /// What it writes, once both addresses are known.
+    outgoing: Option<OctetStream>,
+    /// What the other end writes, once that has said its number.
+    incoming: Option<OctetStream>,
     has_shut_down: bool,
     may_read_from: Instant,
     next_move: Instant,
@@ -214,25 +245,38 @@ impl Talker {
         Self {
             socket,
             rng,
-            streams: None,
+            outgoing: None,
+            incoming: None,
             has_shut_down: false,
             may_read_from: now + plan.deaf_for,
             next_move: now,
             buffer: vec![0; plan.write_max.max(plan.read_max)],
             report: Report {
+                number: 0,
+                is_opener: false,
                 local: remote,
                 remote,
                 plan,
                 sent: 0,
                 received: 0,
+                head: Vec::new(),
                 saw_end: false,
                 error: None,
                 is_garbled: false,
                 urgent: Vec::new(),
                 marks: Vec::new(),
+                began: now,
+                opened: None,
                 finished: None,
             },
         }
+    }
+
+    /// It is this one of its host's, and has asked for its connection or not.
+    #[must_use]
+    pub fn numbered(mut self, number: u64, is_opener: bool) -> Self {
+        (self.report.number, self.report.is_opener) = (number, is_opener);
+        self
     }
 
     /// Its socket.
@@ -273,22 +317,21 @@ impl Talker {
 
     /// Whether the connection is there; learns its addresses the first time.
     fn is_open(&mut self, now: Instant, stack: &mut Stack) -> bool {
-        if self.streams.is_some() {
+        if self.outgoing.is_some() {
             return true;
         }
         if !stack.readiness(self.socket).contains(Readiness::WRITABLE) {
             return false;
         }
+        let (local, remote) = (stack.local_addr(self.socket), self.report.remote);
+        self.report.local = local.unwrap_or(self.report.local);
         if let Ok(Some(error)) = stack.take_error(self.socket) {
             self.finish(now, stack, Some(error));
             return false;
         }
-        let (Ok(local), remote) = (stack.local_addr(self.socket), self.report.remote) else {
-            return false;
-        };
-        self.report.local = local;
-        let streams = (OctetStream::between(local, remote), OctetStream::between(remote, local));
-        self.streams = Some(streams);
+        let Ok(local) = local else { return false };
+        self.report.opened = Some(now);
+        self.outgoing = Some(OctetStream::of(self.report.number, local, remote));
         set_options(stack, self.socket, |options| self.report.plan.set(options));
         true
     }
@@ -327,7 +370,7 @@ impl Talker {
         if len == 0 {
             return false;
         }
-        let Some((out, _)) = &self.streams else {
+        let Some(out) = &self.outgoing else {
             return false;
         };
         out.fill(self.report.sent, &mut self.buffer[..len]);
@@ -361,10 +404,7 @@ impl Talker {
                 true
             }
             Ok(taken) => {
-                if let Some((_, incoming)) = &self.streams {
-                    let is_right = incoming.has(self.report.received, &self.buffer[..taken]);
-                    self.report.is_garbled |= !is_right;
-                }
+                self.compare(taken);
                 // A read stops at the mark and not behind it.
                 self.report.is_garbled |= ahead.is_some_and(|ahead| taken as u64 > ahead);
                 self.report.received += taken as u64;
@@ -373,6 +413,19 @@ impl Talker {
             Err(SocketError::WouldBlock) => false,
             Err(error) => self.fail(now, stack, error),
         }
+    }
+
+    /// So many octets have been read: they must be the other end's next ones.
+    fn compare(&mut self, taken: usize) {
+        let Report { local, remote, received, .. } = self.report;
+        let octets = &self.buffer[..taken];
+        let of_head = taken.min(8 - self.report.head.len());
+        self.report.head.extend(&octets[..of_head]);
+        if let (None, Some(number)) = (&self.incoming, self.report.peer()) {
+            self.incoming = Some(OctetStream::of(number, remote, local));
+        }
+        let is_right = self.incoming.as_ref().is_none_or(|stream| stream.has(received, octets));
+        self.report.is_garbled |= !is_right;
     }
 
     /// Octets up to the mark, if one is ahead. One that is reached is written down.
@@ -450,5 +503,17 @@ mod tests {
         }
         assert!(!stream.has(6, &whole));
         assert!(!OctetStream::between(b, a).has(5, &whole));
+    }
+
+    #[test]
+    fn a_stream_begins_with_the_number_of_its_talker_and_differs_by_it() {
+        let [a, b] = ["10.0.0.1:1", "10.0.0.2:2"].map(|addr| addr.parse().unwrap());
+        let stream = OctetStream::of(7, a, b);
+        let mut whole = [0; 16];
+        stream.fill(0, &mut whole);
+        assert_eq!(whole[..8], [7, 0, 0, 0, 0, 0, 0, 0]);
+        let other = OctetStream::of(8, a, b);
+        assert!(stream.has(3, &whole[3..]) && !other.has(0, &whole[..1]));
+        assert!(!other.has(8, &whole[8..]));
     }
 }

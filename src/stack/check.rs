@@ -40,6 +40,10 @@ impl Stack {
                     entry.tuple
                 );
                 assert_eq!(entry.charged, connection.allocated(), "{}: charged", entry.tuple);
+                let least = self.mtu().min(self.config.tcp.path_mtu_min.into());
+                let mtu = connection.info().path_mtu;
+                let is_believable = least <= mtu && mtu <= self.mtu();
+                assert!(is_believable, "{}: believes in a path MTU of {mtu}", entry.tuple);
             }
             if let Owner::Socket(socket) = entry.owner {
                 let kind = self.sockets.get(socket).map(|socket| &socket.kind);
@@ -70,6 +74,11 @@ impl Stack {
             self.deadlines.len(),
             self.live()
         );
+    }
+
+    /// Octets of the largest packet that our interface takes.
+    pub fn mtu(&self) -> u32 {
+        self.config.interface.mtu
     }
 
     /// What the stack still holds, in sentences, while programs hold `sockets` of it. Nothing,

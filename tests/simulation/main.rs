@@ -3,9 +3,11 @@
 //! `SEED=n` runs one seed instead of the list; every failure names its seed.
 
 mod adversary;
+mod alarms;
 mod close;
 mod determinism;
 mod herd;
+mod incarnations;
 mod many_flows;
 mod offload;
 mod paths;

@@ -22,7 +22,7 @@ fn with_splitting(config: &mut StackConfig) {
 }
 
 /// What a host has counted under `name`.
-fn counted(world: &mut Simulation, host: usize, name: &str) -> u64 {
+pub(super) fn counted(world: &mut Simulation, host: usize, name: &str) -> u64 {
     let counters = world.host(host).counters.list();
     counters.iter().find(|counter| counter.name == name).expect("there is such a counter").value
 }

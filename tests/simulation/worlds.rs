@@ -27,6 +27,9 @@ const PATIENCE: Duration = Duration::from_hours(24 * 20);
 /// More packets than any world has a use for: two hosts that answer each other for ever.
 const PACKETS_MAX: u64 = 3_000_000;
 
+/// Seeds that are run unless told otherwise.
+pub(super) const SEEDS: u64 = 500;
+
 /// Failures that are shown before the rest is skipped.
 const FAILURES_MAX: usize = 5;
 
@@ -35,12 +38,12 @@ const LINES_MAX: usize = 12;
 
 #[test]
 fn in_a_calm_world_every_connection_does_all_that_its_programs_want() {
-    run_seeds(0, calm);
+    run_seeds("worlds", 0, calm);
 }
 
 #[test]
 fn in_a_rough_world_nothing_hangs_nothing_is_garbled_and_nothing_is_left() {
-    run_seeds(1, rough);
+    run_seeds("worlds", 1, rough);
 }
 
 fn variable(name: &str, default: u64) -> u64 {
@@ -50,7 +53,7 @@ fn variable(name: &str, default: u64) -> u64 {
 }
 
 /// With `TRACE` set, shows each packet as tcpdump would: `<` arrives at that host, `>` leaves it.
-fn trace(world: &mut Simulation) {
+pub(super) fn trace(world: &mut Simulation) {
     if std::env::var_os("TRACE").is_none() {
         return;
     }
@@ -63,13 +66,18 @@ fn trace(world: &mut Simulation) {
     }
 }
 
-/// Runs the wanted seeds that leave `remainder` when halved.
-fn run_seeds(remainder: u64, world: fn(u64)) {
-    let (first, count) = if std::env::var_os("SEED").is_some() {
+/// The wanted seeds: the first, and how many.
+pub(super) fn wanted() -> (u64, u64) {
+    if std::env::var_os("SEED").is_some() {
         (variable("SEED", 1), 1)
     } else {
-        (variable("FIRST_SEED", 1), variable("SEEDS", 500))
-    };
+        (variable("FIRST_SEED", 1), variable("SEEDS", SEEDS))
+    }
+}
+
+/// Runs the wanted seeds that leave `remainder` when halved; `what` names the tests.
+pub(super) fn run_seeds(what: &str, remainder: u64, mut world: impl FnMut(u64)) {
+    let (first, count) = wanted();
     let mut failures = String::new();
     let mut failed = 0;
     for seed in (first..first + count).filter(|seed| seed % 2 == remainder) {
@@ -77,8 +85,8 @@ fn run_seeds(remainder: u64, world: fn(u64)) {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("?");
         let text = text.lines().take(LINES_MAX).collect::<Vec<_>>().join("\n");
-        let again = "cargo test --profile sim --test simulation worlds";
-        writeln!(failures, "repeat with: SEED={seed} {again}\n  {text}")
+        let again = "cargo test --profile sim --test simulation";
+        writeln!(failures, "repeat with: SEED={seed} {again} {what}\n  {text}")
             .expect("a String takes all");
         failed += 1;
         if failed == FAILURES_MAX {
@@ -200,7 +208,7 @@ fn rough(seed: u64) {
 }
 
 /// Runs until nothing is left to happen, but not for ever.
-fn come_to_rest(world: &mut Simulation) {
+pub(super) fn come_to_rest(world: &mut Simulation) {
     let end = world.now() + PATIENCE;
     while world.now() < end {
         if world.run_for(HOUR) == Rest::Quiet || !world.faults().is_empty() && world.is_done() {
@@ -211,20 +219,20 @@ fn come_to_rest(world: &mut Simulation) {
 }
 
 /// Time in which things happen in order.
-fn pause(world: &mut Simulation, random: &mut Random) {
+pub(super) fn pause(world: &mut Simulation, random: &mut Random) {
     let scale = 1 << random.below(14);
     world.run_for(Duration::from_millis(random.below(scale) + 1));
 }
 
 /// The clock leaps: every timer in between is late, and what is under way arrives late.
-fn leap(world: &mut Simulation, random: &mut Random, seconds_max: u64) {
+pub(super) fn leap(world: &mut Simulation, random: &mut Random, seconds_max: u64) {
     let seconds = random.below(seconds_max) >> random.below(8);
     world.advance_to(world.now() + SECOND * u32::try_from(seconds).unwrap_or(1));
 }
 
 /// Now and then the way from a host carries smaller packets than its own link, from some time on
 /// smaller ones still, or larger ones again; a router says so, or it is a black hole.
-fn narrow(world: &mut Simulation, random: &mut Random) {
+pub(super) fn narrow(world: &mut Simulation, random: &mut Random) {
     for host in [0, 1] {
         if random.chance(0.4) {
             let router = match random.below(10) {
@@ -244,12 +252,12 @@ fn narrow(world: &mut Simulation, random: &mut Random) {
 }
 
 /// Most octets of a stream: mostly few.
-fn any_size(random: &mut Random) -> u64 {
+pub(super) fn any_size(random: &mut Random) -> u64 {
     [100, 2_000, 2_000, 20_000, 20_000, 100_000][random.index(6)]
 }
 
 /// A program that ends by itself, in not too many steps.
-fn patient_plan(random: &mut Random, most: u64) -> Plan {
+pub(super) fn patient_plan(random: &mut Random, most: u64) -> Plan {
     let mut plan = Plan::random(random, most);
     if random.chance(0.5) {
         plan.options = random.word().to_le_bytes()[0];
@@ -259,7 +267,7 @@ fn patient_plan(random: &mut Random, most: u64) -> Plan {
     plan
 }
 
-fn any_plan(random: &mut Random, most: u64) -> Plan {
+pub(super) fn any_plan(random: &mut Random, most: u64) -> Plan {
     let mut plan = patient_plan(random, most);
     plan.ending = match random.below(6) {
         0 => Ending::Abort(random.below(most)),
@@ -271,7 +279,7 @@ fn any_plan(random: &mut Random, most: u64) -> Plan {
 }
 
 /// A line: each of its faults is there or not, and up to 30 % of all packets are lost.
-fn any_line(random: &mut Random, seed: u64) -> Impairment {
+pub(super) fn any_line(random: &mut Random, seed: u64) -> Impairment {
     let mut items = vec![format!("seed={}", seed + 1)];
     let mut add = |random: &mut Random, chance: f64, item: &str, max: u64, unit: &str| {
         if random.chance(chance) {
@@ -294,7 +302,7 @@ fn any_line(random: &mut Random, seed: u64) -> Impairment {
 }
 
 /// Settings of a host: each is as usual or something else.
-fn any_config(random: &mut Random, network: &str) -> StackConfig {
+pub(super) fn any_config(random: &mut Random, network: &str) -> StackConfig {
     let mut config = StackConfig::new(network.parse().expect("a literal network"));
     let buffer = |random: &mut Random| 2048 << random.below(8);
     if random.chance(0.5) {
@@ -320,7 +328,7 @@ fn any_config(random: &mut Random, network: &str) -> StackConfig {
 
 /// What few hosts have: a device that takes work on, and settings that are seldom touched. Drawn
 /// by itself: nothing else of a seed's world depends on it.
-fn set_rare(config: &mut StackConfig, rare: &mut Random) {
+pub(super) fn set_rare(config: &mut StackConfig, rare: &mut Random) {
     if rare.chance(0.4) {
         config.interface.checksum_offload = true;
         config.interface.super_segment = [65_535, 18 << 10, 4000][rare.index(3)];
@@ -346,7 +354,7 @@ fn set_rare(config: &mut StackConfig, rare: &mut Random) {
 
 /// Some hosts are given what arrives packet by packet, and a box in the way of some treats what
 /// they send badly for a while.
-fn drive_rarely(world: &mut Simulation, rare: &mut Random) {
+pub(super) fn drive_rarely(world: &mut Simulation, rare: &mut Random) {
     for host in [0, 1] {
         world.host(host).takes_bursts = rare.chance(0.8);
         if rare.chance(0.2) {
