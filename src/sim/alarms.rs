@@ -116,9 +116,8 @@ impl Alarms {
             }
         }
         let segment = quoted.segment();
-        let may_end = is_forged
-            || self.quotes == Quotes::Any
-            || segment.is_some_and(|segment| is_of_open_connection(segment));
+        let may_end =
+            is_forged || self.quotes == Quotes::Any || segment.is_some_and(is_of_open_connection);
         let (kind, code, rest) = self.message(may_end, quoted.encode().len());
         let data = self.cut(quoted.encode());
         let message = IcmpMessage { kind, code, rest, data };

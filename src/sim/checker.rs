@@ -211,7 +211,7 @@ impl FlowAudit {
                 answered.insert(segment.ack.wrapping_sub(1));
             }
             let (own, iss) = (options, Some(segment.seq));
-            *self = Self { own, peer, latest_syn, peer_time, answered, iss, ..Self::default() };
+            *self = Self { own, peer, latest_syn, iss, peer_time, answered, ..Self::default() };
             if has_ack && options.exceeds(peer) {
                 return Some(format!("answered {peer:?} by {options:?}"));
             }

@@ -58,7 +58,7 @@ impl Met {
     pub(super) fn expect(&self, all: &[&str]) {
         println!("met: {:?}", self.0);
         let is_usual = wanted().1 >= SEEDS;
-        let missed = || all.iter().filter(|what| !self.0.get(**what).is_some_and(|&n| n > 0));
+        let missed = || all.iter().filter(|what| self.0.get(**what).is_none_or(|&n| n == 0));
         assert!(
             !is_usual || missed().count() == 0,
             "never met: {:?}",
