@@ -139,7 +139,7 @@ fn hasty(seed: u64, met: &mut Met) {
         config.tcp.timestamps = true;
     }
     met.note("hasty", 1);
-    let line = line(&format!("delay={}ms,seed={}", random.below(4), seed + 1));
+    let line = line(&format!("delay={}ms,seed={}", 1 + random.below(3), seed + 1));
     let mut world = make(seed, line, configs, random);
     let strays = Strays::new(random.fork(), Instant::ZERO + DAY, Duration::from_millis(40));
     world.host(0).strays = Some(strays.copying(0.5));
@@ -272,11 +272,12 @@ fn disturb(world: &mut Simulation, random: &mut Random, is_timed: bool, quotes: 
     }
 }
 
-/// A line that loses little: opening takes a few attempts at most.
+/// A line that loses little: opening takes a few attempts at most. It has a delay: else a whole
+/// connection may fit into one step of the clock of initial sequence numbers.
 pub(super) fn mild_line(random: &mut Random, seed: u64) -> Impairment {
     let loss = ["", "loss=1%,", "loss=4%,"][random.index(3)];
     let jitter = ["", "jitter=20ms,reorder=20%,", "duplicate=10%,corrupt=1%,"][random.index(3)];
-    line(&format!("{loss}{jitter}delay={}ms,seed={}", random.below(100), seed + 1))
+    line(&format!("{loss}{jitter}delay={}ms,seed={}", 1 + random.below(100), seed + 1))
 }
 
 /// A port of ours, or one that the stack chooses.
