@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use wharf::Duration;
 use wharf::sim::craft::{Content, IcmpMessage, Packet, UdpDatagram};
-use wharf::sim::{Plan, Random, Simulation, TcpFlags, fuzz};
+use wharf::sim::{Passing, Plan, Random, Simulation, TcpFlags, fuzz};
 
 /// Hostile packets in the test of a running stack.
 const PACKETS: u32 = 100_000;
@@ -68,8 +68,8 @@ fn a_transfer_is_untouched_by_100_000_hostile_packets() {
     // The last packet that the client has sent, as a template.
     let template = Rc::new(RefCell::new(vec![0; 40]));
     let tap = Rc::clone(&template);
-    world.set_tap(Box::new(move |_, host, octets| {
-        if host == 0 {
+    world.host(0).watcher = Some(Box::new(move |_, passing, octets| {
+        if passing == Passing::Leaves {
             *tap.borrow_mut() = octets.to_vec();
         }
     }));

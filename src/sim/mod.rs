@@ -66,9 +66,6 @@ pub enum Rest {
     OutOfTime,
 }
 
-/// What is told of each packet that a host sends: the moment, the host, the octets.
-pub type Tap = Box<dyn FnMut(Instant, usize, &[u8])>;
-
 /// Hosts, the links between them, and one clock.
 pub struct Simulation {
     now: Instant,
@@ -76,7 +73,6 @@ pub struct Simulation {
     hosts: Vec<Host>,
     fingerprint: u64,
     packets: u64,
-    tap: Option<Tap>,
     faults: Vec<String>,
     leave: pairs::Leave,
 }
@@ -90,7 +86,6 @@ impl Simulation {
             hosts: Vec::new(),
             fingerprint: 0xcbf2_9ce4_8422_2325, // The offset basis of FNV-1a.
             packets: 0,
-            tap: None,
             faults: Vec::new(),
             leave: pairs::Leave::default(),
         }
@@ -161,11 +156,6 @@ impl Simulation {
     /// How many packets were sent.
     pub fn packets(&self) -> u64 {
         self.packets
-    }
-
-    /// Tells `tap` of every packet from now on.
-    pub fn set_tap(&mut self, tap: Tap) {
-        self.tap = Some(tap);
     }
 
     /// Listens on `port` of a host; each connection that comes is talked to as `plan` says.
@@ -300,9 +290,6 @@ impl Simulation {
                     for octet in head.chain(octets.iter().copied()) {
                         self.fingerprint ^= u64::from(octet);
                         self.fingerprint = self.fingerprint.wrapping_mul(0x0100_0000_01b3);
-                    }
-                    if let Some(tap) = &mut self.tap {
-                        tap(self.now, number, &octets);
                     }
                 }
             }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use wharf::Duration;
-use wharf::sim::{Plan, Simulation};
+use wharf::sim::{Passing, Plan, Simulation};
 
 use super::{line, seeds, server};
 
@@ -22,11 +22,15 @@ fn world(seed: u64) -> Simulation {
 /// Every packet with its time and its sender.
 fn packets(seed: u64) -> Vec<(u64, usize, Vec<u8>)> {
     let log = Rc::new(RefCell::new(Vec::new()));
-    let tap = Rc::clone(&log);
     let mut world = world(seed);
-    world.set_tap(Box::new(move |now, host, octets| {
-        tap.borrow_mut().push((now.as_nanos(), host, octets.to_vec()));
-    }));
+    for host in [0, 1] {
+        let tap = Rc::clone(&log);
+        world.host(host).watcher = Some(Box::new(move |now, passing, octets| {
+            if passing == Passing::Leaves {
+                tap.borrow_mut().push((now.as_nanos(), host, octets.to_vec()));
+            }
+        }));
+    }
     world.run_for(Duration::from_mins(10));
     log.take()
 }

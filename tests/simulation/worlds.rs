@@ -162,10 +162,14 @@ fn rough(seed: u64) {
         set_rare(config, rare);
     }
     let [client, other] = configs;
+    let sends_cookies = other.tcp.syn_cookies != SynCookies::Off;
     let mut world = Simulation::pair_of(seed, line, client, other);
     drive_rarely(&mut world, rare);
     trace(&mut world);
     world.tolerate_failures();
+    if sends_cookies {
+        world.tolerate_ghosts();
+    }
     narrow(&mut world, random);
     let most = any_size(random);
     let serve = move |world: &mut Simulation| {

@@ -208,9 +208,9 @@ fn a_window_that_could_grow_by_less_than_a_segment_is_no_news() {
         text(&mut side, 0, &vec![7; unread]);
         assert_eq!(offer(&mut side), window);
         side.read(&mut vec![0; least - 1]);
-        assert!(!side.could_offer_more(), "{window}");
+        assert!(!side.could_offer_more(Growth::Free), "{window}");
         side.read(&mut [0; 1]);
-        assert!(side.could_offer_more(), "{window}");
+        assert!(side.could_offer_more(Growth::Free), "{window}");
     }
 }
 
@@ -222,11 +222,11 @@ fn no_update_is_due_before_more_is_free_than_the_peer_was_last_told_of() {
     text(&mut side, 0, &[7; 8000]);
     assert_eq!(offer(&mut side), 2000);
     side.read(&mut [0; 8000]);
-    assert!(side.is_update_due());
+    assert!(side.is_update_due(Growth::Free));
     assert_eq!(offer(&mut side), 10_000);
     text(&mut side, 8000, &[7; 6000]);
     side.read(&mut [0; 5000]);
-    assert!(!side.is_update_due());
+    assert!(!side.is_update_due(Growth::Free));
     assert_eq!(offer(&mut side), 9000);
 }
 
