@@ -57,8 +57,8 @@ struct FlowAudit {
     acked: Option<u32>,
     /// Our highest sequence number.
     nxt: Option<u32>,
-    /// Whether an RST has arrived, true or forged: what is sent after it may be of a connection that
-    /// knows less.
+    /// Whether an RST has arrived, true or forged: what is sent after it may be of a connection
+    /// that knows less.
     may_be_over: bool,
     /// Whether the host has sent a FIN, and received one.
     fins: (bool, bool),

@@ -508,8 +508,9 @@ impl SendSide {
     /// our FIN is part of it. The octet at SND.UNA goes out whatever the window says, as a probe
     /// of it; octets further right only inside the window (§3.8.6, SHLD-16; MAY-7 is not used). Nor
     /// is one longer than a window that has shrunk: what the peer cuts off would count as on its
-    /// way, and only the timer would bring each next part (as Linux, `tcp_retransmit_skb`). Behind a
-    /// window of 0 it asks whether that is still so, and must get through whatever the path carries.
+    /// way, and only the timer would bring each next part (as Linux, `tcp_retransmit_skb`). Behind
+    /// a window of 0 it asks whether that is still so, and must get through whatever the path
+    /// carries.
     pub(crate) fn next_again(&self, lost: SeqRange) -> Option<NewText> {
         let fin = self.fin.filter(|&fin| lost.end.after(fin));
         let text_end = fin.unwrap_or(lost.end);

@@ -4,6 +4,7 @@
 //! exact, and every packet that a script does not name is a failure.
 
 mod addresses;
+mod black_hole;
 mod blind_attacks;
 mod close;
 mod cookies;

@@ -143,19 +143,7 @@ fn rough(seed: u64) {
     let line = any_line(random, seed);
     let mut configs = [CLIENT, SERVER].map(|network| any_config(random, network));
     for config in &mut configs {
-        if random.chance(0.3) {
-            config.limits.memory_max = 1 << (10 + random.below(10));
-        }
-        if random.chance(0.2) {
-            config.limits.connections_max = 2 + random.index(10);
-            config.limits.sockets_max = 3 + random.index(10);
-        }
-        if random.chance(0.2) {
-            config.tcp.backlog_max = 1 + random.word() % 4;
-            config.tcp.abort_on_overflow = random.chance(0.5);
-        }
-        let cookies = [SynCookies::UnderPressure, SynCookies::Always, SynCookies::Off];
-        config.tcp.syn_cookies = cookies[random.index(3)];
+        set_limits(config, random);
     }
     let rare = &mut Random::new(!seed);
     for config in &mut configs {
@@ -209,6 +197,23 @@ fn rough(seed: u64) {
     world.unserve(1, 80);
     come_to_rest(&mut world);
     world.finish(HOUR, "a rough world");
+}
+
+/// Limits that are soon reached, and what happens at them.
+fn set_limits(config: &mut StackConfig, random: &mut Random) {
+    if random.chance(0.3) {
+        config.limits.memory_max = 1 << (10 + random.below(10));
+    }
+    if random.chance(0.2) {
+        config.limits.connections_max = 2 + random.index(10);
+        config.limits.sockets_max = 3 + random.index(10);
+    }
+    if random.chance(0.2) {
+        config.tcp.backlog_max = 1 + random.word() % 4;
+        config.tcp.abort_on_overflow = random.chance(0.5);
+    }
+    let cookies = [SynCookies::UnderPressure, SynCookies::Always, SynCookies::Off];
+    config.tcp.syn_cookies = cookies[random.index(3)];
 }
 
 /// Runs until nothing is left to happen, but not for ever.
