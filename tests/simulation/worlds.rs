@@ -306,6 +306,12 @@ pub(super) fn any_line(random: &mut Random, seed: u64) -> Impairment {
     if random.chance(0.2) {
         items.push("burst=1%/40%".into());
     }
+    let has = |name: &str| items.iter().any(|item| item.starts_with(name));
+    if has("duplicate") && !has("delay") {
+        // Else a whole connection may fit into one step of the clock of initial sequence numbers,
+        // and the copies of its segments be another one.
+        items.push("delay=1ms".into());
+    }
     let text = items.join(",");
     text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
 }
