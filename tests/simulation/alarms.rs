@@ -23,8 +23,8 @@ const DAY: Duration = Duration::from_hours(24);
 const FORGOTTEN: Duration = Duration::from_mins(11);
 
 /// Packets of a world at most: nobody answers an error, and an error that is repeated has nothing
-/// sent again. Most are of connections that wait for each other's end for a day, and ask each second
-/// whether the other is still there.
+/// sent again. Most are of ends that wait for each other for a day, and ask each second whether the
+/// other is still there.
 const PACKETS_MAX: u64 = 2_000_000;
 
 #[test]
