@@ -152,8 +152,9 @@ impl Smol {
                 return false;
             };
             let (local, remote): (SocketAddr, SocketAddr) = (local.into(), remote.into());
+            // Each is the first of its host's: number 0.
             self.streams =
-                Some((OctetStream::between(local, remote), OctetStream::between(remote, local)));
+                Some((OctetStream::of(0, local, remote), OctetStream::of(0, remote, local)));
         }
         let Some((outgoing, incoming)) = &self.streams else {
             return false;
