@@ -2,11 +2,15 @@
 
 use std::fs;
 use std::future::pending;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Failure;
 use crate::Net;
+
+/// How long giving the device up may take once somebody asks again to end.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// The signals that ask a program to end, be it because its terminal has gone.
 #[derive(Debug)]
@@ -63,7 +67,9 @@ impl Signals {
         let net = net.clone();
         tokio::spawn(async move {
             self.next().await;
-            net.abandon();
+            // A shard that stands in a call, as a write of its capture to a pipe, keeps nobody.
+            let abandons = tokio::task::spawn_blocking(move || net.abandon());
+            let _ = tokio::time::timeout(GRACE, abandons).await;
             std::process::exit(1);
         });
     }

@@ -14,13 +14,12 @@ pub(super) fn is_about_one_packet(error: &io::Error) -> bool {
     )
 }
 
-/// Whether the kernel says this of one datagram, and never of a socket of IP as such.
-///
-/// Of what ICMP brings it is each number that the kernel makes of an error (`icmp_err_convert`, and
-/// `__udp4_lib_err` for a parameter problem): "packet too big" too, which any path may answer to
-/// the first large packet.
-pub(super) fn is_about_one_datagram(error: &io::Error) -> bool {
-    let is_of_icmp = matches!(
+/// Whether a router or the peer's host says this of one datagram, an earlier one: each number that
+/// the kernel makes of an error of ICMP (`icmp_err_convert`, and `__udp4_lib_err` for a parameter
+/// problem), "packet too big" too, which any path may answer to the first large packet. A read says
+/// it once for each.
+pub(super) fn is_icmp_about_one_datagram(error: &io::Error) -> bool {
+    matches!(
         error.raw_os_error(),
         Some(
             libc::ECONNREFUSED
@@ -33,11 +32,16 @@ pub(super) fn is_about_one_datagram(error: &io::Error) -> bool {
                 | libc::EOPNOTSUPP
                 | libc::EPROTO
         )
-    );
-    // A filter of this machine, a route that forbids, an interface that is down for now.
+    )
+}
+
+/// Whether a failed write to a socket of IP concerns that datagram, or an earlier one, and never
+/// the socket as such: what ICMP says, a filter of this machine, a route that forbids, an interface
+/// that is down for now.
+pub(super) fn is_about_one_datagram(error: &io::Error) -> bool {
     let is_of_here =
         matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES | libc::ENETDOWN));
-    is_of_icmp || is_of_here
+    is_of_here || is_icmp_about_one_datagram(error)
 }
 
 #[cfg(test)]
@@ -64,6 +68,10 @@ mod tests {
             libc::ENETDOWN,
         ] {
             assert!(is_of_one(number), "{number}");
+        }
+        // A read that is forbidden is so each time: to try again would be a loop.
+        for number in [libc::EPERM, libc::EACCES, libc::ENETDOWN] {
+            assert!(!is_icmp_about_one_datagram(&io::Error::from_raw_os_error(number)), "{number}");
         }
         for number in [libc::EBADF, libc::ENOTCONN, libc::EPIPE, libc::ENODEV] {
             assert!(!is_of_one(number), "{number}");

@@ -9,7 +9,7 @@ use std::os::raw::c_int;
 use tun_tap::{Iface, Mode};
 
 use super::agreement::Offloads;
-use super::lost_packet::{is_about_one_datagram, is_about_one_packet};
+use super::lost_packet::{is_about_one_datagram, is_about_one_packet, is_icmp_about_one_datagram};
 use super::packet_writer::write_packet;
 use super::setup::{self, TunConfig};
 use super::sys::{self, ControlSocket, Queues};
@@ -75,17 +75,24 @@ impl PlainQueue {
     fn read(&mut self) -> io::Result<Frame> {
         let file = self.file.as_fd();
         let read = self.pool.fill(|spare| sys::read_behind(file, spare));
-        read.map(Frame::new).map_err(|error| self.softened(error, libc::EINTR))
+        read.map(Frame::new)
+            .map_err(|error| self.softened(error, is_icmp_about_one_datagram, libc::EINTR))
     }
 
     fn write(&self, packet: &Outgoing) -> io::Result<()> {
-        write_packet(&self.file, &[], packet).map_err(|error| self.softened(error, libc::EAGAIN))
+        write_packet(&self.file, &[], packet)
+            .map_err(|error| self.softened(error, is_about_one_datagram, libc::EAGAIN))
     }
 
-    /// `instead`, if the error is what a router or the peer's host says of one datagram, an earlier
-    /// one, or what keeps one from leaving this machine: the next may well arrive.
-    fn softened(&self, error: io::Error, instead: c_int) -> io::Error {
-        if self.is_ip_socket && is_about_one_datagram(&error) {
+    /// `instead`, if the error is of one datagram and the device a socket: the next may well
+    /// arrive.
+    fn softened(
+        &self,
+        error: io::Error,
+        is_of_one: fn(&io::Error) -> bool,
+        instead: c_int,
+    ) -> io::Error {
+        if self.is_ip_socket && is_of_one(&error) {
             io::Error::from_raw_os_error(instead)
         } else {
             error

@@ -15,8 +15,9 @@ const LOOKS_MAX: usize = 16 << 10;
 
 /// How many connections are in each state; half-open ones and records in TIME-WAIT count.
 ///
-/// Kept as states change, in step with what observers are told: so asking costs the same however
-/// many there are, and nothing is done for a segment that changes no state.
+/// Kept as states change, where observers are told of it: so asking costs the same however many
+/// there are, and nothing is done for a segment that changes no state. What a call ends at once, as
+/// `close` with unread octets does, is counted and told to nobody: a call has no observer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StateCounts([usize; TcpState::ALL.len()]);
 
@@ -132,7 +133,8 @@ impl Stack {
         let mut busy: Vec<_> = self.warm.iter().filter_map(heard_at).collect();
         busy.sort_unstable();
         let mut chosen: Vec<FlowId> = busy.into_iter().map(|(_, _, id)| id).take(max).collect();
-        let others = self.flows.first(LOOKS_MAX + max).filter(|(_, entry)| !entry.is_warm);
+        let others =
+            self.flows.first(LOOKS_MAX.saturating_add(max)).filter(|(_, entry)| !entry.is_warm);
         chosen.extend(others.map(|(id, _)| id).take(max - chosen.len()));
         chosen.sort_unstable_by_key(|&id| index_of(id));
         chosen.iter().filter_map(|&id| self.flows.get(id)).map(FlowEntry::listed).collect()

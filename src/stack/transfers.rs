@@ -68,15 +68,21 @@ impl Stack {
                 let (has_memory, spares) = (self.memory.has_room(), &mut self.memory.spares);
                 // Who reads until there is no more finds that out with each message. A read that
                 // finds nothing still is a look at what urgent data was announced.
+                let mut is_held_back = false;
                 let octets = if open.unread() > 0 || open.is_priority() {
                     let octets = open.with_spares(spares, Need::Nothing, |open| read(open, buffer));
                     open.tell_of_room(Growth::with(has_memory));
+                    // This very read may end the shortage, before the flow has had its turn.
+                    is_held_back = !has_memory && open.could_offer_more();
                     octets
                 } else {
                     0
                 };
                 let is_end = is_read_shut || open.is_finished();
                 let owes = open.owes_ack(); // A read that only passed an urgent octet may, too.
+                if is_held_back {
+                    self.memory.watch(flow, entry);
+                }
                 if octets > 0 || owes || entry.allocated() != entry.charged {
                     // A window update may be due.
                     touch(&mut self.ready, &mut self.memory, flow, entry);

@@ -17,10 +17,11 @@ use crate::options::SocketOptions;
 use crate::packet::Payload;
 use crate::wire::tcp_options::SackBlock;
 
-/// Most octets that are sent again behind a window of 0: there is hardly a path that does not carry
-/// them (`path_mtu_min` is no less), and where the window is only less than its field can say
-/// (RFC 7323 §2.4) they are not too few.
-const QUESTION_MAX: u32 = 512;
+/// Most octets that are sent again behind a window of 0. With the headers and all the options that
+/// there may be they are a packet of 552 octets, as `path_mtu_min` is unless somebody sets it
+/// lower: there is hardly a path that does not carry that. And where the window is only less than
+/// its field can say (RFC 7323 §2.4) they are not too few.
+const QUESTION_MAX: u32 = 472;
 
 /// The send sequence space and the octets that stand in it.
 ///

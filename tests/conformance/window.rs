@@ -210,8 +210,8 @@ fn must_35_a_window_that_shrinks_to_nothing_is_probed() {
         +0    > .  1:1001(1000) ack 1
         +0    > .  1001:2001(1000) ack 1
         +0.1  < .  1:1(0) ack 1001 win 0
-        +0.3  > .  1001:1513(512) ack 1
-        +0.6  > .  1001:1513(512) ack 1
+        +0.3  > .  1001:1473(472) ack 1
+        +0.6  > .  1001:1473(472) ack 1
         +0.1  < .  1:1(0) ack 2001 win 0
         +0.3  > .  2000:2000(0) ack 1
         +0.1  < .  1:1(0) ack 2001 win 2000
@@ -231,11 +231,11 @@ fn what_a_shut_window_kept_out_leaves_again_as_soon_as_it_opens() {
         +0    > .  1001:2001(1000) ack 1
         +0    > .  2001:3001(1000) ack 1
         +0.1  < .  1:1(0) ack 1001 win 0
-        +0.3  > .  1001:1513(512) ack 1
+        +0.3  > .  1001:1473(472) ack 1
         +0    < .  1:1(0) ack 1001 win 0
-        +0.6  > .  1001:1513(512) ack 1
+        +0.6  > .  1001:1473(472) ack 1
         +0    < .  1:1(0) ack 1001 win 0
-        +1.2  > .  1001:1513(512) ack 1
+        +1.2  > .  1001:1473(472) ack 1
         +0    < .  1:1(0) ack 1001 win 0
         +0.1  < .  1:1(0) ack 1001 win 3000
         +0    > .  1001:2001(1000) ack 1
@@ -262,7 +262,7 @@ fn shld_17_octets_beyond_an_edge_that_shrank_do_not_time_the_connection_out() {
     );
     let mut wait = 0.3;
     for _ in 0..70 {
-        writeln!(script, "+{wait:.1} > . 1001:1513(512) ack 1").unwrap();
+        writeln!(script, "+{wait:.1} > . 1001:1473(472) ack 1").unwrap();
         script.push_str("+0 < . 1:1(0) ack 1001 win 0\n");
         wait = f64::min(wait * 2.0, 120.0);
     }

@@ -92,6 +92,7 @@ fn of_many_connections_the_busy_ones_are_among_the_few_that_are_told() {
     let all: Vec<_> = (0..300).map(|n| port(&pair, n)).collect();
     assert_eq!(ports(&pair.client, 300), all);
     assert_eq!(ports(&pair.client, 1000), all);
+    assert_eq!(ports(&pair.client, usize::MAX), all);
     assert!(ports(&pair.client, 0).is_empty());
 }
 

@@ -103,6 +103,22 @@ fn a_read_that_may_not_open_the_window_while_memory_is_short_tells_nobody() {
     assert!(drain(&mut pair, reader) > 60_000);
 }
 
+/// Memory has become short since the flow had its last turn, and is not when it has the next.
+#[test]
+fn a_read_that_ends_a_shortage_opens_the_window() {
+    let (mut pair, [(client, reader), (hog, _)]) = pair(400 << 10);
+    fill(&mut pair, client);
+    assert!(pair.server.memory.has_room());
+    assert_eq!(pair.client.info(client).unwrap().send_window, 0);
+    fill(&mut pair, hog);
+    assert!(!pair.server.memory.has_room());
+    let most = pair.server.readable(reader).unwrap() as usize - 5000;
+    assert_eq!(pair.server.read(pair.now, reader, &mut vec![0; most]), Ok(most));
+    assert!(pair.server.memory.has_room());
+    pair.exchange();
+    assert!(pair.server.readable(reader).unwrap() > 5000, "nothing came after it");
+}
+
 #[test]
 fn a_writer_is_held_back_at_4_kib_and_woken_when_memory_is_free_again() {
     let (mut pair, [(hog, held), (client, server)]) = pair(256 << 10);
