@@ -10,9 +10,18 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-/// Octets of a message that a connection holds for nothing: 64 KiB, so that short messages are
-/// never refused because others are long. As many again may lie in what is read at a time.
+/// Octets of a message that costs nothing: 64 KiB, so that short messages are never refused because
+/// others are long.
 pub(super) const FREE: usize = 64 << 10;
+
+/// Octets that are read at a time at most, of several messages if they are short.
+pub(super) const READ_OCTETS: usize = FREE;
+
+/// Octets before the payload of the longest message of a client's (RFC 6455 §5.2).
+const HEADER_LEN_MAX: usize = 2 + 8 + 4;
+
+/// Octets that can have been read before the longest message that costs nothing is done with.
+const UNCHARGED: usize = FREE + HEADER_LEN_MAX + READ_OCTETS;
 
 /// How long a message may take that holds more than [`FREE`], from the octet by which it does until
 /// it has been echoed. 5 min, for 16 MiB 56 KB/s; it bounds how long others can be refused.
@@ -73,7 +82,7 @@ impl<S> Metered<S> {
     /// Counts octets of a message.
     fn charge(&mut self, octets: usize) -> io::Result<()> {
         self.read += octets;
-        let more = self.read.saturating_sub(FREE + self.charged);
+        let more = self.read.saturating_sub(UNCHARGED + self.charged);
         if more == 0 {
             return Ok(());
         }

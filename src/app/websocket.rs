@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::http::Site;
-use super::metered::{Budget, Metered};
+use super::metered::{Budget, Metered, READ_OCTETS};
 use super::stop::Guard;
 
 /// Octets of the longest message that `/ws/echo` takes, in one frame or many. 16 MiB; a longer
@@ -50,6 +50,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// The server's side of `stream`, whose messages have at most so many octets.
     pub(super) async fn new(stream: S, octets_max: usize, budget: Budget) -> Self {
         let limits = WebSocketConfig::default()
+            .read_buffer_size(READ_OCTETS)
             .max_message_size(Some(octets_max))
             .max_frame_size(Some(octets_max));
         let stream = Metered::new(stream, budget);
@@ -224,7 +225,8 @@ mod tests {
 
     /// A client of an echo that holds no more than `budget` lets it.
     async fn client(budget: &Budget) -> Client {
-        let (ours, theirs) = duplex(1 << 16);
+        // More than is read at a time.
+        let (ours, theirs) = duplex(1 << 18);
         let socket = Socket::new(theirs, MESSAGE_OCTETS_MAX, budget.clone()).await;
         tokio::spawn(echo_messages(socket, Stop::new().guard()));
         WebSocketStream::from_raw_socket(ours, Role::Client, None).await
@@ -309,6 +311,24 @@ mod tests {
         let mut other = client(&budget).await;
         other.send(message(500_000)).await.unwrap();
         assert_eq!(within(other.next()).await.unwrap().unwrap(), message(500_000));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn short_messages_cost_nothing_however_many_come_at_once() {
+        let (mut said, mut heard) = client(&Budget::new(0)).await.split();
+        let messages = || [1 << 10, 1, FREE, FREE - 1, FREE].into_iter().cycle().take(500);
+        let saying = async {
+            for octets in messages() {
+                said.feed(message(octets)).await.unwrap();
+            }
+            said.flush().await.unwrap();
+        };
+        let hearing = async {
+            for octets in messages() {
+                assert_eq!(heard.next().await.unwrap().unwrap(), message(octets));
+            }
+        };
+        within(async { tokio::join!(saying, hearing) }).await;
     }
 
     #[tokio::test(start_paused = true)]
