@@ -1,4 +1,4 @@
-//! What WebSockets hold of messages that are not complete or not echoed yet, together bounded.
+//! What WebSockets hold of messages, together bounded.
 
 use std::io;
 use std::pin::Pin;
@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 /// Octets of a message that costs nothing: 64 KiB, so that short messages are never refused because
 /// others are long.
@@ -23,8 +23,13 @@ const HEADER_LEN_MAX: usize = 2 + 8 + 4;
 /// Octets that can have been read before the longest message that costs nothing is done with.
 const UNCHARGED: usize = FREE + HEADER_LEN_MAX + READ_OCTETS;
 
-/// How long a message may take that holds more than [`FREE`], from the octet by which it does until
-/// it has been echoed. 5 min, for 16 MiB 56 KB/s; it bounds how long others can be refused.
+/// How many times a connection keeps its longest message in memory: what it reads into and what it
+/// sends from never get smaller, and the former may have doubled when it was full.
+pub(super) const KEPT: usize = 3;
+
+/// How long a connection that has taken from the budget has until its next message is echoed, from
+/// the message before and, if it is long, again from the octet by which it is. 5 min, for 16 MiB
+/// 56 KB/s. So one that has said something long and falls silent does not keep the budget for ever.
 pub(super) const LONG_MESSAGE_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// Octets that all connections of a site may hold beyond what each holds for nothing; clones are
@@ -50,28 +55,36 @@ impl Budget {
 }
 
 /// A stream that counts what is read of a message, and fails where it would be too much.
+///
+/// What the longest message has cost stays taken until the connection ends, as its memory does.
 #[derive(Debug)]
 pub(super) struct Metered<S> {
     stream: S,
     budget: Budget,
+    /// Octets of the longest message that there can be. Its fragments may have any number more.
+    message_max: usize,
     /// Octets read since the last message was done with.
     read: usize,
-    /// Octets taken from the budget for them.
+    /// Whether they were at any time more than cost nothing.
+    is_long: bool,
+    /// Octets taken from the budget.
     charged: usize,
-    /// When the message must have been echoed, if anything is charged for it.
+    /// When the next message must have been echoed, if anything is charged.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Metered<S> {
-    pub(super) fn new(stream: S, budget: Budget) -> Self {
-        Self { stream, budget, read: 0, charged: 0, deadline: None }
+    pub(super) fn new(stream: S, message_max: usize, budget: Budget) -> Self {
+        Self { stream, budget, message_max, read: 0, is_long: false, charged: 0, deadline: None }
     }
 
     /// A message is done with. What may have been read of the next one counts as nothing.
     pub(super) fn forget(&mut self) {
         self.read = 0;
-        self.budget.give_back(std::mem::take(&mut self.charged));
-        self.deadline = None;
+        self.is_long = false;
+        if self.deadline.is_some() {
+            self.put_deadline_off();
+        }
     }
 
     /// So many octets of what was read belong to no message.
@@ -82,17 +95,26 @@ impl<S> Metered<S> {
     /// Counts octets of a message.
     fn charge(&mut self, octets: usize) -> io::Result<()> {
         self.read += octets;
-        let more = self.read.saturating_sub(UNCHARGED + self.charged);
-        if more == 0 {
+        let long = self.read.saturating_sub(UNCHARGED).min(self.message_max);
+        if long == 0 {
             return Ok(());
         }
+        let more = (KEPT * long).saturating_sub(self.charged);
         if !self.budget.take(more) {
             return Err(io::ErrorKind::QuotaExceeded.into());
         }
         self.charged += more;
-        let deadline = || Box::pin(tokio::time::sleep(LONG_MESSAGE_TIMEOUT));
-        self.deadline.get_or_insert_with(deadline);
+        // Once for a message, whatever of it is forgiven.
+        if !std::mem::replace(&mut self.is_long, true) {
+            self.put_deadline_off();
+        }
         Ok(())
+    }
+
+    fn put_deadline_off(&mut self) {
+        let due = Instant::now() + LONG_MESSAGE_TIMEOUT;
+        let deadline = || Box::pin(tokio::time::sleep_until(due));
+        self.deadline.get_or_insert_with(deadline).as_mut().reset(due);
     }
 
     fn check_deadline(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
@@ -106,7 +128,7 @@ impl<S> Metered<S> {
 
 impl<S> Drop for Metered<S> {
     fn drop(&mut self) {
-        self.forget();
+        self.budget.give_back(self.charged);
     }
 }
 

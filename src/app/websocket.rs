@@ -27,10 +27,10 @@ use super::stop::Guard;
 /// one closes the connection with 1009.
 pub const MESSAGE_OCTETS_MAX: usize = 16 << 20;
 
-/// Octets that all WebSockets together hold of messages that are not complete or not echoed yet,
-/// beside the first 64 KiB of each. 256 MiB; a message that would need more closes its connection
-/// with 1013, and one that has held some for five minutes is given up with 1008. While it is echoed
-/// a message lies in memory twice.
+/// Octets that all WebSockets together hold because of messages of more than 64 KiB. 256 MiB. A
+/// connection holds three times its longest until it ends. A message that would need more closes
+/// its connection with 1013. A connection that holds some is closed with 1008 if for five minutes
+/// it neither completes a message nor begins a long one.
 pub const HELD_OCTETS_MAX: usize = 256 << 20;
 
 /// How long the peer has to answer our close.
@@ -53,7 +53,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             .read_buffer_size(READ_OCTETS)
             .max_message_size(Some(octets_max))
             .max_frame_size(Some(octets_max));
-        let stream = Metered::new(stream, budget);
+        let stream = Metered::new(stream, octets_max, budget);
         let stream = WebSocketStream::from_raw_socket(stream, Role::Server, Some(limits)).await;
         Self { stream, is_message_out: false }
     }
@@ -206,7 +206,7 @@ where
             close(socket, CloseCode::Again, "too many long messages").await;
         }
         Error::Io(error) if error.kind() == TimedOut => {
-            close(socket, CloseCode::Policy, "message took too long").await;
+            close(socket, CloseCode::Policy, "no message in time").await;
         }
         _ => log::debug!("a WebSocket ended early: {error}"),
     }
@@ -216,8 +216,10 @@ where
 mod tests {
     use tokio::io::{DuplexStream, duplex};
     use tokio::time::{Instant, sleep};
+    use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+    use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
-    use super::super::metered::{FREE, LONG_MESSAGE_TIMEOUT};
+    use super::super::metered::{FREE, KEPT, LONG_MESSAGE_TIMEOUT};
     use super::super::stop::Stop;
     use super::*;
 
@@ -236,12 +238,13 @@ mod tests {
         Message::binary(vec![7; octets])
     }
 
+    fn fragment(opcode: OpCode, octets: usize, is_last: bool) -> Message {
+        Message::Frame(Frame::message(vec![7; octets], opcode, is_last))
+    }
+
     /// Says so many octets of a message of which more should come.
     async fn begin(client: &mut Client, octets: usize) {
-        use tokio_tungstenite::tungstenite::protocol::frame::Frame;
-        use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
-        let fragment = Frame::message(vec![7; octets], OpCode::Data(Data::Binary), false);
-        client.send(Message::Frame(fragment)).await.unwrap();
+        client.send(fragment(OpCode::Data(Data::Binary), octets, false)).await.unwrap();
         client.send(Message::Ping("has it come".into())).await.unwrap();
         assert!(client.next().await.unwrap().unwrap().is_pong());
     }
@@ -263,7 +266,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn long_messages_of_all_together_are_bounded_and_short_ones_go_on() {
-        let budget = Budget::new(1 << 20);
+        let budget = Budget::new(KEPT << 20);
         let mut first = client(&budget).await;
         begin(&mut first, 900_000).await;
         let mut second = client(&budget).await;
@@ -285,14 +288,18 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_long_message_that_does_not_end_is_given_up_and_a_long_silence_is_not() {
-        let budget = Budget::new(1 << 20);
+        let budget = Budget::new(KEPT << 20);
         let (mut long, mut short) = (client(&budget).await, client(&budget).await);
         begin(&mut short, FREE / 2).await;
         begin(&mut long, 900_000).await;
         let begun = Instant::now();
+        for _ in 0..4 {
+            sleep(LONG_MESSAGE_TIMEOUT / 5).await;
+            long.send(fragment(OpCode::Data(Data::Continue), 1, false)).await.unwrap();
+        }
         assert_eq!(closed_with(&mut long).await, Some(CloseCode::Policy));
         let took = begun.elapsed();
-        assert!(took >= LONG_MESSAGE_TIMEOUT && took < LONG_MESSAGE_TIMEOUT * 2, "{took:?}");
+        assert!(took >= LONG_MESSAGE_TIMEOUT && took < LONG_MESSAGE_TIMEOUT / 5 * 6, "{took:?}");
         sleep(LONG_MESSAGE_TIMEOUT).await;
         short.send(Message::Ping("still there".into())).await.unwrap();
         assert!(short.next().await.unwrap().unwrap().is_pong());
@@ -300,7 +307,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_does_not_read_its_long_echo_is_given_up() {
-        let budget = Budget::new(1 << 20);
+        let budget = Budget::new(KEPT << 20);
         let mut deaf = client(&budget).await;
         deaf.send(message(1_000_000)).await.unwrap();
         sleep(Duration::from_secs(1)).await;
@@ -311,6 +318,35 @@ mod tests {
         let mut other = client(&budget).await;
         other.send(message(500_000)).await.unwrap();
         assert_eq!(within(other.next()).await.unwrap().unwrap(), message(500_000));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_long_message_cost_is_given_back_when_its_connection_ends() {
+        let budget = Budget::new(KEPT << 20);
+        let mut first = client(&budget).await;
+        for octets in [900_000, 1, 1_000_000, 900_000] {
+            first.send(message(octets)).await.unwrap();
+            assert_eq!(first.next().await.unwrap().unwrap(), message(octets));
+            sleep(LONG_MESSAGE_TIMEOUT / 2).await;
+        }
+        let mut second = client(&budget).await;
+        let _ = second.send(message(500_000)).await;
+        assert_eq!(closed_with(&mut second).await, Some(CloseCode::Again));
+
+        // One that begins late has all its time.
+        sleep(LONG_MESSAGE_TIMEOUT / 3).await;
+        begin(&mut first, FREE * 3).await;
+        sleep(LONG_MESSAGE_TIMEOUT / 10 * 9).await;
+        first.send(fragment(OpCode::Data(Data::Continue), 0, true)).await.unwrap();
+        assert_eq!(first.next().await.unwrap().unwrap(), message(FREE * 3));
+
+        // It ends if it says nothing more, pings being nothing.
+        first.send(Message::Ping("still there".into())).await.unwrap();
+        assert!(first.next().await.unwrap().unwrap().is_pong());
+        assert_eq!(closed_with(&mut first).await, Some(CloseCode::Policy));
+        let mut second = client(&budget).await;
+        second.send(message(500_000)).await.unwrap();
+        assert_eq!(within(second.next()).await.unwrap().unwrap(), message(500_000));
     }
 
     #[tokio::test(start_paused = true)]
@@ -329,6 +365,21 @@ mod tests {
             }
         };
         within(async { tokio::join!(saying, hearing) }).await;
+    }
+
+    /// A message needs no octets to go on, and what it does not have is not held.
+    #[tokio::test(start_paused = true)]
+    async fn a_message_costs_no_more_than_the_longest() {
+        let (ours, theirs) = duplex(1 << 18);
+        let socket = Socket::new(theirs, 1 << 10, Budget::new(KEPT << 10)).await;
+        tokio::spawn(echo_messages(socket, Stop::new().guard()));
+        let mut client = WebSocketStream::from_raw_socket(ours, Role::Client, None).await;
+        begin(&mut client, 7).await;
+        for _ in 0..100_000 {
+            client.feed(fragment(OpCode::Data(Data::Continue), 0, false)).await.unwrap();
+        }
+        client.send(fragment(OpCode::Data(Data::Continue), 3, true)).await.unwrap();
+        assert_eq!(within(client.next()).await.unwrap().unwrap(), message(10));
     }
 
     #[tokio::test(start_paused = true)]
