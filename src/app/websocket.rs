@@ -177,7 +177,9 @@ where
     }
 }
 
-/// Closes from our side (RFC 6455 §7.1.2): says why, then waits for the peer's answer.
+/// Closes from our side (RFC 6455 §7.1.2): says why, then waits for the peer's answer. After an
+/// error there is none to wait for; what the peer still sends then is thrown away by what the
+/// server's connections lie in (`Lingering`), so that no reset takes the reason from it.
 pub(super) async fn close<S>(mut socket: Socket<S>, code: CloseCode, reason: &'static str)
 where
     S: AsyncRead + AsyncWrite + Unpin,

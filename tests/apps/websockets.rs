@@ -7,6 +7,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, O
 use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 
+use wharf::app::websocket::{HELD_OCTETS_MAX, MESSAGE_OCTETS_MAX};
 use wharf::tokio::TcpStream;
 
 use super::world::{World, within};
@@ -163,6 +164,44 @@ async fn a_message_of_more_than_16_mib_closes_with_1009() {
     let message = Message::binary(vec![7; (16 << 20) + 1]);
     let _ = within(client.send(message)).await;
     assert_eq!(closed_with(&mut client).await, Some(CloseCode::Size));
+}
+
+/// Those whose message is held have the ping behind it answered. Who is refused is still sending,
+/// and no reset takes the reason from it.
+#[tokio::test]
+async fn who_is_still_sending_when_too_much_is_held_hears_1013() {
+    let world = World::with_site().await;
+    // A fragment as long as a message may be, masked with zeros, and a ping.
+    let mut octets = [&[0x02, 0xff][..], &MESSAGE_OCTETS_MAX.to_be_bytes(), &[0; 4]].concat();
+    octets.resize(octets.len() + MESSAGE_OCTETS_MAX, 7);
+    octets.extend([0x89, 0x80, 0, 0, 0, 0]);
+    let mut holding = Vec::new();
+    while holding.len() < HELD_OCTETS_MAX / MESSAGE_OCTETS_MAX {
+        let stream = open(&world, "/ws/echo").await.into_inner();
+        let (mut reader, mut writer) = tokio::io::split(stream);
+        let sending = async {
+            writer.write_all(&octets).await?;
+            // There is nothing more to say; the answer is on its way.
+            std::future::pending::<std::io::Result<()>>().await
+        };
+        let mut answer = [0; 2];
+        let hearing = reader.read_exact(&mut answer);
+        within(async {
+            tokio::select! { biased;
+                heard = hearing => heard.unwrap(),
+                outcome = sending => panic!("it is reset first: {outcome:?}"),
+            }
+        })
+        .await;
+        if answer == [0x8a, 0] {
+            holding.push((reader, writer));
+            continue;
+        }
+        assert_eq!(answer[0], 0x88);
+        assert_eq!(within(reader.read_u16()).await.unwrap(), 1013);
+        return;
+    }
+    panic!("all of them hold theirs");
 }
 
 /// Each frame is masked with zeros, but for the one that is not masked at all.
