@@ -12,7 +12,7 @@ use super::strays::Strays;
 use super::workload::{Plan, Report, Talker};
 use crate::device::{Device, carry_out, carry_out_arrived};
 use crate::error::SocketError;
-use crate::observe::{Counters, TcpState};
+use crate::observe::{Counters, Event, Observer, TcpState};
 use crate::packet::{Frame, Outgoing, Payload};
 use crate::stack::{SocketId, Stack};
 use crate::time::Instant;
@@ -72,6 +72,24 @@ pub struct Host {
     wakes: BTreeSet<(Instant, usize)>,
     done: usize,
     turns: u64,
+}
+
+/// Counts what the stack tells, and tells the audit what no packet shows.
+struct Ears<'a> {
+    counters: &'a mut Counters,
+    audit: &'a mut Audit,
+}
+
+impl Observer for Ears<'_> {
+    fn on_event(&mut self, now: Instant, event: &Event) {
+        self.counters.on_event(now, event);
+        if let Event::SynCookieTaken { flow } = event
+            && let (SocketAddr::V4(local), SocketAddr::V4(remote)) =
+                (flow.local.into(), flow.remote.into())
+        {
+            self.audit.on_cookie_taken((local, remote));
+        }
+    }
 }
 
 impl Host {
@@ -231,10 +249,12 @@ impl Host {
             });
         }
         if self.takes_bursts {
-            self.stack.receive_burst(now, &mut self.incoming, &mut self.counters);
+            let mut ears = Ears { counters: &mut self.counters, audit: &mut self.audit };
+            self.stack.receive_burst(now, &mut self.incoming, &mut ears);
         }
         for frame in self.incoming.drain(..) {
-            self.stack.receive(now, frame, &mut self.counters);
+            let mut ears = Ears { counters: &mut self.counters, audit: &mut self.audit };
+            self.stack.receive(now, frame, &mut ears);
         }
         if let Some(ends) = guarded.filter(|&ends| !self.is_in_time_wait(ends)) {
             let fault =
