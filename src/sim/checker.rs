@@ -20,6 +20,8 @@ pub struct Audit {
     fresh: Vec<Ends>,
     /// Which connections owed an acknowledgment from when on, the first first.
     owing: VecDeque<(Instant, Ends)>,
+    /// What has arrived in this turn that may bring a cookie back.
+    bringers: BTreeSet<(Ends, (u32, u32))>,
     /// A SYN that is answered by a cookie leaves no trace in the host: an old segment may bring
     /// back an earlier one than that which was answered last. To which of several connections with
     /// the same ends a segment belongs is not known then.
@@ -70,6 +72,9 @@ struct FlowAudit {
     answered: BTreeSet<u32>,
     /// How many cookies the host has taken here, in this connection and in those before it.
     cookies: u32,
+    /// How often by which of the segments that may have brought one: what they begin with, and what
+    /// they acknowledge.
+    takes: BTreeMap<(u32, u32), u32>,
 }
 
 /// What the options of a SYN said.
@@ -156,6 +161,11 @@ impl Audit {
             let key = (packet.destination_addr(), packet.source_addr());
             let flow = self.flows.entry(key).or_default();
             flow.on_received(segment);
+            if segment.flags.contains(TcpFlags::ACK)
+                && flow.answered.contains(&segment.seq.wrapping_sub(1))
+            {
+                self.bringers.insert((key, (segment.seq, segment.ack)));
+            }
             flow.owed.on_seen(segment);
             if flow.must_take(segment)
                 && let Some(acked) = flow.acked
@@ -170,7 +180,20 @@ impl Audit {
 
     /// The host has opened a connection by the cookie that an acknowledgment brought back.
     pub(super) fn on_cookie_taken(&mut self, ends: Ends) {
-        self.flows.entry(ends).or_default().cookies += 1;
+        let flow = self.flows.entry(ends).or_default();
+        flow.cookies += 1;
+        for (_, bringer) in self.bringers.iter().filter(|(whose, _)| *whose == ends) {
+            *flow.takes.entry(*bringer).or_default() += 1;
+        }
+    }
+
+    /// Where the same cookie may have been taken twice: there are two connections of one SYN.
+    pub(super) fn haunted(&self) -> impl Iterator<Item = Ends> {
+        let all = self
+            .flows
+            .iter()
+            .filter(|(_, flow)| self.may_haunt && flow.takes.values().any(|&takes| takes > 1));
+        all.map(|(&ends, _)| ends)
     }
 
     /// Of which connection this is a SYN that the host has answered before: an old one, if the host
@@ -185,6 +208,7 @@ impl Audit {
     /// The host has done all that it had to do at `now`; `is_open` says of which connections it
     /// has not given up meanwhile.
     pub fn end_turn(&mut self, now: Instant, is_open: impl Fn(Ends) -> bool) {
+        self.bringers.clear();
         let mut due = std::mem::take(&mut self.fresh);
         while let Some(&(since, key)) = self.owing.front()
             && now - since >= WAIT_MAX
@@ -216,12 +240,14 @@ impl FlowAudit {
             let peer_time = self.peer_time.filter(|_| has_ack);
             let latest_syn = self.latest_syn;
             let (mut answered, cookies) = (std::mem::take(&mut self.answered), self.cookies);
+            let takes = std::mem::take(&mut self.takes);
             if has_ack {
                 answered.insert(segment.ack.wrapping_sub(1));
             }
             let (own, iss) = (options, Some(segment.seq));
             let fresh = Self::default();
-            *self = Self { own, peer, latest_syn, iss, peer_time, answered, cookies, ..fresh };
+            *self = Self { own, peer, latest_syn, iss, peer_time, answered, ..fresh };
+            (self.cookies, self.takes) = (cookies, takes);
             if has_ack && options.exceeds(peer) {
                 return Some(format!("answered {peer:?} by {options:?}"));
             }
@@ -456,8 +482,8 @@ mod tests {
         let now = Instant::ZERO;
         audit.on_received(now, &packet(CLIENT, TcpFlags::SYN, (99, 0), 0));
         audit.on_sent(&packet(SERVER, TcpFlags::SYN.with(TcpFlags::ACK), (499, 100), 0));
-        audit.on_cookie_taken((SERVER.parse().unwrap(), CLIENT.parse().unwrap()));
         audit.on_received(now, &packet(CLIENT, TcpFlags::ACK, (100, 500), 100));
+        audit.on_cookie_taken((SERVER.parse().unwrap(), CLIENT.parse().unwrap()));
         audit.on_sent(&packet(SERVER, TcpFlags::ACK, (500, 200), 0));
         audit.end_turn(now, |_| true);
         assert_eq!(audit.faults, [""; 0]);
@@ -466,6 +492,21 @@ mod tests {
         }
         audit.end_turn(now, |_| true);
         audit.faults
+    }
+
+    #[test]
+    fn ends_are_haunted_where_the_same_cookie_is_taken_twice() {
+        let now = Instant::ZERO;
+        let ends = (SERVER.parse().unwrap(), CLIENT.parse().unwrap());
+        let mut audit = Audit { may_haunt: true, ..Audit::default() };
+        for (iss, irs, haunted) in [(499, 99, 0), (599, 199, 0), (699, 99, 0), (499, 99, 1)] {
+            let syn_ack = TcpFlags::SYN.with(TcpFlags::ACK);
+            audit.on_sent(&packet(SERVER, syn_ack, (iss, irs + 1), 0));
+            audit.on_received(now, &packet(CLIENT, TcpFlags::ACK, (irs + 1, iss + 1), 0));
+            audit.on_cookie_taken(ends);
+            audit.end_turn(now, |_| true);
+            assert_eq!(audit.haunted().count(), haunted, "{iss} and {irs}");
+        }
     }
 
     #[test]

@@ -74,7 +74,8 @@ pub struct Simulation {
     fingerprint: u64,
     packets: u64,
     faults: Vec<String>,
-    leave: pairs::Leave,
+    /// Whether a connection may fail, as long as nobody reads what was not written.
+    may_fail: bool,
 }
 
 impl Simulation {
@@ -87,7 +88,7 @@ impl Simulation {
             fingerprint: 0xcbf2_9ce4_8422_2325, // The offset basis of FNV-1a.
             packets: 0,
             faults: Vec::new(),
-            leave: pairs::Leave::default(),
+            may_fail: false,
         }
     }
 
@@ -176,13 +177,12 @@ impl Simulation {
 
     /// From now on a connection may fail, as long as nobody reads what was not written.
     pub fn tolerate_failures(&mut self) {
-        self.leave.may_fail = true;
+        self.may_fail = true;
     }
 
     /// From now on a listener may meet again who has gone: it sends SYN cookies, and old segments
     /// come back.
     pub fn tolerate_ghosts(&mut self) {
-        self.leave.may_haunt = true;
         self.hosts.iter_mut().for_each(|host| host.audit.may_haunt = true);
     }
 
@@ -195,7 +195,7 @@ impl Simulation {
     /// Opens a connection from a host, from a port of its stack's choice or from `port`.
     pub fn connect(&mut self, host: usize, port: Option<u16>, remote: SocketAddr, plan: Plan) {
         let fault = self.try_connect(host, port, remote, plan).err();
-        let fault = fault.filter(|_| !self.leave.may_fail);
+        let fault = fault.filter(|_| !self.may_fail);
         self.faults.extend(fault.map(|error| format!("connect: {error}")));
     }
 
@@ -313,7 +313,10 @@ impl Simulation {
             let sent = host.audit.faults.iter();
             faults.extend(sent.map(|fault| format!("host {number}: {fault}")));
         }
-        faults.extend(pairs::compare(&self.reports(), self.leave));
+        let haunted = self.hosts.iter().flat_map(|host| host.audit.haunted());
+        let haunted = haunted.map(|(local, remote)| (local.into(), remote.into())).collect();
+        let leave = pairs::Leave { may_fail: self.may_fail, haunted };
+        faults.extend(pairs::compare(&self.reports(), &leave));
         faults
     }
 
