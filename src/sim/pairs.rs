@@ -100,6 +100,11 @@ fn other_end<'a>(
         let mut heard = hearers.filter(|other| other.number.to_le_bytes().starts_with(&one.head));
         return heard.next().map(|other| Some(*other)).ok_or("read octets of nobody".into());
     }
+    // Less than a number is the begin of one.
+    let is_begun = |other: &&Report| other.number.to_le_bytes().starts_with(&one.head);
+    if !one.head.is_empty() && !there.iter().copied().any(|other| is_begun(&other)) {
+        return Err("read octets of nobody".into());
+    }
     // Of several with the same ends that said hardly anything nobody knows who belongs together.
     let only = there.get(place).filter(|_| count == 1 && there.len() == 1);
     Ok(only.copied())
@@ -198,6 +203,23 @@ mod tests {
         assert!(faults(&reports, LAX) > 0, "there is no number 3");
         reports[3] = Report { is_garbled: true, ..report(8, 1, Some(1)) };
         assert_eq!(faults(&reports, LAX), 1);
+    }
+
+    #[test]
+    fn less_than_a_number_is_the_begin_of_one_at_the_other_end() {
+        let heard = |head: &[u8]| {
+            let (received, head) = (head.len() as u64, head.to_vec());
+            let one = Report { received, head, ..report(1, 0, None) };
+            [one, report(0x207, 1, None), report(0x308, 1, None)]
+        };
+        for count in [2, 3] {
+            for head in [&[][..], &[7], &[7, 2], &[7, 2, 0]] {
+                assert_eq!(faults(&heard(head)[..count], LAX), 0, "{head:?} of {count}");
+            }
+            for head in [&[6][..], &[7, 3], &[7, 2, 0, 1]] {
+                assert_eq!(faults(&heard(head)[..count], LAX), 1, "{head:?} of {count}");
+            }
+        }
     }
 
     #[test]
