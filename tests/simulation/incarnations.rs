@@ -44,6 +44,9 @@ const ATTEMPTS_MAX: u32 = 10_000_000;
 const PORTS: [u16; 2] = [7000, 7001];
 const EPHEMERAL: u16 = 50_000;
 
+/// What a call fails with where sockets, connections or memory are short.
+const LIMITS: &[SocketError] = &[SocketError::NoBuffers];
+
 /// What has been met, and how often: a test of what never happens tests nothing.
 #[derive(Debug, Default)]
 pub(super) struct Met(BTreeMap<&'static str, u64>);
@@ -122,7 +125,7 @@ fn calm(seed: u64, met: &mut Met) {
     world.serve(1, 80, move |random| plan(random, 1));
     for _ in 0..=random.below(10) {
         let (plan, port) = (plan(random, 0), any_port(random));
-        open(&mut world, random, port, plan, gap, met);
+        open(&mut world, random, port, plan, gap, &[], met);
         pause(&mut world, random);
     }
     end(&mut world, random, 2 * HOUR, met);
@@ -150,7 +153,7 @@ fn hasty(seed: u64, met: &mut Met) {
         if random.chance(0.6) {
             plan.ending = Ending::Abort(random.below(most + 1));
         }
-        open(&mut world, random, Some(PORTS[0]), plan, gap_after(most, true), met);
+        open(&mut world, random, Some(PORTS[0]), plan, gap_after(most, true), &[], met);
         wait(&mut world, Duration::from_millis(random.below(30)));
     }
     end(&mut world, random, 2 * HOUR, met);
@@ -235,7 +238,7 @@ fn rough(seed: u64, met: &mut Met) {
         for _ in 0..=random.below(3) {
             let plan = any_plan(random, most + 1);
             let port = any_port(random);
-            open(&mut world, random, port, plan, gap, met);
+            open(&mut world, random, port, plan, gap, LIMITS, met);
         }
         pause(&mut world, random);
     }
@@ -285,13 +288,15 @@ fn any_port(random: &mut Random) -> Option<u16> {
     random.chance(0.8).then(|| PORTS[random.index(PORTS.len())])
 }
 
-/// Connects from a port that may have been used just now, as soon as that is possible.
+/// Connects from a port that may have been used just now, as soon as that is possible; `limits` are
+/// the errors by which it may be refused for good.
 fn open(
     world: &mut Simulation,
     random: &mut Random,
     port: Option<u16>,
     plan: Plan,
     gap: Duration,
+    limits: &[SocketError],
     met: &mut Met,
 ) {
     wait(world, gap);
@@ -309,7 +314,10 @@ fn open(
                 return;
             }
             Err(SocketError::AddressInUse | SocketError::AddressNotAvailable) => {}
-            Err(_) => return, // A limit.
+            Err(error) => {
+                assert!(limits.contains(&error), "connecting from {port:?}: {error}");
+                return;
+            }
         }
         if world.now() >= deadline {
             assert!(!has_given_up, "port {port:?} is never free again");
