@@ -132,22 +132,16 @@ impl Plan {
 #[derive(Clone, Debug)]
 pub struct OctetStream {
     key: KeyedHash,
-    /// The first eight octets, if they say whose stream it is.
-    number: Option<u64>,
+    /// The first eight octets: whose stream it is.
+    number: u64,
 }
 
 impl OctetStream {
-    /// The stream from one address to another.
-    pub fn between(from: SocketAddr, to: SocketAddr) -> Self {
-        let named = Random::new(0).key().hash((from, to));
-        Self { key: Random::new(named).key(), number: None }
-    }
-
     /// The stream of talker `number` there: it begins with that number, so that of connections one
     /// after another between the same ends each is told from the others.
     pub fn of(number: u64, from: SocketAddr, to: SocketAddr) -> Self {
         let named = Random::new(0).key().hash((from, to, number));
-        Self { key: Random::new(named).key(), number: Some(number) }
+        Self { key: Random::new(named).key(), number }
     }
 
     /// Fills `buffer` with the octets from `position` on.
@@ -157,8 +151,7 @@ impl OctetStream {
         for (octet, at) in buffer.iter_mut().zip(position..) {
             if have != Some(at / 8) {
                 have = Some(at / 8);
-                let number = self.number.filter(|_| at < 8);
-                word = number.unwrap_or_else(|| self.key.hash(at / 8)).to_le_bytes();
+                word = if at < 8 { self.number } else { self.key.hash(at / 8) }.to_le_bytes();
             }
             *octet = usize::try_from(at % 8).map_or(0, |n| word[n]);
         }
@@ -495,14 +488,14 @@ mod tests {
     #[test]
     fn a_stream_is_the_same_however_it_is_cut_and_differs_by_direction() {
         let [a, b] = ["10.0.0.1:1", "10.0.0.2:2"].map(|addr| addr.parse().unwrap());
-        let stream = OctetStream::between(a, b);
+        let stream = OctetStream::of(7, a, b);
         let mut whole = [0; 100];
         stream.fill(5, &mut whole);
         for cut in 0..100 {
             assert!(stream.has(5, &whole[..cut]) && stream.has(5 + cut as u64, &whole[cut..]));
         }
         assert!(!stream.has(6, &whole));
-        assert!(!OctetStream::between(b, a).has(5, &whole));
+        assert!(!OctetStream::of(7, b, a).has(5, &whole));
     }
 
     #[test]
