@@ -395,15 +395,8 @@ impl Stack {
     ///
     /// `BadHandle`; `NotSupported`: it is no UDP socket.
     pub fn is_connected(&self, id: SocketId) -> Result<bool, SocketError> {
-        match self.socket(id)?.kind {
-            Kind::Udp(udp) => self.udp.is_connected(udp),
-            Kind::Fresh
-            | Kind::Listening(_)
-            | Kind::Connecting(_)
-            | Kind::Connected(_)
-            | Kind::Ended(_)
-            | Kind::Echo(_) => Err(SocketError::NotSupported),
-        }
+        let Kind::Udp(udp) = self.socket(id)?.kind else { return Err(SocketError::NotSupported) };
+        self.udp.is_connected(udp)
     }
 
     /// A destination, and what IP knows about it.

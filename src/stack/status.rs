@@ -117,15 +117,8 @@ impl Stack {
     ///
     /// `BadHandle`; `NotSupported`: it is no UDP socket.
     pub fn next_datagram(&self, id: SocketId) -> Result<Option<usize>, SocketError> {
-        match self.socket(id)?.kind {
-            Kind::Udp(udp) => self.udp.next_len(udp),
-            Kind::Fresh
-            | Kind::Listening(_)
-            | Kind::Connecting(_)
-            | Kind::Connected(_)
-            | Kind::Ended(_)
-            | Kind::Echo(_) => Err(SocketError::NotSupported),
-        }
+        let Kind::Udp(udp) = self.socket(id)?.kind else { return Err(SocketError::NotSupported) };
+        self.udp.next_len(udp)
     }
 
     /// SIOCOUTQ: octets written and not acknowledged by the peer.
