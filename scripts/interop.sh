@@ -137,6 +137,9 @@ no_offload 90
 datagrams_together 60
 datagrams_one_by_one 60
 given_descriptor_offloads 60
+io_uring 90
+no_io_uring 60
+killed_and_started_again 90
 fuzz_100000 180
 example_blocking 30
 example_tokio 30

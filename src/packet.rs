@@ -198,6 +198,13 @@ impl SuperPool {
         Ok(self.take())
     }
 
+    /// Makes one packet of these octets, no more than a packet has.
+    pub(crate) fn copy(&mut self, octets: &[u8]) -> Bytes {
+        self.make_room(octets.len());
+        self.chunk.extend_from_slice(octets);
+        self.take()
+    }
+
     /// Sees to it that [`memory`](Self::memory), in which nothing stands yet, has room for so many
     /// octets, at most a chunk's.
     pub(crate) fn make_room(&mut self, octets: usize) {

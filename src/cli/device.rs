@@ -58,6 +58,10 @@ pub(super) struct DeviceArgs {
     /// Let no super-segment cross the device: slower, but a capture on it shows what travels
     #[arg(long)]
     pub(super) no_offload: bool,
+
+    /// Have each packet carried by a system call of its own: slower, where many small ones come
+    #[arg(long)]
+    pub(super) no_io_uring: bool,
 }
 
 /// Clients run beside a server, so they have a device and a network of their own.
@@ -206,6 +210,7 @@ impl DeviceArgs {
         config.mtu = self.mtu;
         // A bad line loses packets, and not sixty-four kilobytes at once.
         config.offload = !self.no_offload && self.impair.is_none();
+        config.io_uring = !self.no_io_uring;
         let tuns = Tun::open_queues(&config, queues.into()).map_err(|error| tun_failure(&error))?;
         match &self.impair {
             Some(settings) => {

@@ -19,6 +19,7 @@ mod netlink;
 mod offload;
 mod packet_writer;
 mod privileges;
+mod queue;
 mod setup;
 mod steering;
 mod sys;

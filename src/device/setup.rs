@@ -39,6 +39,9 @@ pub struct TunConfig {
     /// part. On. Off makes each packet one as on a wire, several times as slow: for captures on
     /// the device that are to show what travels.
     pub offload: bool,
+    /// Whether many short packets are read, or written, by one system call, where the kernel lets
+    /// us have an io_uring(7). On. Where it does not, each takes a call of its own as ever.
+    pub io_uring: bool,
 }
 
 impl Default for TunConfig {
@@ -49,6 +52,7 @@ impl Default for TunConfig {
             mtu: 1500,
             queue_len: 5000,
             offload: true,
+            io_uring: true,
         }
     }
 }

@@ -16,6 +16,8 @@ use bytes::BytesMut;
 
 use super::agreement::Offloads;
 
+pub(super) mod ring;
+
 /// The door of the TUN driver.
 pub(super) const TUN_DRIVER: &str = "/dev/net/tun";
 

@@ -4,21 +4,31 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::raw::c_int;
 
 use tun_tap::{Iface, Mode};
 
 use super::agreement::Offloads;
-use super::lost_packet::{is_about_one_datagram, is_about_one_packet, is_icmp_about_one_datagram};
-use super::packet_writer::write_packet;
+use super::lost_packet::is_about_one_packet;
+use super::queue::{PlainQueue, Queue};
 use super::setup::{self, TunConfig};
+use super::sys::ring::{self, Ring};
 use super::sys::{self, ControlSocket, Queues};
 use super::tun_error::TunError;
 use super::tun_queue::TunQueue;
 use super::{Capabilities, Device, steering};
-use crate::packet::{Frame, Outgoing, SuperPool};
+use crate::packet::{Frame, Outgoing};
 use crate::time::Instant;
 use crate::wire::Steering;
+
+/// Fewest reads that a ring is asked for: each that finds nothing is a small waste.
+const MANY_READS: usize = 8;
+
+/// Fewest packets that a ring writes: for fewer it costs as much as it saves.
+const MANY_WRITES: usize = 4;
+
+/// Octets of the longest packet that a ring writes: one of an Ethernet's size is none too long. To
+/// carry more by one call is what super-segments are for.
+const SHORT: usize = 1600;
 
 /// A TUN device (Linux `Documentation/networking/tuntap.rst`). Where the kernel can, super-segments
 /// of up to 64 KiB cross it, and checksums are left to who has the octets at hand; else, or if
@@ -31,6 +41,8 @@ use crate::wire::Steering;
 #[derive(Debug)]
 pub struct Tun {
     queue: Queue,
+    /// Carries many short packets by one call; `None` if nobody asked for that, or it cannot be.
+    ring: Option<Ring>,
     name: Option<String>,
     was_made: bool,
     mtu: u32,
@@ -39,90 +51,6 @@ pub struct Tun {
     is_drained: bool,
     /// We have told the kernel how to choose among the queues.
     is_steering: bool,
-}
-
-/// What packets are read from and written to.
-#[derive(Debug)]
-enum Queue {
-    Plain(PlainQueue),
-    Offloading(TunQueue),
-}
-
-/// A queue of packets and nothing else.
-#[derive(Debug)]
-struct PlainQueue {
-    file: File,
-    pool: SuperPool,
-    /// It is no TUN, and its packets travel in datagrams.
-    is_ip_socket: bool,
-    /// The only queue of a device, which we attached and which `file` is a duplicate of.
-    _interface: Option<Iface>,
-}
-
-impl PlainQueue {
-    /// A descriptor that somebody handed to us, or one of several queues.
-    fn new(file: File) -> Self {
-        let is_ip_socket = sys::is_ip_socket(file.as_fd());
-        Self { file, pool: SuperPool::default(), is_ip_socket, _interface: None }
-    }
-
-    /// The only queue of a device.
-    fn attached(interface: Iface) -> io::Result<Self> {
-        let descriptor = sys::descriptor_of(&interface).try_clone_to_owned()?;
-        Ok(Self { _interface: Some(interface), ..Self::new(File::from(descriptor)) })
-    }
-
-    fn read(&mut self) -> io::Result<Frame> {
-        let file = self.file.as_fd();
-        let read = self.pool.fill(|spare| sys::read_behind(file, spare));
-        read.map(Frame::new)
-            .map_err(|error| self.softened(error, is_icmp_about_one_datagram, libc::EINTR))
-    }
-
-    fn write(&self, packet: &Outgoing) -> io::Result<()> {
-        write_packet(&self.file, &[], packet)
-            .map_err(|error| self.softened(error, is_about_one_datagram, libc::EAGAIN))
-    }
-
-    /// `instead`, if the error is of one datagram and the device a socket: the next may well
-    /// arrive.
-    fn softened(
-        &self,
-        error: io::Error,
-        is_of_one: fn(&io::Error) -> bool,
-        instead: c_int,
-    ) -> io::Error {
-        if self.is_ip_socket && is_of_one(&error) {
-            io::Error::from_raw_os_error(instead)
-        } else {
-            error
-        }
-    }
-}
-
-impl Queue {
-    fn read(&mut self) -> io::Result<Frame> {
-        match self {
-            Self::Plain(plain) => plain.read(),
-            Self::Offloading(queue) => queue.read(),
-        }
-        .map_err(as_gone)
-    }
-
-    fn write(&mut self, packet: &Outgoing) -> io::Result<()> {
-        match self {
-            Self::Plain(plain) => plain.write(packet),
-            Self::Offloading(queue) => queue.write(packet),
-        }
-        .map_err(as_gone)
-    }
-
-    fn fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Plain(plain) => plain.file.as_fd(),
-            Self::Offloading(queue) => queue.fd(),
-        }
-    }
 }
 
 impl Tun {
@@ -188,6 +116,11 @@ impl Tun {
         let open = |queue| {
             let mut tun = Self::new(queue, mtu);
             (tun.name, tun.was_made) = (Some(name.to_owned()), was_made);
+            if config.io_uring
+                && let Err(error) = tun.use_io_uring()
+            {
+                log::debug!("no io_uring, each packet takes a call of its own: {error}");
+            }
             tun
         };
         Ok(queues.into_iter().map(open).collect())
@@ -229,8 +162,16 @@ impl Tun {
     }
 
     fn new(queue: Queue, mtu: u32) -> Self {
-        let (is_drained, is_steering) = (false, false);
-        Self { queue, name: None, was_made: false, mtu, dropped: 0, is_drained, is_steering }
+        Self {
+            queue,
+            ring: None,
+            name: None,
+            was_made: false,
+            mtu,
+            dropped: 0,
+            is_drained: false,
+            is_steering: false,
+        }
     }
 
     /// Name of the device; `None` for one that came as a descriptor.
@@ -246,6 +187,81 @@ impl Tun {
     /// How many packets the kernel refused, one by one: malformed, no memory, device down.
     pub fn dropped(&self) -> u64 {
         self.dropped
+    }
+
+    /// Has many short packets carried by one system call, by io_uring(7), wherever many come or
+    /// leave at once: a server of small messages answers some sixth more of them. [`Tun::open`]
+    /// does this by itself, unless [`TunConfig::io_uring`] says no.
+    ///
+    /// Of memory it takes up to 1 MiB, and of that a page for each of sixteen packets in fact.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says: EPERM or ENOSYS where it, an administrator
+    /// (`kernel.io_uring_disabled`) or a container forbids io_uring; `Unsupported` before Linux
+    /// 5.6. The device goes on as it was, one packet a call.
+    pub fn use_io_uring(&mut self) -> io::Result<()> {
+        self.ring = Some(Ring::open(self.queue.fd())?);
+        Ok(())
+    }
+
+    /// Reads what waits, if that may be much, by one call: up to `max` packets. Says whether no
+    /// more were there.
+    fn read_many(&mut self, into: &mut VecDeque<Frame>, max: usize) -> bool {
+        let Some(ring) = self.ring.as_mut().filter(|_| max >= MANY_READS) else {
+            return false;
+        };
+        match self.queue.read_many(ring, into, max) {
+            Ok(is_drained) => is_drained,
+            Err(error) => {
+                self.give_ring_up(&error);
+                false
+            }
+        }
+    }
+
+    /// Writes `packets` from `next` on by one call, as far as they are short and if that is many;
+    /// says how many it wrote.
+    fn write_many(&mut self, packets: &VecDeque<Outgoing>, next: usize) -> io::Result<usize> {
+        let Some(ring) = &mut self.ring else { return Ok(0) };
+        let rest = packets.range(next..);
+        let short = rest.take_while(|packet| packet.len() <= SHORT).take(ring::WRITES_MAX);
+        if short.clone().nth(MANY_WRITES - 1).is_none() {
+            return Ok(0);
+        }
+        let count = short.take_while(|packet| self.queue.stage(ring, packet)).count();
+        if count == 0 {
+            return Ok(0);
+        }
+        let refused = match ring.write() {
+            Ok(refused) => refused,
+            Err(error) => {
+                // They are written again, one by one: a link may carry a packet twice.
+                self.give_ring_up(&error);
+                return Ok(0);
+            }
+        };
+        for packet in refused.into_iter().filter_map(|index| packets.get(next + index)) {
+            self.write(packet)?;
+        }
+        Ok(count)
+    }
+
+    fn give_ring_up(&mut self, error: &io::Error) {
+        log::info!("io_uring does not carry packets of this device, calls do: {error}");
+        self.ring = None;
+    }
+
+    fn write_all(&mut self, packets: &VecDeque<Outgoing>) -> io::Result<()> {
+        let mut next = 0;
+        while let Some(packet) = packets.get(next) {
+            let count = self.write_many(packets, next)?;
+            if count == 0 {
+                self.write(packet)?;
+            }
+            next += count.max(1);
+        }
+        Ok(())
     }
 
     fn write(&mut self, packet: &Outgoing) -> io::Result<()> {
@@ -326,7 +342,7 @@ fn agree(name: &str, queues: &mut [Queue]) -> Result<(), TunError> {
             }
             Queue::Plain(plain) => {
                 // Whoever had the device before may have left it with offloads on.
-                sys::set_offloads(plain.file.as_fd(), Offloads::None)
+                sys::set_offloads(plain.fd(), Offloads::None)
                     .map_err(setup::failed(name, "switch the offloads off"))?;
             }
         }
@@ -340,15 +356,6 @@ fn check_queue(name: &str, fd: BorrowedFd<'_>) -> Result<(), TunError> {
     match sys::tun_flags(fd).map(setup::misfit_of_queue) {
         Ok(Some(misfit)) => Err(setup::unfit(name, misfit)),
         Ok(None) | Err(_) => Ok(()),
-    }
-}
-
-/// The kernel says EBADFD, "file descriptor in bad state", of a queue whose interface was deleted;
-/// ENODEV, "no such device", tells a person more.
-fn as_gone(error: io::Error) -> io::Error {
-    match error.raw_os_error() {
-        Some(libc::EBADFD) => io::Error::from_raw_os_error(libc::ENODEV),
-        _ => error,
     }
 }
 
@@ -366,18 +373,16 @@ impl Device for Tun {
         into: &mut VecDeque<Frame>,
         max: usize,
     ) -> io::Result<usize> {
-        self.is_drained = false;
-        let mut count = 0;
-        while count < max {
+        let before = into.len();
+        self.is_drained = self.read_many(into, max);
+        let mut count = into.len() - before;
+        while count < max && !self.is_drained {
             match self.queue.read() {
                 Ok(frame) => {
                     into.push_back(frame);
                     count += 1;
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.is_drained = true;
-                    break;
-                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.is_drained = true,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // What came before the error counts; the next call meets the error again.
                 Err(_) if count > 0 => break,
@@ -392,7 +397,7 @@ impl Device for Tun {
         _now: Instant,
         packets: &mut VecDeque<Outgoing>,
     ) -> io::Result<()> {
-        let outcome = packets.iter().try_for_each(|packet| self.write(packet));
+        let outcome = self.write_all(packets);
         packets.clear();
         outcome
     }
@@ -422,135 +427,5 @@ impl Device for Tun {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::net::UdpSocket;
-    use std::os::unix::net::{UnixDatagram, UnixStream};
-
-    use super::*;
-
-    fn given(mtu: u32) -> (Tun, UnixDatagram) {
-        let (ours, theirs) = UnixDatagram::pair().unwrap();
-        theirs.set_nonblocking(true).unwrap();
-        (Tun::from_fd(ours.into(), mtu).unwrap(), theirs)
-    }
-
-    fn outgoing(octets: &[u8]) -> Outgoing {
-        let mut packet = Outgoing::default();
-        let (head, payload) = octets.split_at(octets.len() / 2);
-        packet.head.extend(head.iter().copied());
-        packet.payload.push(payload.to_vec().into());
-        packet
-    }
-
-    #[test]
-    fn a_given_descriptor_carries_packets_both_ways_and_one_piece_each() {
-        let (mut tun, peer) = given(1500);
-        let mut packets = VecDeque::from([outgoing(&[1; 60]), outgoing(&[2; 40])]);
-        tun.transmit_burst(Instant::ZERO, &mut packets).unwrap();
-        assert!(packets.is_empty());
-        let mut octets = [0; 2000];
-        assert_eq!(peer.recv(&mut octets).unwrap(), 60);
-        assert_eq!(octets[..60], [1; 60]);
-        assert_eq!(peer.recv(&mut octets).unwrap(), 40);
-
-        for n in 1..=3 {
-            peer.send(&[n; 1500]).unwrap();
-        }
-        let mut frames = VecDeque::new();
-        assert_eq!(
-            tun.receive_burst(Instant::ZERO, &mut frames, 2).unwrap(),
-            2,
-            "no more than asked for"
-        );
-        assert!(!tun.is_drained(), "nobody has looked behind the second");
-        assert_eq!(tun.receive_burst(Instant::ZERO, &mut frames, 2).unwrap(), 1);
-        assert!(tun.is_drained());
-        assert_eq!(
-            tun.receive_burst(Instant::ZERO, &mut frames, 2).unwrap(),
-            0,
-            "nothing waits, and nothing blocks"
-        );
-        let octets: Vec<_> = frames.iter().map(|frame| frame.octets().to_vec()).collect();
-        assert_eq!(octets, [[1; 1500], [2; 1500], [3; 1500]]);
-    }
-
-    #[test]
-    fn a_packet_without_room_is_dropped_and_counted_and_the_next_call_goes_on() {
-        let (mut tun, peer) = given(1500);
-        let mut sent = 0;
-        while tun.dropped() == 0 {
-            let mut packets = VecDeque::from([outgoing(&[5; 100])]);
-            tun.transmit_burst(Instant::ZERO, &mut packets).unwrap();
-            sent += 1;
-            assert!(sent < 100_000, "the socket never fills");
-        }
-        let mut octets = [0; 200];
-        let mut arrived = 0;
-        while peer.recv(&mut octets).is_ok() {
-            arrived += 1;
-        }
-        assert_eq!(arrived, sent - tun.dropped());
-        let mut packets = VecDeque::from([outgoing(&[6; 100])]);
-        tun.transmit_burst(Instant::ZERO, &mut packets).unwrap();
-        assert_eq!(peer.recv(&mut octets).unwrap(), 100);
-    }
-
-    #[test]
-    fn a_peer_that_has_gone_is_an_error_and_leaves_no_packet_behind() {
-        let (mut tun, peer) = given(1500);
-        drop(peer);
-        let mut packets = VecDeque::from([outgoing(&[5; 100]), outgoing(&[5; 100])]);
-        assert!(tun.transmit_burst(Instant::ZERO, &mut packets).is_err());
-        assert!(packets.is_empty());
-    }
-
-    #[test]
-    fn an_empty_datagram_is_no_end_of_the_device_and_a_hang_up_is() {
-        let (mut tun, peer) = given(1500);
-        for packet in [&[][..], &[7; 40]] {
-            peer.send(packet).unwrap();
-        }
-        let mut frames = VecDeque::new();
-        assert_eq!(tun.receive_burst(Instant::ZERO, &mut frames, 4).unwrap(), 2);
-        let lens: Vec<_> = frames.iter().map(|frame| frame.octets().len()).collect();
-        assert_eq!(lens, [0, 40], "nobody can read the first, and it is dropped where all are");
-        let (ours, peer) = UnixStream::pair().unwrap();
-        drop(peer);
-        let file = File::open("/dev/null").unwrap();
-        for gone in [OwnedFd::from(ours), OwnedFd::from(file)] {
-            let mut tun = Tun::from_fd(gone, 1500).unwrap();
-            let error = tun.receive_burst(Instant::ZERO, &mut frames, 4).unwrap_err();
-            assert_eq!(error.raw_os_error(), Some(libc::ENODEV));
-        }
-    }
-
-    #[test]
-    fn a_peer_of_datagrams_that_is_not_there_yet_is_no_end_of_the_device() {
-        let ours = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let here = ours.local_addr().unwrap();
-        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let there = peer.local_addr().unwrap();
-        drop(peer);
-        ours.connect(there).unwrap();
-        let mut tun = Tun::from_fd(ours.into(), 1500).unwrap();
-        let mut frames = VecDeque::new();
-        for _ in 0..3 {
-            let mut packets = VecDeque::from([outgoing(&[1; 60]), outgoing(&[2; 60])]);
-            tun.transmit_burst(Instant::ZERO, &mut packets).unwrap();
-            assert_eq!(tun.receive_burst(Instant::ZERO, &mut frames, 4).unwrap(), 0);
-        }
-        assert!(tun.dropped() > 0, "what would have been the next is lost for the error");
-        let peer = UdpSocket::bind(there).unwrap();
-        peer.send_to(&[3; 40], here).unwrap();
-        assert_eq!(tun.receive_burst(Instant::ZERO, &mut frames, 4).unwrap(), 1);
-    }
-
-    #[test]
-    fn an_mtu_that_ipv4_does_not_allow_is_refused() {
-        for mtu in [0, 67, 65_536] {
-            let (ours, _theirs) = UnixDatagram::pair().unwrap();
-            let error = Tun::from_fd(ours.into(), mtu).unwrap_err();
-            assert!(matches!(error, TunError::MtuOutOfRange { .. }), "{mtu}");
-        }
-    }
-}
+#[path = "tests/tun.rs"]
+mod tests;

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use bytes::Buf as _;
+use bytes::{Buf as _, Bytes};
 
 use super::agreement::{self, Kernel, Offloads};
 use super::packet_writer::write_packet;
@@ -62,20 +62,13 @@ impl TunQueue {
     /// The next packet that waits; EAGAIN if none does.
     pub(super) fn read(&mut self) -> io::Result<Frame> {
         let file = self.file.as_fd();
-        let mut octets = match self.pool.fill(|spare| sys::read_behind(file, spare)) {
+        let octets = match self.pool.fill(|spare| sys::read_behind(file, spare)) {
             // The kernel had a packet for which it finds no header (`tun_put_user`: "unexpected
             // GSO type"), and has dropped it. The device is as well as before.
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => return Ok(no_packet()),
             outcome => outcome?,
         };
-        let Some((&header, _)) = octets.split_first_chunk() else {
-            return Err(io::Error::from_raw_os_error(libc::EINVAL));
-        };
-        octets.advance(virtio_net::LEN);
-        let Ok(offload) = virtio_net::parse(header, &octets) else {
-            return Ok(no_packet()); // It was not asked for, or cannot be.
-        };
-        Ok(Frame::with_offload(octets, offload))
+        frame(octets)
     }
 
     /// Writes one packet. EINVAL for one that leaves to the kernel what it cannot do.
@@ -88,11 +81,28 @@ impl TunQueue {
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
+
+    /// Memory for packets that arrive.
+    pub(super) fn pool(&mut self) -> &mut SuperPool {
+        &mut self.pool
+    }
+}
+
+/// The packet behind its header. EINVAL if there is less than a header.
+pub(super) fn frame(mut octets: Bytes) -> io::Result<Frame> {
+    let Some((&header, _)) = octets.split_first_chunk() else {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    };
+    octets.advance(virtio_net::LEN);
+    let Ok(offload) = virtio_net::parse(header, &octets) else {
+        return Ok(no_packet()); // It was not asked for, or cannot be.
+    };
+    Ok(Frame::with_offload(octets, offload))
 }
 
 /// What comes in the place of a packet that nobody can read: it is dropped where all are.
-fn no_packet() -> Frame {
-    Frame::new(bytes::Bytes::new())
+pub(super) fn no_packet() -> Frame {
+    Frame::new(Bytes::new())
 }
 
 impl Kernel for TunQueue {
@@ -110,8 +120,6 @@ mod tests {
     use std::num::NonZeroU16;
     use std::os::fd::OwnedFd;
     use std::os::unix::net::UnixDatagram;
-
-    use bytes::Bytes;
 
     use super::*;
     use crate::packet::{Checksum, Offload};

@@ -335,7 +335,7 @@ impl Shard {
         // Mail does not count: siblings that have much of it would keep us from our own queue.
         let (mut packets, mut octets, mut sip) = (0, 0, 0);
         while is_more && packets < BURST && octets < BURST_OCTETS {
-            let max = self.sips.size();
+            let max = self.sips.size().min(BURST - packets);
             let count = match device.receive_burst(now, &mut self.arrived, max) {
                 Ok(count) => count,
                 Err(error) if self.arrived.is_empty() => return Err(error),
@@ -344,7 +344,7 @@ impl Shard {
             let new_ones = self.arrived.iter().rev().take(count);
             let new = new_ones.map(|frame| frame.octets().len()).sum::<usize>();
             (packets, octets, sip) = (packets + count, octets + new, sip + new);
-            self.sips.on_read(count);
+            self.sips.on_read(count, max, new);
             is_more = count == max;
             if let Some(siblings) = &mut self.siblings {
                 for _ in 0..siblings.take_strays(&mut self.arrived, count) {

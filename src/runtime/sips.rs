@@ -3,32 +3,57 @@
 /// Packets that are read at once.
 const SIP: usize = 4;
 
+/// Packets that are read at once where many small ones come: a device may do so by one call.
+const GULP: usize = 16;
+
+/// So many packets are many.
+const MANY: usize = 8;
+
+/// Octets of a packet that is not small. Of super-segments a few are read and then looked at, while
+/// the processor has them at hand.
+const LARGE: usize = 2048;
+
 /// How many packets to read at once, by how many there were.
 ///
 /// To find out that nothing more waits takes a system call. Where packets come one by one, each
 /// when the one before has been answered, that call would stand between a packet and its answer:
-/// there a lone packet is answered first. A packet is expected to be alone if the one before was.
+/// there a lone packet is answered first. A packet is expected to be alone if the one before was,
+/// and many are expected where there were many.
 #[derive(Debug, Default)]
 pub(super) struct Sips {
     /// Packets that have come since the device was last found empty.
     since_empty: usize,
-    /// Whether it was one, the time before.
-    expects_one: bool,
+    /// How many there were, the time before.
+    before: usize,
+    /// A large one was among the last that came.
+    are_large: bool,
 }
 
 impl Sips {
     /// How many packets to read next, at most.
     pub(super) fn size(&self) -> usize {
-        if self.expects_one && self.since_empty == 0 { 1 } else { SIP }
+        if self.before == 1 && self.since_empty == 0 {
+            return 1;
+        }
+        let rest = self.before.saturating_sub(self.since_empty);
+        let is_many = rest.max(self.since_empty) >= MANY;
+        if is_many && !self.are_large { GULP } else { SIP }
     }
 
-    /// So many were there, of as many as [`size`](Self::size) has said.
-    pub(super) fn on_read(&mut self, count: usize) {
-        let is_empty = count < self.size();
+    /// So many were there, of `max` that were asked for, and so many octets in all.
+    pub(super) fn on_read(&mut self, count: usize, max: usize, octets: usize) {
         self.since_empty += count;
-        if is_empty && self.since_empty > 0 {
-            self.expects_one = self.since_empty == 1;
-            self.since_empty = 0;
+        if let Some(mean) = octets.checked_div(count) {
+            self.are_large = mean >= LARGE;
+        }
+        if count == max {
+            return;
+        }
+        if self.since_empty > 0 {
+            self.before = std::mem::take(&mut self.since_empty);
+        } else {
+            // Whoever looks and looks again does not ask for many each time.
+            self.before = self.before.min(SIP);
         }
     }
 }
@@ -37,14 +62,18 @@ impl Sips {
 mod tests {
     use super::*;
 
-    /// What is asked for while a device gives these.
-    fn asked(sips: &mut Sips, given: &[usize]) -> Vec<usize> {
-        let ask = |count: &usize| {
+    /// What is asked for while a device gives these, of `len` octets each.
+    fn asked_of(len: usize, sips: &mut Sips, given: &[usize]) -> Vec<usize> {
+        let ask = |&count: &usize| {
             let size = sips.size();
-            sips.on_read(*count);
+            sips.on_read(count, size, count * len);
             size
         };
         given.iter().map(ask).collect()
+    }
+
+    fn asked(sips: &mut Sips, given: &[usize]) -> Vec<usize> {
+        asked_of(100, sips, given)
     }
 
     #[test]
@@ -54,7 +83,27 @@ mod tests {
         assert_eq!(asked(&mut sips, &[1, 0]), [1, SIP]);
         assert_eq!(asked(&mut sips, &[0, 0, 1, 0]), [1, 1, 1, SIP], "looks that find nothing");
         assert_eq!(asked(&mut sips, &[1, 2]), [1, SIP], "it was not alone");
-        assert_eq!(asked(&mut sips, &[SIP, SIP, 0]), [SIP; 3]);
-        assert_eq!(asked(&mut sips, &[0, 2, 1, 1]), [SIP, SIP, SIP, 1]);
+        assert_eq!(asked(&mut sips, &[SIP, 0, 2, 1, 1]), [SIP, SIP, SIP, SIP, 1]);
+    }
+
+    #[test]
+    fn many_are_expected_where_there_were_many() {
+        let mut sips = Sips::default();
+        assert_eq!(asked(&mut sips, &[SIP, SIP, GULP, GULP, 10]), [SIP, SIP, GULP, GULP, GULP]);
+        // There were fifty the time before.
+        assert_eq!(asked(&mut sips, &[GULP, GULP, GULP, 0]), [GULP; 4]);
+        assert_eq!(asked(&mut sips, &[9]), [GULP]);
+        assert_eq!(asked(&mut sips, &[9]), [GULP], "and nine");
+        assert_eq!(asked(&mut sips, &[0]), [GULP]);
+        assert_eq!(asked(&mut sips, &[0, 3]), [SIP, SIP], "nobody came the time before");
+        assert_eq!(asked(&mut sips, &[2, 1, 1]), [SIP, SIP, 1]);
+    }
+
+    #[test]
+    fn of_large_packets_a_few_are_read_and_then_looked_at() {
+        let mut sips = Sips::default();
+        assert_eq!(asked_of(60_000, &mut sips, &[SIP; 10]), [SIP; 10]);
+        assert_eq!(asked(&mut sips, &[SIP]), [SIP]);
+        assert_eq!(asked(&mut sips, &[GULP]), [GULP], "they have become small");
     }
 }

@@ -1,0 +1,210 @@
+//! Many reads, or many writes, by one system call: a ring of io_uring(7).
+//!
+//! Each packet takes its own way through the kernel as ever. What is saved is the way into the
+//! kernel and out of it, which costs a server of small messages as much as its whole TCP.
+//!
+//! Nothing is ever left to the kernel to finish later: all that is asked for is done, or refused
+//! for what would have to wait (`RWF_NOWAIT`), when the call returns. So the ring needs no other
+//! way to wait than the device's descriptor, and no memory of anybody else's.
+
+use std::io;
+use std::mem;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
+
+use arrayvec::ArrayVec;
+use io_uring::squeue::Entry;
+use io_uring::{IoUring, Probe, opcode, types};
+
+/// Most packets that one call writes.
+pub(in crate::device) const WRITES_MAX: usize = 64;
+
+/// Most packets that one call reads.
+pub(in crate::device) const READS_MAX: usize = 16;
+
+/// Octets from the place for one packet to that for the next: room for the largest, with what the
+/// device puts before it. No multiple of a page: then the beginnings of all the packets would
+/// compete for the same few lines of the processor's cache.
+const PLACE: usize = 65_535 + 129;
+
+/// Two queues between us and the kernel, of what is asked for and of what is done, and the memory
+/// that packets cross in.
+pub(in crate::device) struct Ring {
+    queues: IoUring,
+    /// Packets that are to be written, one behind the other.
+    leaving: Vec<u8>,
+    /// Where in `leaving` each of them ends.
+    ends: ArrayVec<usize, WRITES_MAX>,
+    /// Memory for [`READS_MAX`] packets, which only the kernel writes to. None before the first
+    /// read: then a page for each short packet becomes memory in fact.
+    arriving: Vec<u8>,
+    /// How long the packets are that the last reads have found, 0 for a read that found none.
+    lens: ArrayVec<usize, READS_MAX>,
+    /// The kernel may still hold addresses of ours: it failed in the middle of a call.
+    is_broken: bool,
+}
+
+impl std::fmt::Debug for Ring {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Ring({} packets to write)", self.ends.len())
+    }
+}
+
+/// The device among the files that the kernel has looked up for the ring: once, and not anew for
+/// each packet.
+const DEVICE: types::Fixed = types::Fixed(0);
+
+impl Ring {
+    /// A ring for what carries packets at `fd`, which it keeps open, where the kernel has such
+    /// (Linux 5.6) and lets us have one: EPERM and ENOSYS are what a container says that forbids
+    /// it, or an administrator (`kernel.io_uring_disabled`).
+    pub(in crate::device) fn open(fd: BorrowedFd<'_>) -> io::Result<Self> {
+        let entries = u32::try_from(WRITES_MAX.max(READS_MAX)).map_err(io::Error::other)?;
+        let queues = IoUring::new(entries)?;
+        let mut probe = Probe::new();
+        queues.submitter().register_probe(&mut probe)?;
+        if !probe.is_supported(opcode::Read::CODE) || !probe.is_supported(opcode::Write::CODE) {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        queues.submitter().register_files(&[fd.as_raw_fd()])?;
+        let (leaving, ends) = (Vec::new(), ArrayVec::new());
+        let (arriving, lens) = (Vec::new(), ArrayVec::new());
+        Ok(Self { queues, leaving, ends, arriving, lens, is_broken: false })
+    }
+
+    /// Takes in a packet of these pieces, for [`write`](Self::write). `false` if there is no room
+    /// for one more.
+    pub(in crate::device) fn stage<'a>(
+        &mut self,
+        pieces: impl IntoIterator<Item = &'a [u8]>,
+    ) -> bool {
+        if self.is_broken || self.ends.is_full() {
+            return false;
+        }
+        pieces.into_iter().for_each(|piece| self.leaving.extend_from_slice(piece));
+        self.ends.push(self.leaving.len());
+        true
+    }
+
+    /// Writes what was taken in, in order, a packet a write, and keeps nothing of it. Says which
+    /// were refused, by their place in that order: one of them written alone tells why.
+    ///
+    /// # Errors
+    ///
+    /// The ring is of no use: EOPNOTSUPP for a device that cannot say whether it would wait, or
+    /// whatever the kernel says of the call as such. Then nobody knows what was written.
+    pub(in crate::device) fn write(&mut self) -> io::Result<ArrayVec<usize, WRITES_MAX>> {
+        let mut start = 0;
+        for (tag, end) in mem::take(&mut self.ends).into_iter().enumerate() {
+            let octets = &self.leaving[start..end];
+            let len = u32::try_from(octets.len()).map_err(io::Error::other)?;
+            let write = opcode::Write::new(DEVICE, octets.as_ptr(), len);
+            // SAFETY: it points into `leaving`, at octets that are initialized, and nobody touches
+            // those before `carry_out` returns.
+            unsafe { self.ask(tag, write.rw_flags(libc::RWF_NOWAIT).build()) }?;
+            start = end;
+        }
+        let outcomes = self.carry_out::<WRITES_MAX>()?;
+        self.leaving.clear();
+        let refused = outcomes.iter().enumerate().filter(|(_, outcome)| outcome.is_err());
+        Ok(refused.map(|(tag, _)| tag).collect())
+    }
+
+    /// Reads up to `max` packets, and no more than [`READS_MAX`]: [`arrived`](Self::arrived) has
+    /// them. Says how the last read went: whether it found nothing.
+    ///
+    /// A read that fails in any other way is left out: whoever reads once more meets it again.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub(in crate::device) fn read(&mut self, max: usize) -> io::Result<bool> {
+        let len = u32::try_from(PLACE).map_err(io::Error::other)?;
+        self.lens.clear();
+        self.arriving.reserve(READS_MAX * PLACE);
+        for tag in 0..max.min(READS_MAX) {
+            let place = &mut self.arriving.spare_capacity_mut()[tag * PLACE..][..PLACE];
+            let read = opcode::Read::new(DEVICE, place.as_mut_ptr().cast(), len);
+            // SAFETY: it points to a place of its own in the spare capacity of `arriving`, `PLACE`
+            // octets long, which nobody else reads or writes, and which stays where it is: nothing
+            // is ever appended there.
+            unsafe { self.ask(tag, read.rw_flags(libc::RWF_NOWAIT).build()) }?;
+        }
+        let outcomes = self.carry_out::<READS_MAX>()?;
+        let is_drained = outcomes.last() == Some(&Err(libc::EAGAIN));
+        self.lens = outcomes.into_iter().map(Result::unwrap_or_default).collect();
+        Ok(is_drained)
+    }
+
+    /// The packets of the last [`read`](Self::read), in order, none of them empty.
+    pub(in crate::device) fn arrived(&mut self) -> impl Iterator<Item = &[u8]> {
+        let places = self.arriving.spare_capacity_mut().chunks_exact(PLACE);
+        places.zip(&self.lens).filter(|(_, len)| **len > 0).map(|(place, len)| {
+            let octets = &place[..(*len).min(PLACE)];
+            // SAFETY: the kernel has written so many octets to the place, from its start on, and
+            // nobody has asked it for more since: `read` says anew how many there are.
+            unsafe { octets.assume_init_ref() }
+        })
+    }
+
+    /// Puts a request in the queue, the `tag`-th of a call.
+    ///
+    /// # Safety
+    ///
+    /// What it points to must be valid for what it asks, be memory of this ring, and not be
+    /// touched before [`carry_out`](Self::carry_out) has returned.
+    unsafe fn ask(&mut self, tag: usize, entry: Entry) -> io::Result<()> {
+        if self.is_broken {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let entry = entry.user_data(tag as u64);
+        // SAFETY: what it points to is valid until its completion has come, since the caller says
+        // so until `carry_out` has returned, and `Drop` keeps it after one that has failed.
+        let outcome = unsafe { self.queues.submission().push(&entry) };
+        outcome.map_err(io::Error::other)
+    }
+
+    /// Has the kernel do all that stands in the queue, in order, and says how each went: octets,
+    /// or `errno`.
+    fn carry_out<const N: usize>(&mut self) -> io::Result<ArrayVec<Result<usize, i32>, N>> {
+        let count = self.queues.submission().len();
+        self.is_broken = true;
+        // What does not wait is done when the first call returns. A kernel without memory for all
+        // of them takes some in the first, and more in the next.
+        for _ in 0..=count {
+            match self.queues.submit_and_wait(count) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                Ok(_) | Err(_) if self.queues.completion().len() >= count => break,
+                Ok(_) | Err(_) => {}
+            }
+        }
+        let mut outcomes = ArrayVec::<_, N>::new();
+        for (tag, completion) in (0..).zip(self.queues.completion()) {
+            if completion.user_data() != tag || outcomes.is_full() {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            let result = completion.result();
+            outcomes.push(usize::try_from(result).map_err(|_| result.wrapping_neg()));
+        }
+        if outcomes.len() < count {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.is_broken = false;
+        if outcomes.contains(&Err(libc::EOPNOTSUPP)) {
+            return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP));
+        }
+        Ok(outcomes)
+    }
+}
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        // The kernel takes its time to end a ring, and would hold the device open until then: one
+        // that we made goes with us. There is nothing to do about one that cannot be let go of.
+        let _ = self.queues.submitter().unregister_files();
+        if self.is_broken {
+            // Of a call that has failed in the middle the kernel may do the rest yet.
+            mem::forget(mem::take(&mut self.leaving));
+            mem::forget(mem::take(&mut self.arriving));
+        }
+    }
+}
