@@ -98,7 +98,8 @@ impl Observer for Counters {
             }
             Event::StateChanged { from, to, .. } => {
                 self.opened += u64::from(to == TcpState::Established);
-                self.closed += u64::from(to == TcpState::Closed && from != TcpState::SynSent);
+                let was_open = !matches!(from, TcpState::SynSent | TcpState::SynReceived);
+                self.closed += u64::from(to == TcpState::Closed && was_open);
             }
             Event::SynCookieSent { .. } => self.cookies_sent += 1,
             Event::SynCookieTaken { .. } => self.cookies_taken += 1,
@@ -159,7 +160,11 @@ impl Counters {
                 self.fast_retransmits,
             ),
             counter("tcp_opened_total", "Connections that were established.", self.opened),
-            counter("tcp_closed_total", "Connections that have ended.", self.closed),
+            counter(
+                "tcp_closed_total",
+                "Established connections that a segment or a timer has ended, and no call.",
+                self.closed,
+            ),
             counter(
                 "tcp_evicted_total",
                 "Orphans and records in TIME-WAIT that made room for newer ones.",
@@ -262,6 +267,7 @@ impl Counters {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::{Endpoint, FourTuple};
 
     #[test]
     fn each_drop_counts_under_its_own_reason_and_no_other() {
@@ -271,6 +277,22 @@ mod tests {
         }
         assert!(DropReason::ALL.iter().all(|&reason| counters.dropped(reason) == 1));
         assert!(counters.to_prometheus().contains("{reason=\"below_window\"} 1\n"));
+    }
+
+    #[test]
+    fn what_was_never_open_is_not_closed() {
+        let flow = FourTuple {
+            local: Endpoint::new([10, 7, 0, 2].into(), 80),
+            remote: Endpoint::new([10, 7, 0, 1].into(), 5000),
+        };
+        let closed = |from| {
+            let mut counters = Counters::default();
+            let event = Event::StateChanged { flow, from, to: TcpState::Closed };
+            counters.on_event(Instant::ZERO, &event);
+            counters.closed
+        };
+        assert_eq!([TcpState::SynSent, TcpState::SynReceived].map(closed), [0, 0]);
+        assert_eq!([TcpState::Established, TcpState::TimeWait].map(closed), [1, 1]);
     }
 
     #[test]
