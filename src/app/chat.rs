@@ -1,15 +1,18 @@
 //! The chat of the live page: what one says, all hear.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::Response;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::broadcast::{self, error::RecvError, error::TryRecvError};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::http::Site;
+use super::metered::Written;
 use super::stop::Guard;
 use super::websocket::{self, Handshake, Socket, close, close_for};
 
@@ -20,7 +23,8 @@ pub const MESSAGE_OCTETS_MAX: usize = 16 << 10;
 /// client that falls further behind is closed with 1013, for it would miss some.
 pub const MESSAGES_MAX: usize = 4096;
 
-/// How long a client may leave no room for what it should hear.
+/// How long a client may leave no room for a single octet of what it should hear: so long at least,
+/// and at most twice. Then it is closed with 1013 too, if it still hears that.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A room; clones are the same room.
@@ -51,22 +55,25 @@ pub(super) async fn join(State(site): State<Arc<Site>>, handshake: Handshake) ->
     })
 }
 
-async fn take_part(
-    mut socket: Socket,
+async fn take_part<S>(
+    mut socket: Socket<S>,
     mut stopping: Guard,
     room: broadcast::Sender<Utf8Bytes>,
     mut heard: broadcast::Receiver<Utf8Bytes>,
-) {
+) where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     loop {
         tokio::select! {
             message = heard.recv() => {
+                let written = socket.written();
                 let telling = tell(&mut socket, message, &mut heard);
-                match tokio::time::timeout(SEND_TIMEOUT, telling).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(Gone::Lagged)) => {
+                match unless_deaf(telling, &written).await {
+                    Ok(()) => {}
+                    Err(Gone::Slow) => {
                         return close(socket, CloseCode::Again, "too slow").await;
                     }
-                    Ok(Err(Gone::Broken)) | Err(_) => return,
+                    Err(Gone::Broken) => return,
                 }
             }
             said = socket.recv() => match said {
@@ -94,36 +101,110 @@ fn on_its_own(text: &Utf8Bytes) -> Utf8Bytes {
 
 /// Why a client can be told nothing more.
 enum Gone {
-    /// It is so slow that messages were lost to it.
-    Lagged,
+    /// It is so slow that messages were lost to it, or takes none at all.
+    Slow,
     /// Its connection is.
     Broken,
 }
 
-/// Tells the client a message and all that were said since, in one go.
-async fn tell(
-    socket: &mut Socket,
+/// Tells the client a message and all that have been said since, in one go. What is said meanwhile
+/// is for the next time: between two the client itself is heard.
+async fn tell<S>(
+    socket: &mut Socket<S>,
     first: Result<Utf8Bytes, RecvError>,
     heard: &mut broadcast::Receiver<Utf8Bytes>,
-) -> Result<(), Gone> {
-    let mut message = first.map_err(|_| Gone::Lagged)?;
-    loop {
+) -> Result<(), Gone>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut message = first.map_err(|_| Gone::Slow)?;
+    for left in (0..=heard.len()).rev() {
         let fed = socket.feed(Message::Text(message)).await;
         fed.map_err(|_| Gone::Broken)?;
+        if left == 0 {
+            break;
+        }
         message = match heard.try_recv() {
             Ok(next) => next,
-            Err(TryRecvError::Lagged(_)) => return Err(Gone::Lagged),
+            Err(TryRecvError::Lagged(_)) => return Err(Gone::Slow),
             Err(TryRecvError::Empty | TryRecvError::Closed) => break,
         };
     }
     socket.flush().await.map_err(|_| Gone::Broken)
 }
 
+/// Runs `telling` for as long as it gets on. Its end may be far: a client may be slow and have much
+/// to hear.
+async fn unless_deaf(
+    telling: impl Future<Output = Result<(), Gone>>,
+    written: &Written,
+) -> Result<(), Gone> {
+    let mut telling = pin!(telling);
+    loop {
+        let before = written.get();
+        if let Ok(outcome) = tokio::time::timeout(SEND_TIMEOUT, telling.as_mut()).await {
+            return outcome;
+        }
+        if written.get() == before {
+            return Err(Gone::Slow);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use axum::body::Bytes;
+    use tokio::io::{AsyncReadExt as _, DuplexStream, duplex};
+    use tokio::time::{Instant, sleep};
 
+    use super::super::metered::Budget;
+    use super::super::stop::Stop;
     use super::*;
+
+    /// Octets that a connection holds which is not read from.
+    const HELD: usize = 4 << 10;
+
+    /// A client to whom `texts` have been said, 16 KiB each; what it has not read lies in `HELD`.
+    async fn told(texts: usize) -> (DuplexStream, broadcast::Sender<Utf8Bytes>) {
+        let (ours, theirs) = duplex(HELD);
+        let room = broadcast::Sender::new(MESSAGES_MAX);
+        let (heard, says) = (room.subscribe(), room.clone());
+        let socket = Socket::new(theirs, MESSAGE_OCTETS_MAX, Budget::new(0)).await;
+        let stopping = Stop::new().guard();
+        for _ in 0..texts {
+            room.send("x".repeat(MESSAGE_OCTETS_MAX).into()).unwrap();
+        }
+        tokio::spawn(async move { take_part(socket, stopping, says, heard).await });
+        (ours, room)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_hears_slowly_is_told_all_however_long_that_takes() {
+        let (texts, header) = (100, 4);
+        let (mut client, room) = told(texts).await;
+        let begun = Instant::now();
+        let mut left = texts * (header + MESSAGE_OCTETS_MAX);
+        let mut octets = [0; HELD];
+        while left > 0 {
+            sleep(Duration::from_secs(1)).await;
+            let len = left.min(HELD);
+            client.read_exact(&mut octets[..len]).await.expect("it goes on");
+            left -= len;
+        }
+        assert!(begun.elapsed() > 10 * SEND_TIMEOUT);
+        assert_eq!(room.receiver_count(), 1, "it stays in the room");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_hears_nothing_is_given_up_after_a_while() {
+        let (_client, room) = told(100).await;
+        let begun = Instant::now();
+        while room.receiver_count() > 0 {
+            sleep(Duration::from_secs(1)).await;
+        }
+        let waited = begun.elapsed();
+        assert!((SEND_TIMEOUT..=2 * SEND_TIMEOUT + Duration::from_secs(5)).contains(&waited));
+    }
 
     #[test]
     fn a_message_that_waits_keeps_no_more_memory_than_its_own() {

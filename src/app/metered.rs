@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -54,6 +54,21 @@ impl Budget {
     }
 }
 
+/// Octets that have been written to a stream so far; clones count the same ones.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Written(Arc<AtomicU64>);
+
+impl Written {
+    /// How many there are.
+    pub(super) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn add(&self, octets: usize) {
+        self.0.fetch_add(octets as u64, Ordering::Relaxed);
+    }
+}
+
 /// A stream that counts what is read of a message, and fails where it would be too much.
 ///
 /// What the longest message has cost stays taken until the connection ends, as its memory does.
@@ -71,11 +86,26 @@ pub(super) struct Metered<S> {
     charged: usize,
     /// When the next message must have been echoed, if anything is charged.
     deadline: Option<Pin<Box<Sleep>>>,
+    written: Written,
 }
 
 impl<S> Metered<S> {
     pub(super) fn new(stream: S, message_max: usize, budget: Budget) -> Self {
-        Self { stream, budget, message_max, read: 0, is_long: false, charged: 0, deadline: None }
+        Self {
+            stream,
+            budget,
+            message_max,
+            read: 0,
+            is_long: false,
+            charged: 0,
+            deadline: None,
+            written: Written::default(),
+        }
+    }
+
+    /// What counts the octets that the peer has left room for.
+    pub(super) fn written(&self) -> Written {
+        self.written.clone()
     }
 
     /// A message is done with. What may have been read of the next one counts as nothing.
@@ -152,8 +182,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
         octets: &[u8],
     ) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write(cx, octets);
-        if outcome.is_pending() {
-            self.check_deadline(cx)?;
+        match &outcome {
+            Poll::Ready(Ok(octets)) => self.written.add(*octets),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.check_deadline(cx)?,
         }
         outcome
     }

@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::http::Site;
-use super::metered::{Budget, Metered, READ_OCTETS};
+use super::metered::{Budget, Metered, READ_OCTETS, Written};
 use super::stop::Guard;
 
 /// Octets of the longest message that `/ws/echo` takes, in one frame or many. 16 MiB; a longer
@@ -82,6 +82,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// Lets a message wait for the next flush.
     pub(super) async fn feed(&mut self, message: Message) -> Result<(), Error> {
         self.stream.feed(message).await
+    }
+
+    /// What counts the octets that the peer has left room for.
+    pub(super) fn written(&self) -> Written {
+        self.stream.get_ref().written()
     }
 
     /// Sends all that waits.
