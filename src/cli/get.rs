@@ -115,11 +115,9 @@ impl Get {
 
     async fn ask(&self, net: &Net, addr: SocketAddr, text: &str) -> Result<(), Failure> {
         let stream = TcpStream::connect(net, addr).await.map_err(|error| self.failure(&error))?;
-        let url = self.url.to_string();
-        // A WebSocket begins as a request, and its client wants the scheme that says so.
-        let url = url.replacen("http://", "ws://", 1);
-        let mut answer =
-            http_client::ask(stream, &url, text).await.map_err(|error| self.failure(&error))?;
+        let mut answer = http_client::ask(stream, &websocket_url(&self.url), text)
+            .await
+            .map_err(|error| self.failure(&error))?;
         answer.push(b'\n');
         let mut output = io::stdout().lock();
         output
@@ -132,6 +130,12 @@ impl Get {
         let url = &self.url;
         Failure::runtime(format_args!("{url}: {error}"))
     }
+}
+
+/// A WebSocket begins as a request, and its client wants the scheme that says so.
+fn websocket_url(url: &Uri) -> String {
+    let url = url.to_string();
+    url.strip_prefix("http://").map_or_else(|| url.clone(), |rest| format!("ws://{rest}"))
 }
 
 /// The file to write to. One that we made goes again if there is nothing to write.
@@ -163,6 +167,21 @@ impl Drop for Output {
         if let Some(path) = &self.made {
             // Whoever may make a file but not remove it keeps an empty one.
             let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_scheme_of_a_url_becomes_that_of_a_websocket() {
+        for (url, expected) in [
+            ("http://10.7.1.1/ws?of=http://10.7.1.1/", "ws://10.7.1.1/ws?of=http://10.7.1.1/"),
+            ("ws://10.7.1.1/ws?of=http://10.7.1.1/", "ws://10.7.1.1/ws?of=http://10.7.1.1/"),
+        ] {
+            assert_eq!(websocket_url(&url.parse().unwrap()), expected);
         }
     }
 }
