@@ -18,6 +18,9 @@ use crate::{EchoReply, Net};
 const ICMP_HEADER: usize = 8;
 const IP_HEADER: usize = 20;
 
+/// How far requests may be behind and are still caught up with.
+const LATENESS_MAX: Duration = Duration::from_millis(100);
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Ping {
     #[command(flatten)]
@@ -128,11 +131,18 @@ impl Ping {
                         ))?,
                     }
                     let is_last = self.count.is_some_and(|count| tally.sent >= count);
-                    next += if is_last { self.timeout } else { self.interval };
+                    next = if is_last { next + self.timeout } else { after(next, self.interval) };
                 }
             }
         }
     }
+}
+
+/// When the request is due behind one that was due at `due` and has just been sent. A program that
+/// was stopped, or a machine that slept, does not make up for all that time at once.
+fn after(due: Instant, interval: Duration) -> Instant {
+    let (now, next) = (Instant::now(), due + interval);
+    if now > next + LATENESS_MAX { now + interval } else { next }
 }
 
 /// What was sent and what came back.
@@ -244,6 +254,17 @@ mod tests {
         assert_eq!(tally.to_string(), counts);
         let times = "rtt min/avg/max/mdev = 10.000/20.000/30.000/8.165 ms";
         assert_eq!(tally.times().unwrap(), times);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_keep_their_pace_and_a_stop_is_not_made_up_for() {
+        let (due, second) = (Instant::now(), Duration::from_secs(1));
+        tokio::time::advance(Duration::from_millis(3)).await;
+        assert_eq!(after(due, second), due + second);
+        tokio::time::advance(second).await;
+        assert_eq!(after(due, second), due + second, "a little behind");
+        tokio::time::advance(Duration::from_mins(1)).await;
+        assert_eq!(after(due, second), Instant::now() + second);
     }
 
     #[test]
