@@ -107,14 +107,33 @@ impl Service<Request<Incoming>> for Routes {
     }
 }
 
-/// Whether a request says once for which host it is, as one of HTTP/1.1 must and one before may
-/// (RFC 9112 §3.2). Of two servers in a row each might believe another one of two hosts.
+/// Whether a request says once for which host it is, as one of HTTP/1.1 must and one before may,
+/// and says it in the form of one (RFC 9112 §3.2). Of two servers in a row each might believe another one of two hosts.
 fn names_its_host<B>(request: &Request<B>) -> bool {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
-        (Some(_), None) => true,
+        (Some(host), None) => is_host(host.as_bytes()),
         (None, _) => request.version() < Version::HTTP_11,
         (Some(_), Some(_)) => false,
+    }
+}
+
+/// Whether `field` is a host, or nothing, with or without a port (RFC 9110 §7.2): a name as RFC
+/// 3986 §3.2.2 has it, but without the comma, behind which might be another one.
+fn is_host(field: &[u8]) -> bool {
+    let is_name = |octet: &u8| octet.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(octet);
+    let is_literal = |octet: &u8| is_name(octet) || *octet == b':';
+    let end = match field.strip_prefix(b"[") {
+        None => field.iter().position(|octet| !is_name(octet)).unwrap_or(field.len()),
+        Some(rest) => match rest.iter().position(|octet| !is_literal(octet)) {
+            Some(len) if len > 0 && rest[len] == b']' => len + 2,
+            Some(_) | None => return false,
+        },
+    };
+    match field[end..].split_first() {
+        None => true,
+        Some((b':', port)) => port.iter().all(u8::is_ascii_digit),
+        Some(_) => false,
     }
 }
 
@@ -142,9 +161,11 @@ async fn hello() -> &'static str {
 }
 
 async fn bytes(Path(len): Path<String>) -> Response {
-    match len.parse::<u64>() {
-        Ok(len) if len <= BYTES_MAX => (OCTETS, Body::new(Pattern::new(len))).into_response(),
-        Ok(_) | Err(_) => {
+    // Rust would take a sign too.
+    let len = len.parse::<u64>().ok().filter(|_| !len.starts_with('+'));
+    match len {
+        Some(len) if len <= BYTES_MAX => (OCTETS, Body::new(Pattern::new(len))).into_response(),
+        Some(_) | None => {
             let sentence = format!("Ask for 0 to {BYTES_MAX} octets.\n");
             (StatusCode::BAD_REQUEST, sentence).into_response()
         }

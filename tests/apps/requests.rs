@@ -101,6 +101,19 @@ async fn a_request_of_http_1_1_names_its_host_once_and_one_of_http_1_0_need_not(
         ("1.0", "", 200),
         ("1.0", "Host: w\r\n", 200),
         ("1.0", "Host: w\r\nHost: x\r\n", 400),
+        ("1.1", "Host: w.example:8080\r\n", 200),
+        ("1.1", "Host: w:\r\n", 200),
+        ("1.1", "Host: [::1]:80\r\n", 200),
+        ("1.1", "Host: [fe80::1%25lo]\r\n", 200),
+        ("1.1", "Host: a b\r\n", 400),
+        ("1.1", "Host: a,b\r\n", 400),
+        ("1.1", "Host: a/b\r\n", 400),
+        ("1.1", "Host: me@a\r\n", 400),
+        ("1.1", "Host: w:x\r\n", 400),
+        ("1.1", "Host: w:1:2\r\n", 400),
+        ("1.1", "Host: []\r\n", 400),
+        ("1.1", "Host: [::1\r\n", 400),
+        ("1.0", "Host: \u{fc}\r\n", 400),
     ] {
         let request = format!("GET /hello HTTP/{version}\r\n{hosts}Connection: close\r\n\r\n");
         assert_eq!(world.exchange(request).await.status(), status, "{version} {hosts:?}");
