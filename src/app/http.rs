@@ -18,6 +18,7 @@ use axum::routing::{get, post};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Body as _, Incoming};
 use sha2::{Digest as _, Sha256};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tower_service::Service;
 
@@ -28,7 +29,7 @@ use super::metered::Budget;
 use super::server::HEADER_TIMEOUT;
 use super::stop::Stop;
 use super::timely::{Silence, Timely};
-use super::websocket::{self, HELD_OCTETS_MAX};
+use super::websocket::{self, HELD_OCTETS_MAX, WEBSOCKETS_MAX};
 
 /// Largest N of `GET /bytes/N`: 1 TiB. More is answered by 400.
 pub const BYTES_MAX: u64 = 1 << 40;
@@ -55,6 +56,8 @@ pub struct Site {
     pub(super) chat: Chat,
     /// What the WebSockets may hold of messages.
     pub(super) held: Budget,
+    /// One for each WebSocket that may be open.
+    pub(super) places: Arc<Semaphore>,
     started: Instant,
 }
 
@@ -62,7 +65,8 @@ impl Site {
     /// A site that shows `status`, and whose WebSockets close when `stop` begins.
     pub fn new(status: Arc<dyn Status>, stop: Stop) -> Self {
         let (chat, held) = (Chat::new(), Budget::new(HELD_OCTETS_MAX));
-        Self { status, stop, chat, held, started: Instant::now() }
+        let places = Arc::new(Semaphore::new(WEBSOCKETS_MAX));
+        Self { status, stop, chat, held, places, started: Instant::now() }
     }
 
     /// Seconds since the site was made.

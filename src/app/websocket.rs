@@ -33,6 +33,10 @@ pub const MESSAGE_OCTETS_MAX: usize = 16 << 20;
 /// it neither completes a message nor begins a long one.
 pub const HELD_OCTETS_MAX: usize = 256 << 20;
 
+/// How many WebSockets a site has open. 4096, whose buffers have 256 MiB while no message is long;
+/// a handshake more is answered by 503.
+pub const WEBSOCKETS_MAX: usize = 4096;
+
 /// How long the peer has to answer our close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -109,18 +113,32 @@ impl<S: Send + Sync> FromRequestParts<S> for Handshake {
         let upgrade = parts.extensions.get::<OnUpgrade>().cloned();
         // axum looks at all fields; the WebSocket that it would make counts nothing.
         drop(WebSocketUpgrade::from_request_parts(parts, state).await.map_err(refusal)?);
-        let key = parts.headers.get(header::SEC_WEBSOCKET_KEY);
-        let (Some(upgrade), Some(key)) = (upgrade, key) else {
-            return Err(StatusCode::BAD_REQUEST.into_response());
-        };
-        Ok(Self { upgrade, accept: derive_accept_key(key.as_bytes()) })
+        let mut keys = parts.headers.get_all(header::SEC_WEBSOCKET_KEY).iter();
+        match (upgrade, keys.next(), keys.next()) {
+            (Some(upgrade), Some(key), None) if is_key(key.as_bytes()) => {
+                Ok(Self { upgrade, accept: derive_accept_key(key.as_bytes()) })
+            }
+            _ => Err((StatusCode::BAD_REQUEST, "Send one key, of 16 octets.\n").into_response()),
+        }
     }
 }
 
-/// A version that we do not speak is answered by the one that we do (RFC 6455 §4.4).
+/// Whether a key is 16 octets in base64 (RFC 6455 §4.2.1).
+fn is_key(key: &[u8]) -> bool {
+    let is_digit = |octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'/');
+    let digits = key.strip_suffix(b"==");
+    digits.is_some_and(|digits| digits.len() == 22 && digits.iter().all(is_digit))
+}
+
+/// A version that we do not speak is answered by the one that we do (RFC 6455 §4.4), of
+/// the protocol that is wanted (RFC 9110 §15.5.22).
 fn refusal(refused: WebSocketUpgradeRejection) -> Response {
     if let WebSocketUpgradeRejection::InvalidWebSocketVersionHeader(_) = refused {
-        let headers = [(header::SEC_WEBSOCKET_VERSION, "13")];
+        let headers = [
+            (header::CONNECTION, "upgrade"),
+            (header::UPGRADE, "websocket"),
+            (header::SEC_WEBSOCKET_VERSION, "13"),
+        ];
         return (StatusCode::UPGRADE_REQUIRED, headers).into_response();
     }
     refused.into_response()
@@ -131,7 +149,8 @@ pub(super) async fn echo(State(site): State<Arc<Site>>, handshake: Handshake) ->
     accept(&site, handshake, MESSAGE_OCTETS_MAX, echo_messages)
 }
 
-/// Answers the handshake, then runs `serve` for as long as the site's stop lets it.
+/// Answers the handshake, then runs `serve` for as long as the site's stop lets it. Where too many
+/// WebSockets are open, the answer is 503.
 pub(super) fn accept<S, F>(
     site: &Site,
     handshake: Handshake,
@@ -142,9 +161,15 @@ where
     S: FnOnce(Socket, Guard) -> F + Send + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
+    let Ok(place) = Arc::clone(&site.places).try_acquire_owned() else {
+        let headers = [(header::RETRY_AFTER, "30")];
+        let sentence = "All places of WebSockets are taken.\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, headers, sentence).into_response();
+    };
     let Handshake { upgrade, accept } = handshake;
     let (guard, budget) = (site.stop.guard(), site.held.clone());
     tokio::spawn(async move {
+        let _until_it_ends = place;
         let Ok(upgraded) = upgrade.await else { return };
         let socket = Socket::new(TokioIo::new(upgraded), octets_max, budget).await;
         let stopping = guard.clone();
@@ -229,6 +254,7 @@ mod tests {
     use super::super::metered::{FREE, KEPT, LONG_MESSAGE_TIMEOUT};
     use super::super::stop::Stop;
     use super::*;
+    use crate::{Link, Net, StackConfig};
 
     type Client = WebSocketStream<DuplexStream>;
 
@@ -269,6 +295,31 @@ mod tests {
             }
         }
         code
+    }
+
+    #[tokio::test]
+    async fn where_all_places_are_taken_a_handshake_is_put_off_until_one_ends() {
+        let stop = Stop::new();
+        let (near, _far) = Link::pair(1500);
+        let config = StackConfig::new("10.7.0.2/24".parse().unwrap());
+        let (net, _driver) = Net::driver(near, config).unwrap();
+        let site = Site::new(Arc::new(net), stop.clone());
+        let taken = site.places.try_acquire_many(u32::try_from(WEBSOCKETS_MAX).unwrap()).unwrap();
+        let answer = || {
+            let upgrade = hyper::upgrade::on(hyper::Request::new(()));
+            let handshake = Handshake { upgrade, accept: String::new() };
+            accept(&site, handshake, MESSAGE_OCTETS_MAX, echo_messages)
+        };
+        let refused = answer();
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(refused.headers().contains_key(header::RETRY_AFTER));
+        drop(taken);
+        assert_eq!(answer().status(), StatusCode::SWITCHING_PROTOCOLS);
+        assert_eq!(site.places.available_permits(), WEBSOCKETS_MAX - 1);
+        // Nothing will ever upgrade it.
+        while site.places.available_permits() < WEBSOCKETS_MAX {
+            tokio::task::yield_now().await;
+        }
     }
 
     #[tokio::test(start_paused = true)]

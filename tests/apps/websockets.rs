@@ -73,6 +73,26 @@ async fn another_version_is_told_ours() {
     let answer = World::with_site().await.exchange(request).await;
     assert_eq!(answer.status(), 426);
     assert_eq!(answer.header("sec-websocket-version"), Some("13"));
+    assert_eq!(answer.header("upgrade"), Some("websocket"));
+}
+
+#[tokio::test]
+async fn a_key_that_is_not_16_octets_of_base64_or_comes_twice_is_a_bad_one() {
+    let world = World::with_site().await;
+    for key in [
+        "",
+        "x",
+        "dGhlIHNhbXBsZSBub25jZQ",
+        "dGhlIHNhbXBsZSBub25jZQ=",
+        "dGhlIHNhbXBsZSBub25jZSE=",
+        "dGhlIHNhbXBsZSBub25j",
+        "dGhlIHNhbXBsZSBub25jZQ--",
+        "dGhlIHNhbXBsZSBu,25jZQ==",
+        "dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    ] {
+        let request = handshake("/ws/echo", 13, key).replace("keep-alive, ", "close, ");
+        assert_eq!(world.exchange(request).await.status(), 400, "{key:?}");
+    }
 }
 
 #[tokio::test]
