@@ -12,20 +12,17 @@ use tokio::runtime::Handle;
 use super::Failure;
 use super::device::DeviceArgs;
 use super::signals::Signals;
-use super::small_services::{self, SmallServices, cannot_listen};
+use super::small_services::{self, SmallServices, listen};
 use crate::Net;
 use crate::app::http::{Routes, Site, router};
 use crate::app::server::serve_http;
 use crate::app::stop::Stop;
-use crate::tokio::{TcpListener, TcpSocket};
+use crate::tokio::TcpListener;
 
 /// How long applications may take to finish after a signal, and then connections to close: 5 s
 /// together.
 const FINISH_TIMEOUT: Duration = Duration::from_millis(4500);
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
-
-/// Connections to the HTTP server that may wait to be accepted.
-const BACKLOG: u32 = 4096;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Serve {
@@ -150,14 +147,7 @@ impl Serve {
 /// A listener whose connections send small segments at once: a response leaves whatever of the one
 /// before it is still on its way.
 fn listen_http(net: &Net, addr: SocketAddr) -> Result<TcpListener, Failure> {
-    let listen = || {
-        let socket = TcpSocket::new_v4(net)?;
-        socket.set_reuseaddr(true)?;
-        socket.set_nodelay(true)?; // What is accepted inherits it.
-        socket.bind(addr)?;
-        socket.listen(BACKLOG)
-    };
-    listen().map_err(|error| cannot_listen(addr, &error))
+    listen(net, addr, |socket| socket.set_nodelay(true))
 }
 
 fn start_http(listener: TcpListener, routes: Routes, stop: &Stop) {

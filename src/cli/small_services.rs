@@ -2,18 +2,29 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use super::Failure;
 use crate::Net;
 use crate::app::server::accept_each;
 use crate::app::stop::{Guard, Stop};
 use crate::app::{chargen, discard, echo};
-use crate::tokio::{TcpListener, TcpStream, UdpSocket};
+use crate::tokio::{TcpKeepalive, TcpListener, TcpSocket, TcpStream, UdpSocket};
 
 /// Ports of RFC 862, RFC 863 and RFC 864.
 const ECHO: u16 = 7;
 const DISCARD: u16 = 9;
 const CHARGEN: u16 = 19;
+
+/// A peer that has vanished is given up after 4 minutes of silence: else it would hold its
+/// connection for ever, since a service that waits sends nothing that goes unanswered.
+const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
+    .with_time(Duration::from_mins(2))
+    .with_interval(Duration::from_secs(30))
+    .with_retries(4);
+
+/// Connections to one listener that may wait to be accepted.
+const BACKLOG: u32 = 4096;
 
 /// All of them.
 pub(super) const PORTS: [u16; 3] = [ECHO, DISCARD, CHARGEN];
@@ -36,8 +47,7 @@ struct Sockets {
 impl Sockets {
     async fn bind(shard: &Net, index: usize, addr: Ipv4Addr, port: u16) -> Result<Self, Failure> {
         let addr = SocketAddr::from((addr, port));
-        let streams = TcpListener::bind(shard, addr).await;
-        let streams = streams.map_err(|error| cannot_listen(addr, &error))?;
+        let streams = listen(shard, addr, |_| Ok(()))?;
         if shard.udp_shard(port) != index {
             return Ok(Self { streams, datagrams: None });
         }
@@ -48,8 +58,22 @@ impl Sockets {
     }
 }
 
-pub(super) fn cannot_listen(addr: SocketAddr, error: &io::Error) -> Failure {
-    Failure::runtime(format_args!("cannot listen on {addr}: {error}"))
+/// A listener, with more options by `set`. What it accepts inherits them, and is asked for signs of
+/// life ([`KEEPALIVE`]).
+pub(super) fn listen(
+    net: &Net,
+    addr: SocketAddr,
+    set: impl FnOnce(&TcpSocket) -> io::Result<()>,
+) -> Result<TcpListener, Failure> {
+    let listen = || {
+        let socket = TcpSocket::new_v4(net)?;
+        socket.set_reuseaddr(true)?;
+        socket.set_tcp_keepalive(&KEEPALIVE)?;
+        set(&socket)?;
+        socket.bind(addr)?;
+        socket.listen(BACKLOG)
+    };
+    listen().map_err(|error| Failure::runtime(format_args!("cannot listen on {addr}: {error}")))
 }
 
 impl SmallServices {
@@ -114,4 +138,29 @@ fn serve_datagrams(
             () = stopping.begun() => {}
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Link, StackConfig};
+
+    #[tokio::test]
+    async fn who_is_served_is_asked_for_signs_of_life() {
+        let (near, far) = Link::pair(1500);
+        let net = |device, addr: &str| {
+            let (net, driver) =
+                Net::driver(device, StackConfig::new(addr.parse().unwrap())).unwrap();
+            tokio::spawn(driver);
+            net
+        };
+        let (server, client) = (net(near, "10.7.0.2/24"), net(far, "10.7.0.1/24"));
+        let addr = "10.7.0.2:7".parse().unwrap();
+        let listener = listen(&server, addr, |_| Ok(())).unwrap();
+        let (accepted, _there) =
+            tokio::try_join!(listener.accept(), TcpStream::connect(&client, addr)).unwrap();
+        let (stream, _) = accepted;
+        assert!(stream.keepalive().unwrap());
+        assert_eq!(stream.tcp_keepalive_time().unwrap(), Duration::from_mins(2));
+    }
 }
