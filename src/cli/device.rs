@@ -1,5 +1,7 @@
 //! What all subcommands that use the network share: the device, the stack on it, and its end.
 
+use std::cmp::Reverse;
+use std::fs;
 use std::future::Future;
 use std::io;
 use std::net::Ipv4Addr;
@@ -38,11 +40,11 @@ pub(super) struct DeviceArgs {
     #[arg(long, default_value = "10.7.0.2/24", value_name = "ADDRESS/LENGTH")]
     pub(super) addr: Ipv4Cidr,
 
-    /// Address of the kernel's side of the device, in the same network
+    /// Address of the kernel's side, in the same network: given only to a device that is made here
     #[arg(long, default_value = "10.7.0.1", value_name = "ADDRESS")]
     pub(super) host_addr: Ipv4Addr,
 
-    /// Largest IP packet, octets
+    /// Largest IP packet, octets: set only on a device that is made here
     #[arg(long, default_value_t = 1500)]
     pub(super) mtu: u32,
 
@@ -50,9 +52,12 @@ pub(super) struct DeviceArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) pcap: Option<PathBuf>,
 
-    /// Be a bad line, in each direction: loss=3%,burst=1%/25%,delay=20ms,jitter=5ms,reorder=1%,
-    /// duplicate=1%,corrupt=0.1%,rate=100mbit,queue=64,mtu=1400,seed=1
-    #[arg(long, value_name = "ITEMS")]
+    // In pieces since the items are one word, which a line of a comment cannot hold.
+    #[arg(long, value_name = "ITEMS", help = concat!(
+        "Be a bad line, in each direction: ",
+        "loss=3%,burst=1%/25%,delay=20ms,jitter=5ms,reorder=1%,",
+        "duplicate=1%,corrupt=0.1%,rate=100mbit,queue=64,mtu=1400,seed=1",
+    ))]
     pub(super) impair: Option<Impairment>,
 
     /// Let no super-segment cross the device: slower, but a capture on it shows what travels
@@ -211,7 +216,11 @@ impl DeviceArgs {
         // A bad line loses packets, and not sixty-four kilobytes at once.
         config.offload = !self.no_offload && self.impair.is_none();
         config.io_uring = !self.no_io_uring;
-        let tuns = Tun::open_queues(&config, queues.into()).map_err(|error| tun_failure(&error))?;
+        let tuns = Tun::open_queues(&config, queues.into())
+            .map_err(|error| tun_failure(&error, host_address))?;
+        if tuns.iter().all(|tun| !tun.was_made()) {
+            self.warn_if_unreachable(host_address);
+        }
         match &self.impair {
             Some(settings) => {
                 // Each queue is a line of its own: they do not lose the same packets.
@@ -225,6 +234,21 @@ impl DeviceArgs {
         }
     }
 
+    /// Says so if the kernel does not send to the device what is for us: one that others have made
+    /// keeps the addresses that it has, and may have none.
+    fn warn_if_unreachable(&self, host_address: Ipv4Cidr) {
+        let Ok(routes) = fs::read_to_string("/proc/thread-self/net/route") else { return };
+        let (name, addr) = (&self.tun, self.addr.addr());
+        let way = way_to(addr, &routes);
+        if way != Some(name) {
+            log::warn!(
+                "the kernel sends what is for {addr} {}: {name} is not made here and keeps its \
+                 own addresses (ip addr add {host_address} dev {name})",
+                way.map_or_else(|| "nowhere".to_owned(), |way| format!("to {way}")),
+            );
+        }
+    }
+
     fn capture(&self, queues: Vec<impl Device + 'static>) -> Result<Vec<Box<dyn Device>>, Failure> {
         let Some(path) = &self.pcap else {
             return Ok(boxed(queues));
@@ -235,6 +259,23 @@ impl DeviceArgs {
             Failure::runtime(format_args!("cannot write the capture {path}: {error}"))
         })
     }
+}
+
+/// The interface to which the main table sends what is for `addr`, by what proc(5) says of `routes`.
+fn way_to(addr: Ipv4Addr, routes: &str) -> Option<&str> {
+    let routes = routes.lines().skip(1).filter_map(|line| {
+        let columns: Vec<_> = line.split_ascii_whitespace().collect();
+        let &[name, network, _, _, _, _, metric, mask, ..] = columns.as_slice() else {
+            return None;
+        };
+        // Octets in the network's order, written as a number of this machine.
+        let octets = |hex| u32::from_str_radix(hex, 16).map(u32::to_ne_bytes).ok();
+        let (network, mask) = (octets(network)?, octets(mask)?);
+        let [network, mask] = [network, mask].map(u32::from_be_bytes);
+        let metric: u32 = metric.parse().ok()?;
+        (addr.to_bits() & mask == network).then_some((mask, Reverse(metric), name))
+    });
+    routes.max().map(|(_, _, name)| name)
 }
 
 /// All seeds from `first` on, and around.
@@ -253,8 +294,12 @@ fn runtime() -> Result<Runtime, Failure> {
         .map_err(|error| Failure::runtime(format_args!("cannot start tokio: {error}")))
 }
 
-fn tun_failure(error: &TunError) -> Failure {
+fn tun_failure(error: &TunError, host_address: Ipv4Cidr) -> Failure {
     match error {
+        // Whoever makes it for us has to give it its address as well.
+        TunError::NotPrivileged { name, exists: false, .. } => Failure::runtime(format_args!(
+            "{error}, with the address of the kernel's side (ip addr add {host_address} dev {name})"
+        )),
         TunError::NameInvalid { .. }
         | TunError::MtuOutOfRange { .. }
         | TunError::QueueEmpty
@@ -316,6 +361,36 @@ mod tests {
         let sentence = outcome.unwrap_err().sentence;
         assert!(sentence.contains("No space left"), "{sentence}");
         assert!(!sentence.contains("gone"), "{sentence}");
+    }
+
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn the_way_to_an_address_is_that_of_the_longest_prefix() {
+        let routes = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\n\
+                      eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
+                      wlan0\t0000070A\t00000000\t0001\t0\t0\t600\t00FFFFFF\t0\t0\t0\n\
+                      tun0\t0000070A\t00000000\t0001\t0\t0\t100\t00FFFFFF\t0\t0\t0\n\
+                      tun9\t0700070A\t00000000\t0005\t0\t0\t700\tFFFFFFFF\t0\t0\t0\n";
+        for (addr, name) in [([10, 7, 0, 2], "tun0"), ([10, 7, 0, 7], "tun9"), ([9; 4], "eth0")] {
+            assert_eq!(way_to(addr.into(), routes), Some(name), "{addr:?}");
+        }
+        let without_default = routes.replace("eth0", "\n").replace("010200C0", "");
+        assert_eq!(way_to([9; 4].into(), &without_default), None);
+        assert_eq!(way_to([9; 4].into(), ""), None);
+    }
+
+    #[test]
+    fn who_may_make_no_device_is_told_all_that_it_needs() {
+        let refused = |exists| TunError::NotPrivileged {
+            name: "tun0".to_owned(),
+            exists,
+            source: io::Error::from_raw_os_error(libc::EPERM),
+        };
+        let sentence =
+            |exists| tun_failure(&refused(exists), "10.7.0.1/24".parse().unwrap()).sentence;
+        assert!(sentence(false).contains("ip tuntap add dev tun0"), "{}", sentence(false));
+        assert!(sentence(false).contains("ip addr add 10.7.0.1/24 dev tun0"));
+        assert!(!sentence(true).contains("ip addr"), "{}", sentence(true));
     }
 
     #[test]

@@ -117,6 +117,9 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Cli>, F
     for client in ["get", "ping", "nc"] {
         command = command.mut_subcommand(client, device::with_client_defaults);
     }
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    let name = arguments.get(1).and_then(|name| command.find_subcommand(name));
+    let help = name.map_or_else(String::new, |name| format!(" {}", name.get_name()));
     let outcome =
         command.try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
     match outcome {
@@ -126,7 +129,7 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Cli>, F
             let _ = error.print();
             Ok(None)
         }
-        Err(error) => Err(Failure::usage(one_sentence(&error))),
+        Err(error) => Err(Failure::usage(one_sentence(&error, &help))),
     }
 }
 
@@ -134,8 +137,8 @@ fn is_answer(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::DisplayHelp | ErrorKind::DisplayVersion)
 }
 
-/// clap's paragraphs in one sentence: what is wrong, and where to read on.
-fn one_sentence(error: &clap::Error) -> String {
+/// clap's paragraphs in one sentence: what is wrong, and where to read on about `subcommand`.
+fn one_sentence(error: &clap::Error, subcommand: &str) -> String {
     if error.kind() == ErrorKind::MissingSubcommand {
         return "say what to do, such as `wharf serve`; `wharf --help` lists the rest".to_owned();
     }
@@ -144,7 +147,7 @@ fn one_sentence(error: &clap::Error) -> String {
     let words: Vec<_> = first.split_whitespace().collect();
     let sentence = words.join(" ");
     let sentence = sentence.strip_prefix("error: ").unwrap_or(&sentence);
-    format!("{sentence}; `wharf --help` tells more")
+    format!("{sentence}; `wharf{subcommand} --help` tells more")
 }
 
 #[cfg(test)]
@@ -214,6 +217,29 @@ mod tests {
             assert_eq!(code, 2, "{line}: {sentence}");
             assert!(!sentence.contains('\n'), "{line}: {sentence}");
         }
+    }
+
+    #[test]
+    fn wrong_use_is_told_which_help_tells_more() {
+        for (line, help) in [
+            ("wharf nonsense", "`wharf --help`"),
+            ("wharf --nonsense", "`wharf --help`"),
+            ("wharf serve --nonsense", "`wharf serve --help`"),
+            ("wharf get", "`wharf get --help`"),
+        ] {
+            let sentence = failure(line).sentence;
+            assert!(sentence.ends_with(&format!("; {help} tells more")), "{line}: {sentence}");
+        }
+    }
+
+    #[test]
+    fn the_help_shows_the_items_of_a_bad_line_as_one_word_that_is_one() {
+        let mut command = Cli::command();
+        let serve = command.find_subcommand_mut("serve").unwrap();
+        let help = serve.render_help().to_string();
+        let items = help.split_whitespace().find(|word| word.starts_with("loss=3%")).unwrap();
+        items.parse::<crate::Impairment>().unwrap();
+        assert!(items.ends_with("seed=1"), "{items}");
     }
 
     #[test]

@@ -101,6 +101,14 @@ check_device_busy() {
 }
 check_device_of_others_stays() {
     ip tuntap add dev tun0 mode tun || skip "the kernel makes no persistent TUN here"
+    # Without an address nobody reaches us, and it is not ours to give it one.
+    "$WHARF" serve >"$work/ready" 2>"$work/log" &
+    server=$!
+    await_line "$work/ready" ready
+    kill -INT "$server"
+    wait "$server" || die "it ended with $?"
+    grep -q 'nowhere: .*(ip addr add 10.7.0.1/24 dev tun0)' "$work/log" \
+        || die "it did not say what is missing: $(<"$work/log")"
     ip addr add 10.7.0.1/24 dev tun0
     ip link set tun0 mtu 1400 up
     "$WHARF" serve >"$work/ready" 2>"$work/log" &
@@ -109,5 +117,6 @@ check_device_of_others_stays() {
     ask_hello
     kill -INT "$server"
     wait "$server" || die "it ended with $?"
+    [[ ! -s $work/log ]] || die "it said: $(<"$work/log")"
     ip link show tun0 | grep -q 'mtu 1400' || die "somebody else's device was changed or removed"
 }
