@@ -10,8 +10,10 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
 cc=${CC:-cc} cxx=${CXX:-c++}
-out=target/capi
-mkdir -p "$out"
+target=${CARGO_TARGET_DIR:-target}
+out=$target/capi
+mkdir -p "$out" || exit 1
+out=$(cd "$out" && pwd)
 failed=0
 
 # step NAME COMMAND...: shows the output of a failure, and of a success its `ok` lines.
@@ -32,7 +34,7 @@ step() {
 # The assertions of the core are on in the dev profile. The libraries are taken aside: another
 # build of the crate, without the surface, writes to the same place.
 step build cargo build --quiet --locked --no-default-features --features capi
-cp target/debug/libwharf.a target/debug/libwharf.so "$out/" || exit 1
+cp "$target/debug/libwharf.a" "$target/debug/libwharf.so" "$out/" || exit 1
 
 flags=(-std=gnu11 -g -O1 -Wall -Wextra -Wshadow -Wstrict-prototypes -Werror -Iinclude)
 sanitizers=(-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
@@ -53,7 +55,7 @@ objects=()
 for source in tests/capi/*.c; do objects+=("$out/$(basename "$source" .c).o"); done
 
 step link_static "$cc" "${objects[@]}" "$out/libwharf.a" "${libraries[@]}" -o "$out/static"
-step link_shared "$cc" "${objects[@]}" -L"$out" -lwharf -Wl,-rpath,"$PWD/$out" -o "$out/shared"
+step link_shared "$cc" "${objects[@]}" -L"$out" -lwharf -Wl,-rpath,"$out" -o "$out/shared"
 step static "$out/static" static
 step shared "$out/shared" shared
 
