@@ -56,6 +56,10 @@ done
 }
 (($(nproc) >= 2)) || { echo "bench.sh: it needs two cores, a client's and a server's" >&2; exit 2; }
 
+# shellcheck source=scripts/common.sh
+source scripts/common.sh
+find_cargo || { echo "bench.sh: cargo is missing: install a Rust toolchain" >&2; exit 2; }
+
 target=$PWD/target/bench
 export CARGO_TARGET_DIR=$target OUT=${OUT:-$target/results}
 echo "building" >&2

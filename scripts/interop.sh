@@ -20,6 +20,8 @@ set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 self=$here/scripts/interop.sh
 peers=$here/tests/kernel
+# shellcheck source=scripts/common.sh
+source "$here/scripts/common.sh"
 host=10.7.0.2
 url=http://$host
 
@@ -161,6 +163,7 @@ syn_flood 120
 # How this script calls itself, once for each check.
 if [[ ${1:-} == --inside ]]; then
     work=$3
+    without_proxies
     "$2"
     exit
 fi
@@ -178,20 +181,21 @@ fi
 # shellcheck source=scripts/netns.sh
 source "$here/scripts/netns.sh"
 
-if [[ $(id -u) != 0 ]]; then
-    "$here/scripts/netns.sh" possible || {
-        echo "interop: making network namespaces needs root here; run this with sudo." >&2
-        exit 1
-    }
-    # Root in namespaces of one's own, where `ip netns` may keep its names in a /run of ours.
-    exec unshare -Urnm bash -c 'mount -t tmpfs none /run && exec "$@"' - "$self" "${arguments[@]}"
-fi
 for tool in ip curl python3 setpriv unshare timeout; do
     command -v "$tool" >/dev/null || { echo "interop: $tool is missing" >&2; exit 1; }
 done
+netns_possible || {
+    echo "interop: no network namespace with a TUN device can be made; run this with sudo." >&2
+    exit 1
+}
+if [[ $(id -u) != 0 ]]; then
+    # Root in namespaces of one's own, where `ip netns` may keep its names in a /run of ours.
+    exec unshare -Urnm bash -c 'mount -t tmpfs none /run && exec "$@"' - "$self" "${arguments[@]}"
+fi
 
 export WHARF_GIVEN=${WHARF:-} WHARF_PROFILE=${WHARF_PROFILE:-sim}
 if [[ -z ${WHARF:-} ]]; then
+    find_cargo
     # The program by itself, as scripts/serve builds it: examples have the tests' dependencies too.
     (cd "$here" \
         && cargo build --quiet --locked --profile "$WHARF_PROFILE" --bin wharf \
@@ -213,17 +217,18 @@ clean_up() {
     rm -rf "$all_work"
 }
 trap clean_up EXIT
-trap 'exit 130' INT TERM
+end_by_signals
 
 passed=0 failed=0 skipped=0
 
 # One check: its namespace, its limit, its line.
 run_check() {
     local name=$1 limit=$2 began=$SECONDS status=0 output work=$all_work/$1
-    local inside=(timeout --kill-after=5 "$limit" "$self" --inside)
+    local inside=("$self" --inside)
     mkdir "$work"
     if declare -F "outside_$name" >/dev/null; then
-        "${inside[@]}" "outside_$name" "$work" >"$all_work/$name.out" 2>&1 </dev/null || status=$?
+        limited "$limit" "${inside[@]}" "outside_$name" "$work" \
+            >"$all_work/$name.out" 2>&1 </dev/null || status=$?
     else
         namespace=w-$$-$((++serial))
         if ! netns_up "$namespace"; then
@@ -231,7 +236,7 @@ run_check() {
             echo "FAIL $name (no namespace)"
             return
         fi
-        ip netns exec "$namespace" "${inside[@]}" "check_$name" "$work" \
+        limited "$limit" ip netns exec "$namespace" "${inside[@]}" "check_$name" "$work" \
             >"$all_work/$name.out" 2>&1 </dev/null || status=$?
         netns_down "$namespace"
         namespace=""

@@ -12,12 +12,15 @@
 allowed_file=/proc/sys/net/ipv4/tcp_allowed_congestion_control
 allowed_before=""
 
-# Whether namespaces with TUN devices can be had: by root, or by a user who may be root in a
-# namespace and may open /dev/net/tun.
+# Whether namespaces with TUN devices can be had: by root, unless a container keeps that from it, or
+# by a user who may be root in a namespace; and whether /dev/net/tun may be opened.
 netns_possible() {
-    [[ -c /dev/net/tun ]] || return 1
-    [[ $(id -u) != 0 ]] || return 0
-    (exec 3<>/dev/net/tun) 2>/dev/null && unshare -Urnm true 2>/dev/null
+    [[ -c /dev/net/tun ]] && (exec 3<>/dev/net/tun) 2>/dev/null || return 1
+    if [[ $(id -u) == 0 ]]; then
+        ip netns add "w-$$-try" 2>/dev/null && ip netns del "w-$$-try"
+    else
+        unshare -Urnm true 2>/dev/null
+    fi
 }
 
 # Makes namespace $1.

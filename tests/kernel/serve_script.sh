@@ -42,7 +42,7 @@ outside_serve_script_as_user() {
     "${as_user[@]}" unshare -Urn true 2>/dev/null \
         || skip "this system lets users make no namespaces"
     mkdir "$work/tree" "$work/tree/scripts"
-    install -m 755 "$here/scripts/serve" "$work/tree/scripts/serve"
+    install -m 755 "$here/scripts/serve" "$here/scripts/common.sh" "$work/tree/scripts"
     install -m 755 "$WHARF" "$work/tree/wharf"
     chmod 755 "$work" "$work/tree" "$work/tree/scripts"
     cat >"$work/as-user" <<'END'

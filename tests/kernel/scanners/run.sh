@@ -16,9 +16,11 @@ fail() { echo "FAIL scanners ($*)"; exit 1; }
 
 # shellcheck source=scripts/netns.sh
 source "$here/scripts/netns.sh"
+# shellcheck source=scripts/common.sh
+source "$here/scripts/common.sh"
 
 if [[ ${1:-} != --inside ]]; then
-    [[ $(id -u) == 0 && -c /dev/net/tun ]] || skip "it needs root and /dev/net/tun"
+    [[ $(id -u) == 0 ]] && netns_possible || skip "it needs root, namespaces and /dev/net/tun"
     command -v nmap >/dev/null \
         || { apt-get update -qq && apt-get install -y -qq nmap; } >/dev/null 2>&1
     command -v nmap >/dev/null || skip "nmap is missing"
@@ -37,7 +39,7 @@ if [[ ${1:-} != --inside ]]; then
     export PYTHON WHARF
     namespace=w-$$-scan
     trap 'netns_down "$namespace"; netns_restore' EXIT
-    trap 'exit 130' INT TERM
+    end_by_signals
     netns_up "$namespace" || fail "there is no namespace"
     ip netns exec "$namespace" "${BASH_SOURCE[0]}" --inside "$seconds"
     exit
@@ -46,6 +48,7 @@ fi
 # ---- In the namespace ----------------------------------------------------------------------------
 
 seconds=$2
+without_proxies
 work=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$work"' EXIT
 
