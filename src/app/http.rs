@@ -112,7 +112,8 @@ impl Service<Request<Incoming>> for Routes {
 }
 
 /// Whether a request says once for which host it is, as one of HTTP/1.1 must and one before may,
-/// and says it in the form of one (RFC 9112 §3.2). Of two servers in a row each might believe another one of two hosts.
+/// and says it in the form of one (RFC 9112 §3.2). Of two servers in a row each might believe
+/// another one of two hosts.
 fn names_its_host<B>(request: &Request<B>) -> bool {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {

@@ -261,7 +261,7 @@ impl DeviceArgs {
     }
 }
 
-/// The interface to which the main table sends what is for `addr`, by what proc(5) says of `routes`.
+/// The interface to which the kernel's main table, `routes` of proc(5), sends what is for `addr`.
 fn way_to(addr: Ipv4Addr, routes: &str) -> Option<&str> {
     let routes = routes.lines().skip(1).filter_map(|line| {
         let columns: Vec<_> = line.split_ascii_whitespace().collect();

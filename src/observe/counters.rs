@@ -160,11 +160,7 @@ impl Counters {
                 self.fast_retransmits,
             ),
             counter("tcp_opened_total", "Connections that were established.", self.opened),
-            counter(
-                "tcp_closed_total",
-                "Established connections that a segment or a timer has ended, and no call.",
-                self.closed,
-            ),
+            counter("tcp_closed_total", "Connections that a packet or timer ended.", self.closed),
             counter(
                 "tcp_evicted_total",
                 "Orphans and records in TIME-WAIT that made room for newer ones.",
