@@ -1,9 +1,9 @@
-//! Drivers over devices that hold packets back, come in drops, flood or break.
+//! Drivers over devices that hold packets back, come in drops, flood or panic.
 
 use std::collections::VecDeque;
-use std::io::{self, PipeWriter, Write};
+use std::io::{self, Write};
 use std::iter;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -362,86 +362,6 @@ async fn a_driver_task_that_panics_ends_its_stack_and_leaves_nobody_waiting() {
     assert_eq!(received.unwrap(), Some(libc::ENETDOWN));
     assert!(driver.await.unwrap_err().is_panic());
     near.wait_async().await.unwrap_err();
-}
-
-/// A device whose descriptor can report an error and nothing else, as a TUN's does when it is
-/// deleted: the writing end of a pipe.
-#[derive(Debug)]
-struct Fragile {
-    writer: PipeWriter,
-    is_gone: Arc<AtomicBool>,
-}
-
-impl Fragile {
-    /// The device, and what breaks it.
-    fn new() -> (Self, impl FnOnce()) {
-        let (reader, writer) = io::pipe().unwrap();
-        let is_gone = Arc::new(AtomicBool::new(false));
-        let device = Self { writer, is_gone: is_gone.clone() };
-        let break_it = move || {
-            is_gone.store(true, Ordering::SeqCst);
-            drop(reader);
-        };
-        (device, break_it)
-    }
-
-    fn check(&self) -> io::Result<()> {
-        if self.is_gone.load(Ordering::SeqCst) {
-            return Err(io::Error::from_raw_os_error(libc::EBADFD));
-        }
-        Ok(())
-    }
-}
-
-impl Device for Fragile {
-    fn capabilities(&self) -> Capabilities {
-        Capabilities::new(1500)
-    }
-
-    fn receive_burst(
-        &mut self,
-        _: wharf::Instant,
-        _: &mut VecDeque<Frame>,
-        _: usize,
-    ) -> io::Result<usize> {
-        self.check().map(|()| 0)
-    }
-
-    fn transmit_burst(
-        &mut self,
-        _: wharf::Instant,
-        packets: &mut VecDeque<Outgoing>,
-    ) -> io::Result<()> {
-        packets.clear();
-        self.check()
-    }
-
-    fn fd(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.writer.as_fd())
-    }
-}
-
-#[test]
-fn a_descriptor_that_reports_an_error_ends_a_stack_that_has_nothing_to_do() {
-    limited(|| {
-        let (device, break_it) = Fragile::new();
-        let net = Net::start(device, config(NEAR)).unwrap();
-        thread::sleep(Duration::from_millis(20));
-        break_it();
-        assert_eq!(errno(net.wait()), Some(libc::EBADFD));
-    });
-}
-
-#[tokio::test]
-async fn a_descriptor_that_reports_an_error_ends_a_driver_that_has_nothing_to_do() {
-    let (device, break_it) = Fragile::new();
-    let (net, driver) = Net::driver(device, config(NEAR)).unwrap();
-    let driver = tokio::spawn(driver);
-    tokio::time::sleep(Duration::from_millis(20)).await;
-    break_it();
-    let result = tokio::time::timeout(Duration::from_secs(30), driver).await;
-    assert_eq!(errno(result.expect("the driver must end").unwrap()), Some(libc::EBADFD));
-    drop(net);
 }
 
 #[test]

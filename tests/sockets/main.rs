@@ -8,6 +8,8 @@
 
 #[cfg(feature = "tokio")]
 mod devices;
+#[cfg(feature = "tokio")]
+mod fragile;
 mod support;
 
 /// Stacks of one shard each.
