@@ -11,6 +11,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread::{self, JoinHandle};
 
 use crate::runtime::clock::Clock;
+use crate::runtime::deferred::Panics;
 use crate::runtime::shard::{Shard, Turn};
 use crate::time::Instant;
 
@@ -161,15 +162,21 @@ impl Shared {
 
     /// Ends at once: the driver cannot go on, because of `error`.
     pub(crate) fn abandon(&self, error: io::Error) {
-        self.locked(|shard, _| shard.abandon(error));
-        self.announce_end();
+        self.end_by(|| self.locked(|shard, _| shard.abandon(error)));
     }
 
     /// Ends at once, since nobody will run another turn; peers are told.
     #[cfg(feature = "tokio")]
     pub(crate) fn dismiss(&self) {
-        self.locked(Shard::dismiss);
-        self.announce_end();
+        self.end_by(|| self.locked(Shard::dismiss));
+    }
+
+    /// Tells of the end that `act` makes, though the device panics as it goes.
+    fn end_by(&self, act: impl FnOnce()) {
+        let mut panics = Panics::default();
+        panics.hold(act);
+        panics.hold(|| self.announce_end());
+        panics.pass_on();
     }
 
     /// The driver, a task, runs on this thread.
@@ -215,7 +222,7 @@ impl Shared {
     /// Tells whoever waits for the end, once the driver has given up the device too: it holds a
     /// duplicate of its descriptor, and as long as there is one a TUN is in use.
     pub(crate) fn announce_end(&self) {
-        let failure = self.locked(|shard, _| shard.take_failure());
+        let failure = lock(&self.shard).take_failure();
         let mut end = lock(&self.end);
         if end.result.is_none() {
             end.result = Some(match &failure {
@@ -226,7 +233,9 @@ impl Shared {
         let wakers = std::mem::take(&mut end.wakers);
         drop(end);
         self.ended.notify_all();
-        wakers.into_values().for_each(Waker::wake);
+        let mut panics = Panics::default();
+        panics.wake_all(wakers.into_values());
+        panics.pass_on();
     }
 
     fn locked<T>(&self, act: impl FnOnce(&mut Shard, Instant) -> T) -> T {
@@ -349,6 +358,34 @@ mod tests {
         assert_eq!(wakers(), 1);
         net.shutdown(Duration::ZERO).unwrap();
         assert!(matches!(lasting.poll(&mut cx), Poll::Ready(Ok(()))));
+    }
+
+    /// Hears of the end, and panics then if it is to.
+    struct Hearer {
+        panics: bool,
+        has_heard: AtomicBool,
+    }
+
+    impl Wake for Hearer {
+        fn wake(self: Arc<Self>) {
+            self.has_heard.store(true, Ordering::Relaxed);
+            assert!(!self.panics, "this panic is meant");
+        }
+    }
+
+    #[test]
+    fn a_waker_that_panics_keeps_nobody_from_hearing_of_the_end() {
+        let (_peer, link) = Link::pair(1500);
+        let net = Net::start(link, StackConfig::new("10.7.0.2/24".parse().unwrap())).unwrap();
+        let hearers = [true, false].map(|panics| Hearer { panics, has_heard: false.into() });
+        let hearers = hearers.map(Arc::new);
+        let mut endings = [(); 2].map(|()| Box::pin(net.shared().wait_async()));
+        for (ending, hearer) in endings.iter_mut().zip(&hearers) {
+            let waker = Waker::from(hearer.clone());
+            assert!(ending.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        }
+        net.shutdown(Duration::ZERO).unwrap();
+        assert!(hearers.iter().all(|it| it.has_heard.load(Ordering::Relaxed)));
     }
 
     /// The other end of a device, and whether that was closed when the stack's end was told.
