@@ -47,6 +47,8 @@ struct Sources {
     /// The device's descriptor reports an error: a TUN that is deleted does, and does not become
     /// readable in tokio's sense.
     broken: Pin<Box<dyn Future<Output = io::Result<()>> + Send>>,
+    /// It has reported one, and may do so still: no second edge tells of it.
+    is_broken: bool,
     timer: AsyncFd<OwnedFd>,
     /// The device has more to read, whatever tokio says: see [`Sources::is_still_readable`].
     is_readable: bool,
@@ -95,7 +97,8 @@ impl Driver {
         }
         let thread = here();
         for _ in 0..TURNS_MAX {
-            sources.is_readable |= sources.poll_broken(cx)?;
+            sources.poll_broken(cx)?;
+            sources.is_readable |= sources.is_broken;
             // Taken before the reading: what tokio hears of meanwhile is then not forgotten.
             let edge = ready(sources.device.poll_read_ready(cx)?);
             let may_receive = edge.is_some() || sources.is_readable;
@@ -112,7 +115,7 @@ impl Driver {
                     if let (true, Some(mut edge)) = (is_drained, edge) {
                         edge.clear_ready();
                     }
-                    sources.is_readable = !is_drained;
+                    sources.is_readable = !is_drained || sources.is_broken;
                     break;
                 }
                 Turn::Sleep(until) => (until, true),
@@ -122,7 +125,9 @@ impl Driver {
                 if let Some(mut edge) = edge {
                     edge.clear_ready();
                 }
+                let is_sure = is_sure && !sources.is_broken;
                 sources.is_readable = !is_sure && sources.is_still_readable()?;
+                sources.is_broken &= sources.is_readable;
                 if sources.is_readable || sources.device.poll_read_ready(cx)?.is_ready() {
                     continue;
                 }
@@ -161,6 +166,7 @@ impl Sources {
         let device = Arc::new(sys::watch(device)?);
         Ok(Self {
             broken: Box::pin(report_error(device.clone())),
+            is_broken: false,
             device,
             timer: sys::watch(sys::timer()?)?,
             is_readable: false,
@@ -168,20 +174,22 @@ impl Sources {
         })
     }
 
-    /// Whether the device reports an error, which reading it would tell.
-    fn poll_broken(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
-        let is_broken = self.broken.as_mut().poll(cx)?.is_ready();
-        if is_broken {
+    /// Takes note if the device reports an error, which reading it would tell, and sees to it that
+    /// the next report ends the driver's sleep.
+    fn poll_broken(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        while self.broken.as_mut().poll(cx)?.is_ready() {
+            self.is_broken = true;
             self.broken = Box::pin(report_error(self.device.clone()));
         }
-        Ok(is_broken)
+        Ok(())
     }
 
-    /// Whether the device has more to read, though it has been read and nothing new has come.
+    /// Whether the device has more to read, or an error to tell, though it has been read and
+    /// nothing new has come.
     ///
     /// tokio reports an edge, and a device that drops or holds back what it reads can return an
-    /// empty burst with packets behind it; so the level is asked for. The answer is kept beyond a
-    /// poll: no second edge tells of these packets.
+    /// empty burst with packets behind it, or with an error; so the level is asked for. The answer
+    /// is kept beyond a poll: no second edge tells of these packets.
     fn is_still_readable(&self) -> io::Result<bool> {
         let [is_readable] =
             sys::wait_readable([self.device.get_ref().as_fd()], Some(Duration::ZERO))?;

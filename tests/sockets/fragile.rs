@@ -18,14 +18,30 @@ use super::support::{NEAR, config, errno, limited};
 struct Fragile {
     writer: PipeWriter,
     is_gone: Arc<AtomicBool>,
+    fault: Fault,
+    /// How often it has been read since it is gone.
+    reads: usize,
+}
+
+/// What else a [`Fragile`] device does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    /// Nothing.
+    None,
+    /// Says so only when it is read for the second time, and that nothing more waits before.
+    IsSlow,
 }
 
 impl Fragile {
     /// The device, and what breaks it.
     fn new() -> (Self, impl FnOnce()) {
+        Self::with(Fault::None)
+    }
+
+    fn with(fault: Fault) -> (Self, impl FnOnce()) {
         let (reader, writer) = io::pipe().unwrap();
         let is_gone = Arc::new(AtomicBool::new(false));
-        let device = Self { writer, is_gone: is_gone.clone() };
+        let device = Self { writer, is_gone: is_gone.clone(), fault, reads: 0 };
         let break_it = move || {
             is_gone.store(true, Ordering::SeqCst);
             drop(reader);
@@ -52,7 +68,9 @@ impl Device for Fragile {
         _: &mut VecDeque<Frame>,
         _: usize,
     ) -> io::Result<usize> {
-        self.check().map(|()| 0)
+        let result = self.check();
+        self.reads += usize::from(result.is_err());
+        if self.fault == Fault::IsSlow && self.reads == 1 { Ok(0) } else { result.map(|()| 0) }
     }
 
     fn transmit_burst(
@@ -66,6 +84,10 @@ impl Device for Fragile {
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {
         Some(self.writer.as_fd())
+    }
+
+    fn is_drained(&self) -> bool {
+        self.fault == Fault::IsSlow
     }
 }
 
@@ -82,12 +104,15 @@ fn a_descriptor_that_reports_an_error_ends_a_stack_that_has_nothing_to_do() {
 
 #[tokio::test]
 async fn a_descriptor_that_reports_an_error_ends_a_driver_that_has_nothing_to_do() {
-    let (device, break_it) = Fragile::new();
-    let (net, driver) = Net::driver(device, config(NEAR)).unwrap();
-    let driver = tokio::spawn(driver);
-    tokio::time::sleep(Duration::from_millis(20)).await;
-    break_it();
-    let result = tokio::time::timeout(Duration::from_secs(30), driver).await;
-    assert_eq!(errno(result.expect("the driver must end").unwrap()), Some(libc::EBADFD));
-    drop(net);
+    for fault in [Fault::None, Fault::IsSlow] {
+        let (device, break_it) = Fragile::with(fault);
+        let (net, driver) = Net::driver(device, config(NEAR)).unwrap();
+        let driver = tokio::spawn(driver);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        break_it();
+        let result = tokio::time::timeout(Duration::from_secs(30), driver).await;
+        let result = result.unwrap_or_else(|_| panic!("the driver must end: {fault:?}"));
+        assert_eq!(errno(result.unwrap()), Some(libc::EBADFD));
+        drop(net);
+    }
 }
