@@ -39,6 +39,8 @@ pub struct Driver {
     sources: Option<Sources>,
     /// The tasks that were woken have run, and those that they have spawned have not.
     is_waiting_on: bool,
+    /// A turn has begun and not returned. If none runs, it has panicked.
+    is_in_turn: bool,
 }
 
 /// What ends the driver's sleep, apart from calls: they wake its task.
@@ -58,7 +60,13 @@ struct Sources {
 
 impl Driver {
     pub(crate) fn new(shared: Arc<Shared>, device: OwnedFd) -> Self {
-        Self { shared, device: Some(device), sources: None, is_waiting_on: false }
+        Self {
+            shared,
+            device: Some(device),
+            sources: None,
+            is_waiting_on: false,
+            is_in_turn: false,
+        }
     }
 }
 
@@ -84,6 +92,9 @@ impl Driver {
 
     /// Ready when the stack has ended, or cannot go on.
     fn poll_turns(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_in_turn {
+            return Poll::Ready(Err(panicked()));
+        }
         if let Some(device) = self.device.take() {
             self.sources = Some(Sources::new(device)?);
             self.shared.settle_here();
@@ -102,7 +113,10 @@ impl Driver {
             // Taken before the reading: what tokio hears of meanwhile is then not forgotten.
             let edge = ready(sources.device.poll_read_ready(cx)?);
             let may_receive = edge.is_some() || sources.is_readable;
-            let (until, is_sure) = match self.shared.turn(may_receive, cx.waker(), thread) {
+            self.is_in_turn = true;
+            let turn = self.shared.turn(may_receive, cx.waker(), thread);
+            self.is_in_turn = false;
+            let (until, is_sure) = match turn {
                 Turn::Over => return Poll::Ready(Ok(())),
                 // Whoever was woken has its turn while what it waited for is at hand.
                 Turn::Again => break,
@@ -152,13 +166,18 @@ fn ready<T>(poll: Poll<T>) -> Option<T> {
 impl Drop for Driver {
     fn drop(&mut self) {
         self.give_up_device();
-        if thread::panicking() {
+        if self.is_in_turn || thread::panicking() {
             // The stack may be what panicked, and a second panic would end the program.
-            self.shared.abandon(io::Error::other("the driver panicked"));
+            self.shared.abandon(panicked());
         } else {
             self.shared.dismiss();
         }
     }
+}
+
+/// Why a stack ended whose driver panicked.
+fn panicked() -> io::Error {
+    io::Error::other("the driver panicked")
 }
 
 impl Sources {

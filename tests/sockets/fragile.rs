@@ -3,11 +3,14 @@
 use std::collections::VecDeque;
 use std::io::{self, PipeWriter};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Waker};
 use std::thread;
 use std::time::Duration;
 
+use wharf::net::UdpSocket;
 use wharf::{Capabilities, Device, Frame, Net, Outgoing};
 
 use super::support::{NEAR, config, errno, limited};
@@ -30,6 +33,10 @@ enum Fault {
     None,
     /// Says so only when it is read for the second time, and that nothing more waits before.
     IsSlow,
+    /// Panics when it is read.
+    Panics,
+    /// Panics when it is dropped.
+    PanicsInDrop,
 }
 
 impl Fragile {
@@ -68,6 +75,7 @@ impl Device for Fragile {
         _: &mut VecDeque<Frame>,
         _: usize,
     ) -> io::Result<usize> {
+        assert!(self.fault != Fault::Panics, "this panic is meant");
         let result = self.check();
         self.reads += usize::from(result.is_err());
         if self.fault == Fault::IsSlow && self.reads == 1 { Ok(0) } else { result.map(|()| 0) }
@@ -86,8 +94,19 @@ impl Device for Fragile {
         Some(self.writer.as_fd())
     }
 
+    /// Has a turn read it at once, if that is to panic.
+    fn deadline(&self) -> Option<wharf::Instant> {
+        (self.fault == Fault::Panics).then_some(wharf::Instant::ZERO)
+    }
+
     fn is_drained(&self) -> bool {
         self.fault == Fault::IsSlow
+    }
+}
+
+impl Drop for Fragile {
+    fn drop(&mut self) {
+        assert!(self.fault != Fault::PanicsInDrop, "this panic is meant");
     }
 }
 
@@ -115,4 +134,44 @@ async fn a_descriptor_that_reports_an_error_ends_a_driver_that_has_nothing_to_do
         assert_eq!(errno(result.unwrap()), Some(libc::EBADFD));
         drop(net);
     }
+}
+
+#[test]
+fn a_driver_that_has_panicked_goes_no_further_and_says_so() {
+    for is_polled_again in [false, true] {
+        limited(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.unwrap();
+            let _inside = runtime.enter();
+            let (device, _break_it) = Fragile::with(Fault::Panics);
+            let (net, driver) = Net::driver(device, config(NEAR)).unwrap();
+            let mut driver = Box::pin(driver);
+            let mut cx = Context::from_waker(Waker::noop());
+            let mut poll = || catch_unwind(AssertUnwindSafe(|| driver.as_mut().poll(&mut cx)));
+            poll().unwrap_err();
+            if is_polled_again {
+                let text = format!("{:?}", poll().expect("it does not panic again"));
+                assert!(text.contains("panicked"), "{text}");
+            }
+            drop(driver);
+            let error = net.wait().unwrap_err();
+            assert!(error.to_string().contains("panicked"), "{error}");
+        });
+    }
+}
+
+#[test]
+fn a_device_whose_drop_panics_leaves_nobody_waiting() {
+    limited(|| {
+        let (device, _break_it) = Fragile::with(Fault::PanicsInDrop);
+        let (net, driver) = Net::driver(device, config(NEAR)).unwrap();
+        let waiting = UdpSocket::bind(&net, (NEAR, 9)).unwrap();
+        thread::scope(|scope| {
+            let receiving = scope.spawn(|| waiting.recv(&mut [0; 8]).map(drop));
+            thread::sleep(Duration::from_millis(20));
+            catch_unwind(AssertUnwindSafe(|| drop(driver))).unwrap_err();
+            receiving.join().unwrap().unwrap_err();
+            net.wait().unwrap();
+        });
+    });
 }
