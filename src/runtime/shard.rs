@@ -270,7 +270,8 @@ impl Shard {
         self.stack.abort_all(now, error);
         let sent = self.transmit(now, usize::MAX).map(drop);
         let flushed = self.device.as_mut().map_or(Ok(()), Device::flush);
-        self.failure = sent.and(flushed).err();
+        // A call may have met an error that no turn has acted on.
+        self.failure = self.failure.take().or(sent.and(flushed).err());
         self.end();
     }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use wharf::net::UdpSocket;
 use wharf::{Capabilities, Device, Frame, Net, Outgoing};
 
-use super::support::{NEAR, config, errno, limited};
+use super::support::{FAR, NEAR, config, errno, limited};
 
 /// A device whose descriptor can report an error and nothing else, as a TUN's does when it is
 /// deleted: the writing end of a pipe.
@@ -134,6 +134,20 @@ async fn a_descriptor_that_reports_an_error_ends_a_driver_that_has_nothing_to_do
         assert_eq!(errno(result.unwrap()), Some(libc::EBADFD));
         drop(net);
     }
+}
+
+/// The device breaks in the hands of a call, and the driver has had no turn to say so.
+#[test]
+fn an_error_that_a_call_has_met_is_told_though_the_driver_is_dropped_first() {
+    limited(|| {
+        let (device, break_it) = Fragile::new();
+        let (net, driver) = Net::driver(device, config(NEAR)).unwrap();
+        let socket = UdpSocket::bind(&net, (NEAR, 9)).unwrap();
+        break_it();
+        let _ = socket.send_to(b"x", (FAR, 9));
+        drop(driver);
+        assert_eq!(errno(net.wait()), Some(libc::EBADFD));
+    });
 }
 
 #[test]
