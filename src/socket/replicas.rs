@@ -13,10 +13,11 @@ use smallvec::SmallVec;
 
 use crate::error::SocketError;
 use crate::options::SocketOptions;
-use crate::runtime::{Direction, Interest, Net};
+use crate::runtime::{Direction, Interest, Net, Shard};
 use crate::socket::SocketCore;
 use crate::socket::blocking::wait::block_on_any;
 use crate::stack::{SocketId, Stack};
+use crate::time::Instant;
 
 /// How many ports are tried for one that is free in each shard. The first shard chooses one that
 /// is free there; in the way elsewhere is only what was bound in a single shard.
@@ -124,9 +125,7 @@ impl Replicas {
     pub(crate) fn accept(&self) -> io::Result<(SocketCore, SocketAddr)> {
         let limit = self.first.limit(Direction::Read);
         let cores: SmallVec<[_; 1]> = self.in_turn().collect();
-        let (place, accepted) = block_on_any(&cores, Interest::READ, limit, |core, shard, now| {
-            shard.stack.accept(now, core.id())
-        })?;
+        let (place, accepted) = block_on_any(&cores, Interest::READ, limit, accept_from)?;
         Ok(self.accepted(place, accepted))
     }
 
@@ -186,6 +185,16 @@ impl Replicas {
         }
         Ok(None)
     }
+}
+
+/// Asks one shard's listener. After the end nobody waits for it, and it says so every time: all
+/// who accept have to hear of it, and an error of the socket is told once.
+pub(super) fn accept_from(
+    core: &SocketCore,
+    shard: &mut Shard,
+    now: Instant,
+) -> Result<(SocketId, SocketAddr), SocketError> {
+    shard.running()?.accept(now, core.id())
 }
 
 #[cfg(test)]

@@ -274,6 +274,25 @@ fn a_vanished_device_ends_every_wait() {
 }
 
 #[test]
+fn whoever_accepts_hears_that_the_network_is_down_however_many_do() {
+    limited(|| {
+        let pair = super::pair();
+        let listener = TcpListener::bind(&pair.near, (NEAR, 80)).unwrap();
+        let down = Some(libc::ENETDOWN);
+        thread::scope(|scope| {
+            let waits: Vec<_> = (0..3).map(|_| scope.spawn(|| errno(listener.accept()))).collect();
+            thread::sleep(Duration::from_millis(50));
+            pair.cable.unplug();
+            for (n, wait) in waits.into_iter().enumerate() {
+                assert_eq!(wait.join().unwrap(), down, "{n}");
+            }
+        });
+        let _ = pair.near.wait(); // The other shards end a moment later.
+        assert_eq!(errno(listener.accept()), down);
+    });
+}
+
+#[test]
 fn a_device_that_vanishes_under_a_writing_thread_is_noticed() {
     limited(|| {
         let pair = super::pair();

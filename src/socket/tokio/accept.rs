@@ -8,7 +8,8 @@ use std::task::{Context, Poll};
 
 use smallvec::SmallVec;
 
-use crate::runtime::Direction;
+use crate::runtime::{Direction, Shard};
+use crate::socket::replicas::accept_from;
 use crate::socket::{Replicas, SocketCore};
 use crate::stack::SocketId;
 
@@ -18,10 +19,8 @@ impl Replicas {
     /// nothing.
     pub(crate) async fn accept_async(&self) -> io::Result<(SocketCore, SocketAddr)> {
         let waits = self.in_turn().map(|(place, core)| {
-            let id = core.id();
-            let accept =
-                core.operation(Direction::Read, move |shard, now| shard.stack.accept(now, id));
-            (place, accept)
+            let accept = |shard: &mut Shard, now| accept_from(core, shard, now);
+            (place, core.operation(Direction::Read, accept))
         });
         let mut waits: SmallVec<[_; 1]> = waits.collect();
         poll_fn(|cx| {
@@ -37,9 +36,8 @@ impl Replicas {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<(SocketCore, SocketAddr)>> {
         let polls = self.in_turn().map(|(place, core)| {
-            let accepted = core.poll_operation(Direction::Read, cx, |shard, now| {
-                shard.stack.accept(now, core.id())
-            });
+            let accepted = core
+                .poll_operation(Direction::Read, cx, |shard, now| accept_from(core, shard, now));
             (place, accepted)
         });
         self.first_accepted(polls)
