@@ -415,11 +415,6 @@ impl Net {
         self.place.connecting()
     }
 
-    /// A handle for the shard that opens a new connection.
-    pub(crate) fn for_connection(&self) -> Self {
-        Self { place: self.place.for_connection() }
-    }
-
     /// A handle for the shard that gets the datagrams for `port`; for port 0, that chooses one.
     pub(crate) fn for_udp_port(&self, port: u16) -> Self {
         Self { place: self.place.for_udp_port(port) }

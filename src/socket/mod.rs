@@ -17,6 +17,7 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 
 use crate::error::SocketError;
+use crate::runtime::Net;
 
 pub(crate) use self::core::SocketCore;
 pub use self::options::TcpKeepalive;
@@ -44,6 +45,25 @@ pub(crate) fn each_addr<T>(
         }
     }
     Err(last.unwrap_or_else(no_addresses))
+}
+
+/// Makes a socket that may be in any shard: in the one that is best for it, and in another only if
+/// that one has no room, or no port of its own is left there, which `no_port` says.
+pub(crate) fn in_some_shard<T>(
+    net: &Net,
+    no_port: i32,
+    make: impl Fn(&Net) -> io::Result<T>,
+) -> io::Result<T> {
+    let best = net.connecting();
+    let mut outcome = Err(SocketError::NoBuffers.into());
+    for shard in net.each().skip(best).chain(net.each().take(best)) {
+        outcome = make(&shard);
+        match &outcome {
+            Err(error) if [Some(libc::ENOBUFS), Some(no_port)].contains(&error.raw_os_error()) => {}
+            Ok(_) | Err(_) => break,
+        }
+    }
+    outcome
 }
 
 /// What a name that stands for nothing leads to.

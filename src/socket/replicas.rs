@@ -14,8 +14,8 @@ use smallvec::SmallVec;
 use crate::error::SocketError;
 use crate::options::SocketOptions;
 use crate::runtime::{Direction, Interest, Net, Shard};
-use crate::socket::SocketCore;
 use crate::socket::blocking::wait::block_on_any;
+use crate::socket::{SocketCore, in_some_shard};
 use crate::stack::{SocketId, Stack};
 use crate::time::Instant;
 
@@ -43,14 +43,9 @@ impl Replicas {
     }
 
     /// Begins to connect a socket that needs to be told nothing: in the shard that is best for it,
-    /// and in another only if no port is left of those that lead there.
+    /// and in another only if that one has no room, or no port that leads there.
     pub(crate) fn connect(net: &Net, remote: SocketAddr) -> io::Result<SocketCore> {
-        let outcome = Self::open(&net.for_connection())?.start_connect(remote);
-        let is_without_port = |error: &io::Error| error.raw_os_error() == Some(libc::EADDRNOTAVAIL);
-        if net.each().nth(1).is_some() && outcome.as_ref().is_err_and(is_without_port) {
-            return Self::open(net)?.start_connect(remote);
-        }
-        outcome
+        in_some_shard(net, libc::EADDRNOTAVAIL, |net| Self::open(net)?.start_connect(remote))
     }
 
     /// That of the first shard, which stands for all where it makes no difference.
@@ -109,16 +104,19 @@ impl Replicas {
         cores.push_front(self.first);
         let count = cores.len();
         cores.rotate_left(turn % count);
-        let mut outcome = Err(SocketError::AddressNotAvailable.into());
+        let mut failure = SocketError::AddressNotAvailable.into();
         while let Some(core) = cores.pop_front() {
-            outcome = core.start_connect(remote).map(|()| core);
-            match &outcome {
-                // The flow is another shard's, or no port is left of those that lead here.
-                Err(error) if error.raw_os_error() == Some(libc::EADDRNOTAVAIL) => {}
-                Ok(_) | Err(_) => break,
+            match core.start_connect(remote) {
+                Ok(()) => return Ok(core),
+                Err(error) => match error.raw_os_error() {
+                    // The flow is another shard's, or no port is left of those that lead here.
+                    Some(libc::EADDRNOTAVAIL) => {}
+                    Some(libc::ENOBUFS) => failure = error, // The owner's, if the port is bound.
+                    _ => return Err(error),
+                },
             }
         }
-        outcome
+        Err(failure)
     }
 
     /// Waits, as the listener's mode allows, for a connection in any shard.
@@ -291,6 +289,96 @@ mod tests {
         };
         assert_eq!(error.raw_os_error(), Some(libc::ENOBUFS), "of the first shard");
         assert!(accepted > 1 && accepted == in_second, "{accepted} of {in_second}");
+    }
+
+    /// Opens connections to `addr` until one more is in the second shard of `far`.
+    #[cfg(feature = "axum")]
+    fn one_more_in_second(near: &Net, far: &Net, addr: SocketAddr) -> Vec<SocketCore> {
+        let in_second = || far.shard(1).shared().ask(|shard, _| shard.stack.connections().len());
+        let before = in_second();
+        let mut clients = Vec::new();
+        while in_second() == before {
+            clients.push(Replicas::connect(near, addr).unwrap());
+            clients.last().into_iter().for_each(wait);
+        }
+        clients
+    }
+
+    #[cfg(feature = "axum")]
+    #[test]
+    fn a_server_that_has_no_sockets_left_in_one_shard_serves_those_of_another_meanwhile() {
+        use std::future::Future as _;
+        use std::task::{Context, Poll, Waker};
+
+        use axum::serve::Listener;
+
+        // Its clock stands still, since it never runs: no pause ends.
+        let runtime = ::tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let runtime = runtime.unwrap();
+        let _inside = runtime.enter();
+        let (near, far) = pair_of(40);
+        let (listener, addr) = listener(&far);
+        let open = || SocketCore::open(&far.shard(0), Stack::tcp_socket);
+        let _full: Vec<_> = std::iter::from_fn(|| open().ok()).collect();
+        let mut clients = Vec::new();
+        // One for whom there is no room.
+        let in_first = || far.shard(0).shared().ask(|shard, _| shard.stack.connections().len());
+        while in_first() == 0 {
+            clients.extend(one_more_in_second(&near, &far, addr));
+        }
+        wait_until_opened(&far, u64::try_from(clients.len()).unwrap());
+        let mut listener = crate::tokio::TcpListener::new(listener.into());
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut accept = Box::pin(Listener::accept(&mut listener));
+        let mut accepted = Vec::new();
+        while let Poll::Ready(it) = accept.as_mut().poll(&mut cx) {
+            accepted.push(it);
+            drop(accept);
+            accept = Box::pin(Listener::accept(&mut listener));
+        }
+        assert!(!accepted.is_empty());
+        clients.extend(one_more_in_second(&near, &far, addr));
+        let start = near.shared().now();
+        while accept.as_mut().poll(&mut cx).is_pending() {
+            assert!(near.shared().now() - start < Duration::from_secs(10), "nobody accepts");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_shard_that_has_no_room_leaves_a_new_socket_to_another() {
+        let (near, _far) = Link::queues(1500, 2, 2);
+        let mut config = StackConfig::new("10.7.0.1/24".parse().unwrap());
+        config.limits.sockets_max = 30;
+        let net = Net::start_queues(near, config).unwrap();
+        let open = || SocketCore::open(&net.shard(0), Stack::tcp_socket);
+        let _full: Vec<_> = std::iter::from_fn(|| open().ok()).collect();
+        let mut streams = Vec::new();
+        let mut sockets = Vec::new();
+        for _ in 0..15 {
+            streams.push(Replicas::connect(&net, (FAR, 80).into()).unwrap());
+            sockets.push(crate::net::UdpSocket::bind(&net, "10.7.0.1:0").unwrap());
+        }
+        assert!(streams.iter().all(|core| shard_of(&net, core) == 1));
+        let full = Some(libc::ENOBUFS);
+        let error = Replicas::connect(&net, (FAR, 80).into()).unwrap_err();
+        assert_eq!(error.raw_os_error(), full);
+        let error = crate::net::UdpSocket::bind(&net, "10.7.0.1:0").unwrap_err();
+        assert_eq!(error.raw_os_error(), full);
+    }
+
+    /// The limit that is reached here is one of connections.
+    #[test]
+    fn a_socket_that_may_connect_in_any_shard_does_so_where_there_is_room() {
+        let (near, _far) = Link::queues(1500, 2, 2);
+        let mut config = StackConfig::new("10.7.0.1/24".parse().unwrap());
+        config.limits.connections_max = 4;
+        let net = Net::start_queues(near, config).unwrap();
+        let connect = |net: &Net| Replicas::open(net).unwrap().start_connect((FAR, 80).into());
+        let first: Vec<_> = (0..4).map(|_| connect(&net.shard(0)).unwrap()).collect();
+        let second: Vec<_> = (0..4).map(|_| connect(&net).unwrap()).collect();
+        assert_eq!(connect(&net).unwrap_err().raw_os_error(), Some(libc::ENOBUFS));
+        drop((first, second));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::runtime::{Direction, Net};
 use crate::socket::options::socket_options;
-use crate::socket::{SocketCore, each_addr, no_addresses};
+use crate::socket::{SocketCore, each_addr, in_some_shard, no_addresses};
 use crate::stack::Stack;
 use crate::time::Duration;
 
@@ -46,17 +46,7 @@ impl UdpSocket {
                 return Self::bound(&net.for_udp_port(addr.port()), addr);
             }
             // A shard chooses among ports of its own: another has some left when it has none.
-            let mut shards: Vec<Net> = net.each().collect();
-            shards.rotate_left(net.connecting());
-            let mut outcome = Err(no_addresses());
-            for shard in &shards {
-                outcome = Self::bound(shard, addr);
-                match &outcome {
-                    Err(error) if error.raw_os_error() == Some(libc::EADDRINUSE) => {}
-                    Ok(_) | Err(_) => break,
-                }
-            }
-            outcome
+            in_some_shard(net, libc::EADDRINUSE, |shard| Self::bound(shard, addr))
         })
     }
 

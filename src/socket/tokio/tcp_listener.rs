@@ -11,6 +11,8 @@ use crate::runtime::Net;
 use crate::socket::options::{socket_options, tcp_options};
 use crate::socket::tokio::TcpStream;
 use crate::socket::{Replicas, no_addresses};
+#[cfg(feature = "axum")]
+use crate::time::{Duration, Instant};
 
 /// A listener for TCP connections, for tasks, as
 /// [`::tokio::net::TcpListener`].
@@ -40,6 +42,9 @@ use crate::socket::{Replicas, no_addresses};
 #[derive(Debug)]
 pub struct TcpListener {
     core: Arc<Replicas>,
+    /// When a lack of memory was last logged.
+    #[cfg(feature = "axum")]
+    complained: Option<Instant>,
 }
 
 socket_options!(TcpListener);
@@ -61,7 +66,11 @@ impl TcpListener {
     }
 
     pub(crate) fn new(core: Arc<Replicas>) -> Self {
-        Self { core }
+        Self {
+            core,
+            #[cfg(feature = "axum")]
+            complained: None,
+        }
     }
 
     /// Waits for the next connection, and tells who the peer is.
@@ -118,9 +127,9 @@ impl From<TcpListener> for crate::net::TcpListener {
     }
 }
 
-/// For `axum::serve`. A lack of memory is waited out, as axum does with the kernel's; after the
-/// stack's end there is no next connection, so that `accept` waits for ever and leaves it to the
-/// server's shutdown signal to end.
+/// For `axum::serve`. A lack of memory is waited out, as axum does with the kernel's, while the
+/// shards that have some accept on; after the stack's end there is no next connection, so that
+/// `accept` waits for ever and leaves it to the server's shutdown signal to end.
 #[cfg(feature = "axum")]
 impl axum::serve::Listener for TcpListener {
     type Io = TcpStream;
@@ -128,7 +137,7 @@ impl axum::serve::Listener for TcpListener {
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         /// How long axum waits after an error that will not go away by itself.
-        const PAUSE: crate::time::Duration = crate::time::Duration::from_secs(1);
+        const PAUSE: Duration = Duration::from_secs(1);
         loop {
             match Self::accept(self).await {
                 Ok(accepted) => return accepted,
@@ -137,8 +146,12 @@ impl axum::serve::Listener for TcpListener {
                     Some(libc::ECONNABORTED | libc::ECONNRESET | libc::ECONNREFUSED)
                         if self.is_alive() => {}
                     Some(libc::ENOBUFS) => {
-                        log::error!(target: "wharf", "accept: {error}");
-                        tokio::time::sleep(PAUSE).await;
+                        self.complain(&error, PAUSE);
+                        // Other shards may have room.
+                        let elsewhere = self.core.accept_where_possible();
+                        if let Ok((core, peer)) = tokio::time::timeout(PAUSE, elsewhere).await {
+                            return (TcpStream::new(Arc::new(core)), peer);
+                        }
                     }
                     _ => {
                         log::debug!(target: "wharf", "accept: {error}");
@@ -156,6 +169,15 @@ impl axum::serve::Listener for TcpListener {
 
 #[cfg(feature = "axum")]
 impl TcpListener {
+    /// Logs the error, but not for each connection that another shard has meanwhile.
+    fn complain(&mut self, error: &io::Error, pause: Duration) {
+        let now = self.core.first().net().shared().now();
+        if self.complained.is_none_or(|last| now - last >= pause) {
+            log::error!(target: "wharf", "accept: {error}");
+            self.complained = Some(now);
+        }
+    }
+
     /// Whether the stack still runs.
     fn is_alive(&self) -> bool {
         self.core.first().net().shared().ask(|shard, _| !shard.is_over())
