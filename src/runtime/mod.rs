@@ -135,12 +135,28 @@ impl Net {
     }
 
     fn start_threads(self, prepared: Vec<Prepared>) -> io::Result<Self> {
+        self.start_each(prepared, event_loop::start)
+    }
+
+    /// Starts all drivers, or none: those that have been started end before the error is told, so
+    /// that the device is free again.
+    fn start_each(
+        self,
+        prepared: Vec<Prepared>,
+        start: impl Fn(&Arc<Shared>, OwnedFd, String) -> io::Result<()>,
+    ) -> io::Result<Self> {
         let is_one = prepared.len() == 1;
-        for (index, Prepared { shared, device_fd }) in prepared.into_iter().enumerate() {
+        let mut prepared = prepared.into_iter().enumerate();
+        let outcome = prepared.try_for_each(|(index, Prepared { shared, device_fd })| {
             let name = if is_one { "wharf".to_owned() } else { format!("wharf-{index}") };
-            event_loop::start(&shared, device_fd, name)?;
+            start(&shared, device_fd, name)
+        });
+        if outcome.is_err() {
+            drop(prepared);
+            self.abandon();
+            let _ = self.wait(); // For the threads, which hold a descriptor each.
         }
-        Ok(self)
+        outcome.map(|()| self)
     }
 
     /// A stack on `device` that runs as a task of tokio's: the second part is a future that must
@@ -309,8 +325,7 @@ impl Net {
     }
 
     /// Gives up the device at once, whatever the stack still has to say: no peer hears of it. For
-    /// a program that is about to end without more ado.
-    #[cfg(feature = "cli")]
+    /// a stack that has said nothing, and a program that is about to end without more ado.
     pub(crate) fn abandon(&self) {
         for shared in self.place.shards() {
             shared.abandon(io::ErrorKind::Interrupted.into());
@@ -485,7 +500,10 @@ fn boxed(queues: Vec<impl Device + 'static>) -> Vec<Box<dyn Device>> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixDatagram;
+
     use super::*;
+    use crate::device::Tun;
 
     #[test]
     fn what_one_shard_does_not_have_is_the_others() {
@@ -501,5 +519,26 @@ mod tests {
         ] {
             assert_eq!(shares(counts, max), expected, "{max} of {counts:?}");
         }
+    }
+
+    #[test]
+    fn a_start_that_fails_half_way_gives_all_queues_back() {
+        let pairs = [(); 3].map(|()| UnixDatagram::pair().unwrap());
+        let (ours, peers): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+        let queues = ours.into_iter().map(|it| Tun::from_fd(it.into(), 1500).unwrap());
+        let config = StackConfig::new("10.7.0.2/24".parse().unwrap());
+        let seed = Seed::from_number(1);
+        let (net, prepared) = Net::prepare(boxed(queues.collect()), config, seed).unwrap();
+        let outcome = net.start_each(prepared, |shared, fd, name| {
+            if name == "wharf-1" {
+                // The first is asleep by now, or soon.
+                std::thread::sleep(Duration::from_millis(20));
+                return Err(io::ErrorKind::OutOfMemory.into());
+            }
+            event_loop::start(shared, fd, name)
+        });
+        assert_eq!(outcome.unwrap_err().kind(), io::ErrorKind::OutOfMemory);
+        let is_closed = |peer: &UnixDatagram| peer.send(&[0; 20]).is_err();
+        assert!(peers.iter().all(is_closed));
     }
 }

@@ -290,6 +290,7 @@ impl Shard {
             self.failure = Some(error);
             self.end();
             self.break_up();
+            self.kick(); // If there still is a driver, its turn is the last.
         }
     }
 
