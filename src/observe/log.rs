@@ -5,6 +5,9 @@ use crate::time::Instant;
 
 /// Writes each event to the `log` facade: drops that tell of a broken or hostile peer as debug,
 /// connections that open and close as debug, every packet as trace.
+///
+/// A [`Net`](crate::Net) does so while its stack is locked. A logger that waits for a call on the
+/// same stack, as one does that sends records over one of its sockets, waits for ever.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LogObserver;
 

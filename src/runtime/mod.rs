@@ -50,6 +50,10 @@ pub(crate) use self::waiters::{Direction, Interest};
 /// what is left, and gives up its device. No drop blocks; [`Net::shutdown`] is the form that
 /// waits.
 ///
+/// A program's logger is called in the middle of the stack's work, while no other call can be made
+/// ([`LogObserver`](crate::LogObserver)): one that itself used a socket of the same stack would
+/// wait for ever. Let it hand what is to be sent to another thread.
+///
 /// # Examples
 ///
 /// ```no_run
