@@ -66,7 +66,8 @@ pub use self::time::{Duration, Instant};
 pub use self::wire::display::describe;
 pub use self::wire::{Endpoint, FourTuple, Ipv4Cidr, Steering};
 
-/// Sockets whose calls block, as those of [`std::net`] do; made by a [`Net`].
+/// Sockets whose calls block, as those of [`std::net`] do; made by a [`Net`]. If its stack runs as
+/// a task, their place is no task of the same runtime (`Net::driver`).
 pub mod net {
     pub use crate::socket::TcpKeepalive;
     pub use crate::socket::blocking::{

@@ -43,6 +43,9 @@ pub use self::tokio_driver::Driver;
 pub(crate) use self::waiters::Key;
 pub(crate) use self::waiters::{Direction, Interest};
 
+/// How much later than asked [`Net::shutdown`] ends a stack itself, if the driver does not.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// A running stack: what sockets are made with.
 ///
 /// A cheap handle; clones mean the same stack, and so does every socket. When the last of them
@@ -166,8 +169,13 @@ impl Net {
     /// A stack on `device` that runs as a task of tokio's: the second part is a future that must
     /// be spawned (or polled) for anything to happen.
     ///
-    /// A blocking call on the thread of a current-thread runtime would wait for a driver that
-    /// waits for it: there, use `wharf::tokio`, and [`Net::shutdown_async`] for the end.
+    /// In the tasks of the runtime that runs the driver, use `wharf::tokio`, and
+    /// [`Net::shutdown_async`] for the end. A blocking call there, one of `wharf::net` or
+    /// [`Net::wait`], would wait for a driver that waits for its thread: on a current-thread
+    /// runtime always, and on a multi-thread one when the call has woken the driver, since tokio
+    /// keeps what a worker has woken last for that very worker. Blocking calls belong in
+    /// [`spawn_blocking`](tokio::task::spawn_blocking), in `tokio::task::block_in_place`, or on
+    /// threads of their own.
     ///
     /// # Errors
     ///
@@ -199,9 +207,10 @@ impl Net {
     /// A stack of several shards ([`Net::start_queues`]) that run as tasks of tokio's: a driver for
     /// each of `queues`, in this order. All must be spawned.
     ///
-    /// On a multi-thread runtime any socket serves any task. But the fastest is a thread for each
-    /// shard, with a current-thread runtime that runs the shard's driver and the tasks of the
-    /// connections that [`Net::shard`] accepts: then no request leaves its thread.
+    /// On a multi-thread runtime any socket of `wharf::tokio` serves any task; what blocks does not
+    /// belong there ([`Net::driver`]). But the fastest is a thread for each shard, with a
+    /// current-thread runtime that runs the shard's driver and the tasks of the connections that
+    /// [`Net::shard`] accepts: then no request leaves its thread.
     ///
     /// # Errors
     ///
@@ -299,11 +308,21 @@ impl Net {
     ///
     /// Sockets stay valid, and tell that the network is down once what had arrived is read.
     ///
+    /// It is meant for no task of the runtime that runs the driver ([`Net::driver`]): if the driver
+    /// waits for the caller's thread, the stack ends only a second after `timeout`, whatever had
+    /// still to be sent, and the device's descriptor is closed when the driver next runs.
+    ///
     /// # Errors
     ///
     /// Why the stack ended, if for another reason: the error of a device that vanished.
     pub fn shutdown(&self, timeout: Duration) -> io::Result<()> {
         self.begin_shutdown(timeout);
+        let until = self.shared().now() + timeout.saturating_add(PATIENCE);
+        for shared in self.place.shards() {
+            if !shared.ends_within(until - shared.now()) {
+                shared.dismiss(); // The driver would wait for ever for its thread: this one.
+            }
+        }
         self.wait()
     }
 
@@ -336,7 +355,8 @@ impl Net {
         }
     }
 
-    /// Blocks until the stack has ended: by [`Net::shutdown`], or because its device is gone.
+    /// Blocks until the stack has ended: by [`Net::shutdown`], or because its device is gone. In no
+    /// task of the runtime that runs the driver ([`Net::driver`]).
     ///
     /// # Errors
     ///

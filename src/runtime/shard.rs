@@ -275,12 +275,13 @@ impl Shard {
         self.end();
     }
 
-    /// Ends before its time, and its siblings with it: nobody will run another turn.
-    #[cfg(feature = "tokio")]
+    /// Ends before its time, and its siblings with it: nobody will run another turn, or not in
+    /// time.
     pub(crate) fn dismiss(&mut self, now: Instant) {
         if !self.is_over() {
             self.finish(now, SocketError::Aborted);
             self.break_up();
+            self.kick(); // If there still is a driver, its turn is the last.
         }
     }
 
@@ -290,7 +291,7 @@ impl Shard {
             self.failure = Some(error);
             self.end();
             self.break_up();
-            self.kick(); // If there still is a driver, its turn is the last.
+            self.kick(); // As above.
         }
     }
 

@@ -13,7 +13,7 @@ use std::thread::{self, JoinHandle};
 use crate::runtime::clock::Clock;
 use crate::runtime::deferred::Panics;
 use crate::runtime::shard::{Shard, Turn};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 /// How often the driver yields, at most, for a call to get the lock: some 50 µs, which a thread
 /// needs to wake up.
@@ -166,7 +166,6 @@ impl Shared {
     }
 
     /// Ends at once, since nobody will run another turn; peers are told.
-    #[cfg(feature = "tokio")]
     pub(crate) fn dismiss(&self) {
         self.end_by(|| self.locked(Shard::dismiss));
     }
@@ -212,6 +211,12 @@ impl Shared {
             let _ = thread.join();
         }
         result.unwrap_or(Ok(()))
+    }
+
+    /// Blocks until the stack has ended, or for as long as `limit`; whether it has.
+    pub(crate) fn ends_within(&self, limit: Duration) -> bool {
+        let wait = self.ended.wait_timeout_while(lock(&self.end), limit, |it| it.result.is_none());
+        wait.unwrap_or_else(PoisonError::into_inner).0.result.is_some()
     }
 
     /// As [`Shared::wait`], for a task.
@@ -336,7 +341,6 @@ mod tests {
 
     use super::*;
     use crate::device::{Link, Tun};
-    use crate::time::Duration;
     use crate::{Net, StackConfig};
 
     #[test]

@@ -189,3 +189,36 @@ fn a_device_whose_drop_panics_leaves_nobody_waiting() {
         });
     });
 }
+
+#[test]
+fn a_shutdown_ends_a_stack_whose_driver_waits_for_the_caller() {
+    limited(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (device, _break_it) = Fragile::new();
+        let (net, driver) = Net::driver(device, config(NEAR)).unwrap();
+        runtime.block_on(async {
+            let driver = tokio::spawn(driver);
+            tokio::task::yield_now().await;
+            net.shutdown(Duration::from_millis(10)).unwrap();
+            driver.await.unwrap().unwrap();
+        });
+    });
+}
+
+/// tokio puts the driver into a place from which no other worker takes it.
+#[test]
+fn a_shutdown_ends_a_stack_whose_driver_waits_for_the_worker_of_the_caller() {
+    limited(|| {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
+        let (device, _break_it) = Fragile::new();
+        let (net, driver) = Net::driver(device, config(NEAR)).unwrap();
+        runtime.block_on(async {
+            let driver = tokio::spawn(driver);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let ending = tokio::spawn(async move { net.shutdown(Duration::from_millis(10)) });
+            ending.await.unwrap().unwrap();
+            driver.await.unwrap().unwrap();
+        });
+    });
+}
