@@ -78,6 +78,8 @@ drop_reasons! {
     /// An ACK that brought no cookie back, or a forged one or one too late, while SYNs are answered
     /// by cookies.
     BadCookie = "bad_cookie",
+    /// An ACK that brought a cookie of which there has been a connection; answered by RST.
+    CookieSpent = "cookie_spent",
     /// The last ACK of a handshake has no text, and the listener waits for some (TCP_DEFER_ACCEPT).
     AcceptDeferred = "accept_deferred",
     /// A limit on the number of connections has been reached.

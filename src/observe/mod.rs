@@ -81,7 +81,8 @@ pub enum Event {
         flow: crate::wire::FourTuple,
     },
     /// An ACK brought a cookie back, and a connection was made of it. One that brought none while
-    /// cookies were awaited was dropped as [`DropReason::BadCookie`].
+    /// cookies were awaited was dropped as [`DropReason::BadCookie`], and one whose cookie had been
+    /// taken before as [`DropReason::CookieSpent`].
     SynCookieTaken {
         /// Between whom.
         flow: crate::wire::FourTuple,

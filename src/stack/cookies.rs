@@ -51,6 +51,13 @@ impl Stack {
         let promises = self.listeners.promises(now, tuple.local.port());
         let recalled = self.cookies.read(now, &tuple, irs, cookie, promises, stamps);
         let Recalled { options, rtt, promise } = recalled.ok_or(DropReason::BadCookie)?;
+        // What it has opened has ended, and this is CLOSED (RFC 9293 §3.10.7.1): who was not told
+        // by an RST, or has not heard of it, is told now.
+        if self.cookies.is_spent(&tuple, irs, cookie) {
+            let reset = reset_for(segment).ok_or(DropReason::StrayReset)?;
+            self.answer(now, tuple, reset)?;
+            return Err(DropReason::CookieSpent);
+        }
         let entry = self.listeners.get(id).ok_or(DropReason::NoTcpSocket)?;
         // Nothing is kept of an ACK that is put off: a record would be one past the backlog. The
         // peer's text has the same acknowledgment in it, and brings the cookie again.
@@ -73,6 +80,7 @@ impl Stack {
         let half_open = self.half_open(now, &syn, cookie, offer, promise.window());
         let half_open = half_open.recalled(now, rtt);
         let flow = self.insert_half_open(id, ends, half_open)?;
+        self.cookies.spend(&tuple, irs, cookie);
         observer.on_event(now, &Event::SynCookieTaken { flow: tuple });
         let outcome = self.receive_for_flow(now, flow, segment, observer);
         let entry = self.flows.get(flow);

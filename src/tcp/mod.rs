@@ -11,9 +11,9 @@
 //! 4. Its parts, each alone: `send`, `new_text`, `send_buffer`; `receive`, `assembler`,
 //!    `receive_buffer`; `ack`; `rtt`, `recovery/`, `congestion/`; `persist`, `lifetime`;
 //!    `timestamps`, `urgent`; `pmtu` with `mtu_search`.
-//! 5. What can be left out at first: `listener/cookies` and `promises`; `fast_path`, a shorter way
-//!    to the same end; `pages`, `spares` and `unread`, which are about memory; `info` and
-//!    `statistics`, which only tell; `check`, for tests.
+//! 5. What can be left out at first: `listener/cookies`, `promises` and `spent`; `fast_path`, a
+//!    shorter way to the same end; `pages`, `spares` and `unread`, which are about memory; `info`
+//!    and `statistics`, which only tell; `check`, for tests.
 //!
 //! | part | owns | is told | answers |
 //! |---|---|---|---|

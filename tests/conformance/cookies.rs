@@ -402,3 +402,79 @@ fn bare_cookies_fill_no_place_of_a_listener_that_defers() {
         "
     ));
 }
+
+/// How a connection may end, and all of them leave no record, or one that is gone before its cookie
+/// is too old: aborted; closed with text unread; reset; given up; closed by the peer first; closed
+/// by us first, with a TIME-WAIT of a second.
+const ENDS: &[&str] = &[
+    "
+        +0    abort
+        +0    > R. 1:1(0) ack 1
+    ",
+    "
+        +0    < P. 1:11(10) ack 1 win 256
+        +0    close
+        +0    > R. 1:1(0) ack 11
+    ",
+    "
+        +0    < R. 1:1(0) ack 1
+    ",
+    "
+        +0    set user_timeout 1
+        +0    write 10
+        +0    > P. 1:11(10) ack 1
+        +1.001 expect state CLOSED
+    ",
+    "
+        +0    < F. 1:1(0) ack 1 win 256
+        +0    > .  1:1(0) ack 2
+        +0    close
+        +0    > F. 1:1(0) ack 2
+        +0    < .  2:2(0) ack 2 win 256
+    ",
+    "
+        +0    close
+        +0    > F. 1:1(0) ack 1
+        +0    < F. 1:1(0) ack 2 win 256
+        +0    > .  2:2(0) ack 2
+        +1.01 expect state CLOSED
+    ",
+];
+
+/// A late copy of the ACK, or the first text once more from a client to whom our RST was lost: the
+/// cookie in it is as good as it ever was, and has had its connection.
+#[test]
+fn a_cookie_opens_one_connection_and_what_brings_it_again_is_reset() {
+    let config = config(|config| {
+        always(config);
+        config.tcp.time_wait = wharf::Duration::from_secs(1);
+    });
+    for end in ENDS {
+        let played = config.clone().plays(&format!(
+            "
+            +0    socket listen 80
+            +0    < S  0:0(0) win 65535 <mss 1460>
+            +0    > S. 0:0(0) ack 1 <...>
+            +0    < .  1:1(0) ack 1 win 256
+            +0    accept
+            {end}
+            +0    expect connections 0
+            +0    < .  1:1(0) ack 1 win 256
+            +0    > R  1:1(0)
+            +20   < P. 1:11(10) ack 1 win 256
+            +0    > R  1:1(0)
+            +0    accept error EAGAIN
+            +0    expect dropped cookie_spent 2
+
+            +0    incarnation 1000000                    # And a new one opens as ever.
+            +0    < S  0:0(0) win 65535 <mss 1460>
+            +0    > S. 0:0(0) ack 1 <...>
+            +0    < .  1:1(0) ack 1 win 256
+            +0    accept
+            +0    expect state ESTABLISHED
+            +0    expect dropped cookie_spent 2
+            ",
+        ));
+        played.stack.check();
+    }
+}

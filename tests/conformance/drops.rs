@@ -77,6 +77,13 @@ const CASES: &[(DropReason, &str, &str)] = &[
         "+0 b: < . 1:1(0) ack 7",
     ),
     (
+        DropReason::CookieSpent,
+        "+0 socket listen 80 backlog 1\n+0 a: < S 0:0(0)\n+0 a: > S. 0:0(0) ack 1 <...>
+         +0 b: < S 0:0(0)\n+0 b: > S. 0:0(0) ack 1 <...>
+         +0 b: < . 1:1(0) ack 1\n+0 b: < R 1:1(0)",
+        "+0 b: < . 1:1(0) ack 1\n+0 b: > R 1:1(0)",
+    ),
+    (
         DropReason::AcceptDeferred,
         "+0 socket listen 80\n+0 listener set defer_accept 5\n+0 < S 0:0(0)
          +0 > S. 0:0(0) ack 1 <...>",

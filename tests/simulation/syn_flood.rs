@@ -27,8 +27,10 @@ const BACKLOG: u32 = 128;
 /// Most that both hosts and the line between them may hold of the allocator at a time, beyond what
 /// they held before: for the flood, whatever its length, and for each client. Octets.
 ///
-/// A record in TIME-WAIT and a socket of the client's are most of what a client leaves behind.
-const FLOOD_MAX: u64 = 96 << 10;
+/// A record in TIME-WAIT and a socket of the client's are most of what a client leaves behind; and
+/// with the first one that brings a cookie back comes the table of those that were taken.
+const FLOOD_MAX: u64 = TAKEN + (96 << 10);
+const TAKEN: u64 = 256 << 10;
 const CLIENT_MAX: u64 = 2 << 10;
 
 /// One client: connects, asks for an octet, gets it.

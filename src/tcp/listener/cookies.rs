@@ -2,6 +2,7 @@
 //! all that it must know comes back in the acknowledgment of its SYN-ACK (RFC 4987 §3.6).
 
 use super::promises::Promise;
+use super::spent::Spent;
 use crate::rng::{KeyedHash, Rng};
 use crate::tcp::negotiated::{MSS_DEFAULT, Offer};
 use crate::tcp::seq::SeqNumber;
@@ -38,7 +39,7 @@ const STAMP_SACK: u32 = 1 << 4;
 /// The shift's place in a cookie when timestamps are agreed, and say it.
 const SCALE_IN_STAMP: u8 = 7;
 
-/// Makes cookies and reads them.
+/// Makes cookies, reads them, and knows which have had their connection.
 ///
 /// ```text
 ///   31          24 23                                     0
@@ -56,6 +57,7 @@ const SCALE_IN_STAMP: u8 = 7;
 pub(crate) struct Cookies {
     mac: KeyedHash,
     mask: KeyedHash,
+    spent: Spent,
 }
 
 /// What a cookie has brought back.
@@ -72,7 +74,7 @@ pub(crate) struct Recalled {
 impl Cookies {
     /// Cookies under keys that `rng` draws.
     pub(crate) fn new(rng: &mut Rng) -> Self {
-        Self { mac: rng.key(), mask: rng.key() }
+        Self { mac: rng.key(), mask: rng.key(), spent: Spent::default() }
     }
 
     /// Our initial sequence number in answer to a SYN with `irs` and the options `theirs`, in a
@@ -151,6 +153,17 @@ impl Cookies {
         Some(Recalled { options, rtt, promise })
     }
 
+    /// Whether a connection has been made of this cookie. It may have ended since, without the
+    /// TIME-WAIT that would keep late segments from another one, or before its cookie.
+    pub(crate) fn is_spent(&self, tuple: &FourTuple, irs: SeqNumber, cookie: SeqNumber) -> bool {
+        self.spent.holds(self.name(tuple, irs, cookie))
+    }
+
+    /// A connection is made of this cookie: none is made of it any more.
+    pub(crate) fn spend(&mut self, tuple: &FourTuple, irs: SeqNumber, cookie: SeqNumber) {
+        self.spent.add(self.name(tuple, irs, cookie));
+    }
+
     fn mac(
         &self,
         tuple: &FourTuple,
@@ -167,6 +180,12 @@ impl Cookies {
     fn mask(&self, tuple: &FourTuple, irs: SeqNumber) -> u8 {
         let [mask, ..] = self.mask.hash((tuple, irs.0)).to_le_bytes();
         mask
+    }
+
+    /// What stands for a cookie among those that are spent. A client's next connection has another
+    /// IRS, and so another name.
+    fn name(&self, tuple: &FourTuple, irs: SeqNumber, cookie: SeqNumber) -> u64 {
+        self.mask.hash((tuple, irs.0, cookie.0))
     }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod cookies;
 pub(crate) mod half_open;
 pub(crate) mod promises;
+mod spent;
 
 use std::collections::VecDeque;
 
@@ -38,7 +39,7 @@ pub(crate) enum Verdict {
     /// A SYN that is to be answered by a cookie: nothing is kept of it.
     SendCookie,
     /// An ACK that may bring a cookie back. If it does not it is dropped in silence: a flood of
-    /// forged ones is to cause no flood of resets.
+    /// forged ones is to cause no flood of resets. One that has had its connection is reset.
     TakeCookie,
     /// An ACK of something that is not here.
     Answer(SegmentPlan),
