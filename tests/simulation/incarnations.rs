@@ -37,6 +37,10 @@ const OPEN_MAX: Duration = Duration::from_secs(100);
 /// whatever retransmissions make of them.
 const FREE_MAX: Duration = Duration::from_mins(30);
 
+/// Delay of a line that has the least: else a whole connection may fit into one step of the clock
+/// of initial sequence numbers, and the strays of its segments be another one.
+const DELAY_MIN: Duration = Duration::from_millis(1);
+
 /// Attempts to get a port, far more than there is time for.
 const ATTEMPTS_MAX: u32 = 10_000_000;
 
@@ -190,7 +194,9 @@ fn check_opens(world: &Simulation) {
 
 fn rough(seed: u64, met: &mut Met) {
     let random = &mut Random::new(seed);
-    let line = if random.chance(0.5) { mild_line(random, seed) } else { any_line(random, seed) };
+    let mut line =
+        if random.chance(0.5) { mild_line(random, seed) } else { any_line(random, seed) };
+    line.delay = line.delay.max(DELAY_MIN);
     let mut configs = [CLIENT, SERVER].map(|network| any_config(random, network));
     let cookies = [SynCookies::UnderPressure, SynCookies::Always, SynCookies::Off];
     let cookies = cookies[random.index(3)];
@@ -275,8 +281,7 @@ fn disturb(world: &mut Simulation, random: &mut Random, is_timed: bool, quotes: 
     }
 }
 
-/// A line that loses little: opening takes a few attempts at most. It has a delay: else a whole
-/// connection may fit into one step of the clock of initial sequence numbers.
+/// A line that loses little: opening takes a few attempts at most.
 pub(super) fn mild_line(random: &mut Random, seed: u64) -> Impairment {
     let loss = ["", "loss=1%,", "loss=4%,"][random.index(3)];
     let jitter = ["", "jitter=20ms,reorder=20%,", "duplicate=10%,corrupt=1%,"][random.index(3)];
