@@ -1,6 +1,6 @@
 //! What must hold of the two ends of each connection once all is over.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::workload::{Ending, Report};
@@ -8,24 +8,14 @@ use super::workload::{Ending, Report};
 /// The talkers by their own address and the other end's, in the order in which they came.
 type Ends<'a> = BTreeMap<(SocketAddr, SocketAddr), Vec<&'a Report>>;
 
-/// Who may have talked to whom.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Leave {
-    /// Connections may fail, as long as nobody reads what was not written there.
-    pub may_fail: bool,
-    /// Between which ends a listener has taken the same SYN cookie twice, its own end first. An
-    /// old segment has brought it back, and so opened what its sender has closed long ago (RFC 4987
-    /// §3.6): two may have heard the same talker.
-    pub haunted: BTreeSet<(SocketAddr, SocketAddr)>,
-}
-
-/// Compares the two ends of each connection; gives what is wrong, in sentences.
+/// Compares the two ends of each connection; gives what is wrong, in sentences. `may_fail`:
+/// connections may fail, as long as nobody reads what was not written there.
 ///
 /// Each talker has heard one talker at the other end, and that one has heard it or nobody: no
 /// segment of one connection has counted in another. Without an abort, each end has read exactly
 /// what the other wrote, has seen its end (unless its plan never looks), and met no error. With
 /// one, or where connections may fail, nobody has read what was not written.
-pub fn compare(reports: &[Report], leave: &Leave) -> Vec<String> {
+pub fn compare(reports: &[Report], may_fail: bool) -> Vec<String> {
     let mut faults = Vec::new();
     let mut ends: Ends<'_> = BTreeMap::new();
     for report in reports {
@@ -43,28 +33,17 @@ pub fn compare(reports: &[Report], leave: &Leave) -> Vec<String> {
     }
     for (&(local, remote), here) in &ends {
         let there = ends.get(&(remote, local)).map_or(&[][..], |there| there);
-        let is_haunted = leave.haunted.contains(&(local, remote));
-        let has_haunted = leave.haunted.contains(&(remote, local));
         let may_miss = |report: &&Report| report.error.is_some() || is_abort(report);
         let may_miss = here.iter().chain(there).any(may_miss);
-        if !leave.may_fail && here.len() != there.len() && !may_miss {
+        if !may_fail && here.len() != there.len() && !may_miss {
             faults.push(format!("{local} to {remote}: the other end is missing"));
         }
         for (place, one) in here.iter().enumerate() {
-            // Two connections of one cookie have the same sequence numbers: whoever has opened one
-            // may read the begin of what the first one wrote and then what the second one wrote.
-            if has_haunted && one.is_opener && there.len() > 1 {
-                continue;
-            }
             if one.is_garbled {
                 faults.push(format!("{}: read octets that nobody wrote", name(one)));
             }
             let fault = match other_end(one, place, here.len(), there) {
-                // The other end may have read the begin of this one's text and then another's.
-                Ok(Some(_)) if is_haunted && !one.is_opener && here.len() > 1 => None,
-                Ok(Some(other)) if is_mutual(one, other) => lost(one, other, leave),
-                // Whoever has asked has been answered: only who was asked can be haunted.
-                Ok(Some(_)) if is_haunted && !one.is_opener => None,
+                Ok(Some(other)) if is_mutual(one, other) => lost(one, other, may_fail),
                 Ok(Some(other)) => Some(format!(
                     "heard number {:?}, which heard number {:?}",
                     one.peer(),
@@ -121,14 +100,14 @@ fn is_abort(report: &Report) -> bool {
 }
 
 /// What `one` did against what `other` saw of it.
-fn lost(one: &Report, other: &Report, leave: &Leave) -> Option<String> {
+fn lost(one: &Report, other: &Report, may_fail: bool) -> Option<String> {
     if other.received > one.sent {
         return Some(format!("{} sent, {} received", one.sent, other.received));
     }
     if let Some(fault) = false_mark(one, other) {
         return Some(fault);
     }
-    if leave.may_fail || is_abort(one) || is_abort(other) {
+    if may_fail || is_abort(one) || is_abort(other) {
         return None;
     }
     if let Some(error) = one.error {
@@ -179,12 +158,12 @@ mod tests {
         Report { local, sent: 10, received, head, saw_end, finished, ..report }
     }
 
-    fn faults(reports: &[Report], leave: &Leave) -> usize {
-        compare(reports, leave).len()
+    fn faults(reports: &[Report], may_fail: bool) -> usize {
+        compare(reports, may_fail).len()
     }
 
-    const STRICT: &Leave = &Leave { may_fail: false, haunted: BTreeSet::new() };
-    const LAX: &Leave = &Leave { may_fail: true, haunted: BTreeSet::new() };
+    const STRICT: bool = false;
+    const LAX: bool = true;
 
     #[test]
     fn connections_between_the_same_ends_are_told_apart_in_whatever_order_they_are() {
@@ -231,19 +210,7 @@ mod tests {
             report(8, 1, Some(1)), // And not 2.
         ];
         assert_eq!(faults(&reports, LAX), 2, "both of number 8's");
-        let [client, server] = ENDS.map(|addr| addr.parse().unwrap());
-        let haunted = &Leave { haunted: [(server, client)].into(), ..LAX.clone() };
-        assert_eq!(faults(&reports, haunted), 0, "7 or 8 may have come of an old cookie");
-        let mut garbled = reports.clone();
-        garbled[3].is_garbled = true;
-        assert_eq!(faults(&garbled, haunted), 1, "who answers reads what somebody wrote");
         let ghost = [report(1, 0, Some(7)), report(7, 1, Some(1)), report(8, 1, Some(1))];
-        let mut garbled = ghost.clone();
-        garbled[0].is_garbled = true;
-        garbled[0].received = 11;
-        assert_eq!(faults(&garbled, haunted), 0, "it may have read the begins of both");
-        let elsewhere = Leave { haunted: [(client, server)].into(), ..LAX.clone() };
-        assert_eq!(faults(&garbled, &elsewhere), 3, "and not where no cookie was taken twice");
-        assert_eq!((faults(&ghost, LAX), faults(&ghost, haunted)), (1, 0));
+        assert_eq!(faults(&ghost, LAX), 1, "an old cookie has opened what number 1 has left");
     }
 }
