@@ -362,11 +362,20 @@ impl FlowAudit {
         let is_plain = segment.flags.contains(TcpFlags::ACK)
             && !segment.flags.contains(TcpFlags::SYN)
             && !segment.flags.contains(TcpFlags::RST);
-        let is_late = self.peer_acked.is_some_and(|acked| is_before(segment.ack, acked));
         let is_of_sent =
             self.nxt.is_some_and(|nxt| !is_before(nxt, segment.ack)) && !self.may_be_over;
         let fits = self.our_edge.is_some_and(|edge| !is_before(edge, end));
-        self.is_open && is_plain && !is_late && is_of_sent && !self.is_older(segment) && fits
+        self.is_open
+            && is_plain
+            && !self.is_late(segment)
+            && is_of_sent
+            && !self.is_older(segment)
+            && fits
+    }
+
+    /// Whether something that left the peer later has arrived before.
+    fn is_late(&self, segment: &TcpSegment) -> bool {
+        self.peer_acked.is_some_and(|acked| is_before(segment.ack, acked))
     }
 
     /// Whether a segment's timestamp is older than the newest.
@@ -398,8 +407,9 @@ impl FlowAudit {
         if !segment.payload.is_empty()
             && self.acked.is_some_and(|acked| is_before(acked, segment.seq))
         {
-            // Whether PAWS drops what is older than the newest depends on more than is known here.
-            self.early = (!is_old).then_some(segment.seq);
+            // Whether PAWS drops what is older than the newest depends on more than is known here,
+            // and so does whether an acknowledgment is too old (RFC 5961 §5).
+            self.early = (!is_old && !self.is_late(segment)).then_some(segment.seq);
         }
         if segment.flags.contains(TcpFlags::SYN) {
             self.latest_syn = SynOptions::of(segment);
@@ -442,12 +452,23 @@ mod tests {
     const SERVER: &str = "10.0.0.2:80";
     const CLIENT: &str = "10.0.0.1:5000";
 
-    fn packet(from: &str, flags: TcpFlags, (seq, ack): (u32, u32), len: usize) -> Vec<u8> {
+    fn packet(from: &str, flags: TcpFlags, numbers: (u32, u32), len: usize) -> Vec<u8> {
+        packet_with(&[], from, flags, numbers, len)
+    }
+
+    fn packet_with(
+        options: &[u8],
+        from: &str,
+        flags: TcpFlags,
+        (seq, ack): (u32, u32),
+        len: usize,
+    ) -> Vec<u8> {
         let to = if from == SERVER { CLIENT } else { SERVER };
         let mut packet = Packet::tcp(from.parse().unwrap(), to.parse().unwrap(), flags);
         if let Content::Tcp(segment) = &mut packet.content {
             (segment.seq, segment.ack, segment.window) = (seq, ack, 10_000);
             segment.payload = vec![0; len];
+            segment.options = options.to_vec();
         }
         packet.to_frame().octets().to_vec()
     }
@@ -470,6 +491,29 @@ mod tests {
         }
         audit.end_turn(now, |_| true);
         audit.faults
+    }
+
+    /// The host answers text with an acknowledgment that is too old by a challenge, which tells
+    /// nothing of the text (RFC 5961 §5).
+    #[test]
+    fn text_that_may_be_too_old_need_not_be_told_of_first() {
+        const SACK_PERMITTED: &[u8] = &[1, 1, 4, 2];
+        for (ack, faults) in [(600, 1), (500, 0)] {
+            let (mut audit, now) = (Audit::default(), Instant::ZERO);
+            let (syn, flag) = (TcpFlags::SYN, TcpFlags::ACK);
+            let opens = packet_with(SACK_PERMITTED, CLIENT, syn, (99, 0), 0);
+            audit.on_received(now, &opens);
+            audit.on_sent(&packet_with(SACK_PERMITTED, SERVER, syn.with(flag), (499, 100), 0));
+            audit.on_received(now, &packet(CLIENT, flag, (100, 500), 0));
+            audit.on_sent(&packet(SERVER, flag, (500, 100), 100));
+            for (seq, ack) in [(200, 600), (300, ack)] {
+                audit.on_received(now, &packet(CLIENT, flag, (seq, ack), 10));
+            }
+            let blocks = [200u32, 210, 300, 310].map(u32::to_be_bytes).concat();
+            let options = [&[1, 1, 5, 18], &blocks[..]].concat();
+            audit.on_sent(&packet_with(&options, SERVER, flag, (600, 100), 0));
+            assert_eq!(audit.faults.len(), faults, "{ack}: {:?}", audit.faults);
+        }
     }
 
     #[test]
