@@ -100,7 +100,7 @@ impl Queue {
     }
 
     /// Reads up to `max` packets by one call, appends them to `into`, and says whether no more
-    /// were there. If more were, or one could not be read, [`read`](Self::read) tells which.
+    /// were there. If more were, or a read failed, [`read`](Self::read) goes on.
     ///
     /// # Errors
     ///

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::thread;
+use std::time::Duration;
 
 use tun_tap::{Iface, Mode};
 
@@ -29,6 +31,11 @@ const MANY_WRITES: usize = 4;
 /// Octets of the longest packet that a ring writes: one of an Ethernet's size is none too long. To
 /// carry more by one call is what super-segments are for.
 const SHORT: usize = 1600;
+
+/// How often to try again for a device that somebody holds, and how long to wait before: a process
+/// that was killed may hold it for a moment longer, until the kernel has ended its ring.
+const BUSY_TRIES: u32 = 20;
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
 /// A TUN device (Linux `Documentation/networking/tuntap.rst`). Where the kernel can, super-segments
 /// of up to 64 KiB cross it, and checksums are left to who has the octets at hand; else, or if
@@ -90,6 +97,16 @@ impl Tun {
     pub fn open_queues(config: &TunConfig, count: usize) -> Result<Vec<Self>, TunError> {
         config.validate()?;
         setup::check_count(count)?;
+        let mut tries = 0..BUSY_TRIES;
+        loop {
+            match Self::open_queues_now(config, count) {
+                Err(TunError::Busy { .. }) if tries.next().is_some() => thread::sleep(BUSY_PAUSE),
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn open_queues_now(config: &TunConfig, count: usize) -> Result<Vec<Self>, TunError> {
         let name = config.name.as_str();
         setup::check_driver()?;
         let control = ControlSocket::open().map_err(setup::failed(name, "open a socket"))?;
@@ -100,9 +117,11 @@ impl Tun {
             setup::check_address_is_free(name, addr)?;
         }
 
-        let was_made = existing.is_none();
-        let mut queues = attach_all(config, count, !was_made)
-            .map_err(|source| setup::attach_error(name, !was_made, source))?;
+        let mut queues = attach_all(config, count, existing.is_some())
+            .map_err(|source| setup::attach_error(name, existing.is_some(), source))?;
+        // One that was there a moment ago may have gone with its owner, and this is another.
+        let index = control.index(name).map_err(setup::failed(name, "look the device up"))?;
+        let was_made = index != existing;
         for queue in &queues {
             check_queue(name, queue.fd())?;
         }
@@ -193,13 +212,16 @@ impl Tun {
     /// leave at once: a server of small messages answers some sixth more of them. [`Tun::open`]
     /// does this by itself, unless [`TunConfig::io_uring`] says no.
     ///
-    /// Of memory it takes up to 1 MiB, and of that a page for each of sixteen packets in fact.
+    /// It takes addresses for 1 MiB, and memory for what stands there: a page for each of sixteen
+    /// short packets. A TUN can be used so from Linux 6.4 on, a socket from 6.5; before, the first
+    /// use finds that out, and each packet has a call of its own again. Of a process that forks one
+    /// of the two should use the device from then on.
     ///
     /// # Errors
     ///
     /// What the kernel says: EPERM or ENOSYS where it, an administrator
-    /// (`kernel.io_uring_disabled`) or a container forbids io_uring; `Unsupported` before Linux
-    /// 5.6. The device goes on as it was, one packet a call.
+    /// (`kernel.io_uring_disabled`) or a container forbids io_uring; EINVAL before Linux 5.6. The
+    /// device goes on as it was.
     pub fn use_io_uring(&mut self) -> io::Result<()> {
         self.ring = Some(Ring::open(self.queue.fd())?);
         Ok(())
@@ -241,6 +263,7 @@ impl Tun {
                 return Ok(0);
             }
         };
+        // Behind those that came after them, as on any link on which something went wrong.
         for packet in refused.into_iter().filter_map(|index| packets.get(next + index)) {
             self.write(packet)?;
         }

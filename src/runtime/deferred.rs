@@ -48,6 +48,7 @@ impl Deferred {
 
 /// Runs foreign code, and lets a panic of it pass only when all has run: what one socket's waker
 /// does keeps no other socket, and not the driver, from being woken. Nobody would make up for that.
+/// A panic that passes in a turn of the driver ends the stack, since the driver ends with it.
 #[derive(Debug, Default)]
 pub(super) struct Panics(Option<Box<dyn Any + Send>>);
 

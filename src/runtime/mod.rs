@@ -310,7 +310,8 @@ impl Net {
     ///
     /// It is meant for no task of the runtime that runs the driver ([`Net::driver`]): if the driver
     /// waits for the caller's thread, the stack ends only a second after `timeout`, whatever had
-    /// still to be sent, and the device's descriptor is closed when the driver next runs.
+    /// still to be sent; sockets, and whoever waits for the end, hear of it then, while the driver
+    /// closes its copy of the device's descriptor only when it next runs.
     ///
     /// # Errors
     ///

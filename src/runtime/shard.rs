@@ -344,10 +344,10 @@ impl Shard {
                 Err(error) if self.arrived.is_empty() => return Err(error),
                 Err(_) => break, // What came before counts; the next turn meets the error again.
             };
-            let new_ones = self.arrived.iter().rev().take(count);
-            let new = new_ones.map(|frame| frame.octets().len()).sum::<usize>();
+            let lens = self.arrived.iter().rev().take(count).map(|frame| frame.octets().len());
+            let (new, largest) = lens.fold((0, 0), |(sum, max), len| (sum + len, len.max(max)));
             (packets, octets, sip) = (packets + count, octets + new, sip + new);
-            self.sips.on_read(count, max, new);
+            self.sips.on_read(count, max, largest);
             is_more = count == max;
             if let Some(siblings) = &mut self.siblings {
                 for _ in 0..siblings.take_strays(&mut self.arrived, count) {

@@ -25,8 +25,8 @@ pub(super) struct Sips {
     since_empty: usize,
     /// How many there were, the time before.
     before: usize,
-    /// A large one was among the last that came.
-    are_large: bool,
+    /// There was a large one among the last that came.
+    has_large: bool,
 }
 
 impl Sips {
@@ -37,14 +37,14 @@ impl Sips {
         }
         let rest = self.before.saturating_sub(self.since_empty);
         let is_many = rest.max(self.since_empty) >= MANY;
-        if is_many && !self.are_large { GULP } else { SIP }
+        if is_many && !self.has_large { GULP } else { SIP }
     }
 
-    /// So many were there, of `max` that were asked for, and so many octets in all.
-    pub(super) fn on_read(&mut self, count: usize, max: usize, octets: usize) {
+    /// So many were there, of `max` that were asked for; the largest has so many octets.
+    pub(super) fn on_read(&mut self, count: usize, max: usize, largest: usize) {
         self.since_empty += count;
-        if let Some(mean) = octets.checked_div(count) {
-            self.are_large = mean >= LARGE;
+        if count > 0 {
+            self.has_large = largest >= LARGE;
         }
         if count == max {
             return;
@@ -66,7 +66,7 @@ mod tests {
     fn asked_of(len: usize, sips: &mut Sips, given: &[usize]) -> Vec<usize> {
         let ask = |&count: &usize| {
             let size = sips.size();
-            sips.on_read(count, size, count * len);
+            sips.on_read(count, size, len);
             size
         };
         given.iter().map(ask).collect()

@@ -48,7 +48,8 @@ pub(crate) fn each_addr<T>(
 }
 
 /// Makes a socket that may be in any shard: in the one that is best for it, and in another only if
-/// that one has no room, or no port of its own is left there, which `no_port` says.
+/// that one has no room, or no port of its own is left there, which `no_port` says. If it can be in
+/// none, the last one says why.
 pub(crate) fn in_some_shard<T>(
     net: &Net,
     no_port: i32,

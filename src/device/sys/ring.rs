@@ -8,6 +8,7 @@
 //! way to wait than the device's descriptor, and no memory of anybody else's.
 
 use std::io;
+use std::iter;
 use std::mem;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 
@@ -20,6 +21,9 @@ pub(in crate::device) const WRITES_MAX: usize = 64;
 
 /// Most packets that one call reads.
 pub(in crate::device) const READS_MAX: usize = 16;
+
+/// Octets of a page of memory, at least.
+const PAGE: usize = 4096;
 
 /// Octets from the place for one packet to that for the next: room for the largest, with what the
 /// device puts before it. No multiple of a page: then the beginnings of all the packets would
@@ -49,14 +53,18 @@ impl std::fmt::Debug for Ring {
     }
 }
 
+/// How a request went: octets, or `errno`.
+type Outcome = Result<usize, i32>;
+
 /// The device among the files that the kernel has looked up for the ring: once, and not anew for
 /// each packet.
 const DEVICE: types::Fixed = types::Fixed(0);
 
 impl Ring {
-    /// A ring for what carries packets at `fd`, which it keeps open, where the kernel has such
-    /// (Linux 5.6) and lets us have one: EPERM and ENOSYS are what a container says that forbids
-    /// it, or an administrator (`kernel.io_uring_disabled`).
+    /// A ring for what carries packets at `fd`, which it keeps open, where the kernel has such and
+    /// lets us have one: EPERM and ENOSYS are what a container says that forbids it, or an
+    /// administrator (`kernel.io_uring_disabled`). Whether it is of use for this device the first
+    /// call tells.
     pub(in crate::device) fn open(fd: BorrowedFd<'_>) -> io::Result<Self> {
         let entries = u32::try_from(WRITES_MAX.max(READS_MAX)).map_err(io::Error::other)?;
         let queues = IoUring::new(entries)?;
@@ -90,8 +98,10 @@ impl Ring {
     ///
     /// # Errors
     ///
-    /// The ring is of no use: EOPNOTSUPP for a device that cannot say whether it would wait, or
-    /// whatever the kernel says of the call as such. Then nobody knows what was written.
+    /// The ring is of no use: EOPNOTSUPP for a device that cannot say whether it would wait, as a
+    /// TUN before Linux 6.4 and a socket before 6.5; EBADF if somebody else has ended the ring, such
+    /// as a child that was forked; or whatever the kernel says of the call as such. Then nobody
+    /// knows what was written.
     pub(in crate::device) fn write(&mut self) -> io::Result<ArrayVec<usize, WRITES_MAX>> {
         let mut start = 0;
         for (tag, end) in mem::take(&mut self.ends).into_iter().enumerate() {
@@ -110,27 +120,34 @@ impl Ring {
     }
 
     /// Reads up to `max` packets, and no more than [`READS_MAX`]: [`arrived`](Self::arrived) has
-    /// them. Says how the last read went: whether it found nothing.
+    /// them. Says whether no more were there: then the last read found nothing, and none failed.
     ///
-    /// A read that fails in any other way is left out: whoever reads once more meets it again.
+    /// What failed otherwise, or had nothing in it, is left out: whoever reads once more meets again
+    /// what is wrong with the device, and not what was wrong with one packet.
     ///
     /// # Errors
     ///
     /// As [`write`](Self::write).
     pub(in crate::device) fn read(&mut self, max: usize) -> io::Result<bool> {
         let len = u32::try_from(PLACE).map_err(io::Error::other)?;
+        if self.lens.iter().any(|len| *len > PAGE) {
+            // Large packets have made much of it memory in fact; short ones will do with less.
+            self.arriving = Vec::new();
+        }
         self.lens.clear();
         self.arriving.reserve(READS_MAX * PLACE);
+        let start = self.arriving.as_mut_ptr();
         for tag in 0..max.min(READS_MAX) {
-            let place = &mut self.arriving.spare_capacity_mut()[tag * PLACE..][..PLACE];
-            let read = opcode::Read::new(DEVICE, place.as_mut_ptr().cast(), len);
+            let read = opcode::Read::new(DEVICE, start.wrapping_add(tag * PLACE), len);
             // SAFETY: it points to a place of its own in the spare capacity of `arriving`, `PLACE`
-            // octets long, which nobody else reads or writes, and which stays where it is: nothing
-            // is ever appended there.
+            // octets long, which nobody else reads or writes before `carry_out` returns, and which
+            // stays where it is: nothing is ever appended there.
             unsafe { self.ask(tag, read.rw_flags(libc::RWF_NOWAIT).build()) }?;
         }
         let outcomes = self.carry_out::<READS_MAX>()?;
-        let is_drained = outcomes.last() == Some(&Err(libc::EAGAIN));
+        let is_found_empty = outcomes.last() == Some(&Err(libc::EAGAIN));
+        let is_well = |outcome: &Outcome| matches!(outcome, Ok(1..) | Err(libc::EAGAIN));
+        let is_drained = is_found_empty && outcomes.iter().all(is_well);
         self.lens = outcomes.into_iter().map(Result::unwrap_or_default).collect();
         Ok(is_drained)
     }
@@ -163,9 +180,8 @@ impl Ring {
         outcome.map_err(io::Error::other)
     }
 
-    /// Has the kernel do all that stands in the queue, in order, and says how each went: octets,
-    /// or `errno`.
-    fn carry_out<const N: usize>(&mut self) -> io::Result<ArrayVec<Result<usize, i32>, N>> {
+    /// Has the kernel do all that stands in the queue, in order, and says how each went.
+    fn carry_out<const N: usize>(&mut self) -> io::Result<ArrayVec<Outcome, N>> {
         let count = self.queues.submission().len();
         self.is_broken = true;
         // What does not wait is done when the first call returns. A kernel without memory for all
@@ -177,22 +193,24 @@ impl Ring {
                 Ok(_) | Err(_) => {}
             }
         }
-        let mut outcomes = ArrayVec::<_, N>::new();
-        for (tag, completion) in (0..).zip(self.queues.completion()) {
-            if completion.user_data() != tag || outcomes.is_full() {
+        // They are carried out in order, and told of in any: a refusal comes behind the rest.
+        let mut outcomes: ArrayVec<Option<Outcome>, N> = iter::repeat_n(None, count).collect();
+        for completion in self.queues.completion() {
+            let tag = usize::try_from(completion.user_data()).ok();
+            let Some(outcome @ None) = tag.and_then(|tag| outcomes.get_mut(tag)) else {
                 return Err(io::ErrorKind::InvalidData.into());
-            }
+            };
             let result = completion.result();
-            outcomes.push(usize::try_from(result).map_err(|_| result.wrapping_neg()));
+            *outcome = Some(usize::try_from(result).map_err(|_| result.wrapping_neg()));
         }
-        if outcomes.len() < count {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
+        let outcomes: Option<ArrayVec<Outcome, N>> = outcomes.into_iter().collect();
+        let outcomes = outcomes.ok_or(io::ErrorKind::TimedOut)?;
         self.is_broken = false;
-        if outcomes.contains(&Err(libc::EOPNOTSUPP)) {
-            return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP));
+        let is_useless = |it: &&Outcome| matches!(it, Err(libc::EOPNOTSUPP | libc::EBADF));
+        match outcomes.iter().find(is_useless) {
+            Some(Err(errno)) => Err(io::Error::from_raw_os_error(*errno)),
+            _ => Ok(outcomes),
         }
-        Ok(outcomes)
     }
 }
 

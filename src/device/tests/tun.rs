@@ -1,5 +1,6 @@
 //! A device that came as a descriptor: one packet a call, and many by one.
 
+use std::fs;
 use std::net::UdpSocket;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 
@@ -146,8 +147,15 @@ fn numbered(count: u8) -> Vec<Vec<u8>> {
     (0..count).map(|n| vec![n; len(n)]).collect()
 }
 
-/// A device with a ring; `None`, with a word, where the machine forbids io_uring.
+/// A device with a ring; `None`, with a word, where the machine forbids io_uring, or its kernel has
+/// none that is of use for sockets, as before Linux 6.5.
 fn ringed(mut tun: Tun) -> Option<Tun> {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split(['.', '-']).map(|it| it.parse().unwrap_or(0));
+    if [numbers.next(), numbers.next()] < [Some(6), Some(5)] {
+        eprintln!("not tried, since Linux {release} is too old");
+        return None;
+    }
     match tun.use_io_uring() {
         Ok(()) => Some(tun),
         Err(error) => {
@@ -258,6 +266,45 @@ fn what_a_ring_finds_no_room_for_is_dropped_and_counted() {
     assert_eq!(received(|buffer| peer.recv(buffer)).len() as u64, sent - tun.dropped());
     tun.transmit_burst(Instant::ZERO, &mut [[6; 50]; 8].map(|it| outgoing(&it)).into()).unwrap();
     assert_eq!(received(|buffer| peer.recv(buffer)), vec![vec![6; 50]; 8]);
+}
+
+#[test]
+fn what_icmp_has_refused_of_a_ring_is_written_once_more() {
+    let (tun, peer) = roomy();
+    let there = peer.local_addr().unwrap();
+    drop(peer);
+    let Some(mut tun) = ringed(tun) else { return };
+    for _ in 0..3 {
+        // Each that finds nobody has the next refused: refusals among what is carried.
+        let mut packets = numbered(8).iter().map(|text| outgoing(text)).collect();
+        tun.transmit_burst(Instant::ZERO, &mut packets).unwrap();
+        assert!(tun.ring.is_some() && packets.is_empty());
+        let mut frames = VecDeque::new();
+        assert_eq!(tun.receive_burst(Instant::ZERO, &mut frames, 16).unwrap(), 0);
+    }
+    let peer = UdpSocket::bind(there).unwrap();
+    peer.set_nonblocking(true).unwrap();
+    let mut packets = numbered(8).iter().map(|text| outgoing(text)).collect();
+    tun.transmit_burst(Instant::ZERO, &mut packets).unwrap();
+    let mut texts = received(|buffer| peer.recv(buffer));
+    texts.sort();
+    assert_eq!(texts, numbered(8), "the error of one before has cost none of them");
+}
+
+#[test]
+fn large_packets_cross_a_ring_and_leave_no_memory_behind() {
+    let (tun, peer) = roomy();
+    let Some(mut tun) = ringed(tun) else { return };
+    let mut frames = VecDeque::new();
+    for len in [60_000, 100, 30_000, 100] {
+        let texts = [1, 2, 3].map(|n| vec![n; len]);
+        for text in &texts {
+            peer.send(text).unwrap();
+        }
+        assert_eq!(tun.receive_burst(Instant::ZERO, &mut frames, 16).unwrap(), 3);
+        let octets: Vec<_> = frames.drain(..).map(|frame| frame.octets().to_vec()).collect();
+        assert!(octets == texts, "{len}");
+    }
 }
 
 #[test]
