@@ -68,6 +68,16 @@ serve_down() {
 
 no_device() { ! ip link show "$1" 2>/dev/null || die "the device $1 is left behind"; }
 
+# The same of a program that ends without closing its device: the kernel then ends its io_uring, and
+# with that the device, in its own time.
+soon_no_device() {
+    for ((tick = 0; tick < 100; tick++)); do
+        ip link show "$1" >"$work/link" 2>/dev/null || return 0
+        sleep 0.05
+    done
+    no_device "$1"
+}
+
 peer() { local file=$1; shift; "$PYTHON" "$peers/$file.py" "$@" || die "$file $*"; }
 
 # A file of $1 octets that no check could get right by chance, the same in every run.

@@ -21,7 +21,7 @@ echo_example() {
     cmp "$work/noise" "$work/heard" || { server_log; die "the echo differs"; }
     kill "-$2" "$server"
     wait "$server"
-    no_device tun0
+    soon_no_device tun0
 }
 
 check_example_blocking() { need nc; echo_example echo_blocking TERM; }
@@ -50,7 +50,7 @@ check_example_http() {
     curl -sS --max-time 10 "$url/" | grep -q 'Hello from user space!' || die "another answer"
     kill -TERM "$server"
     wait "$server"
-    no_device tun0
+    soon_no_device tun0
 }
 check_example_raw_stack() {
     local path
