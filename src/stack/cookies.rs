@@ -4,7 +4,7 @@ use super::demux::Hashed;
 use super::listeners::ListenerId;
 use super::{DropReason, Event, Flow, Instant, Observer, Stack};
 use crate::options::SocketOptions;
-use crate::tcp::{Cookies, Offer, Promise, Recalled, Segment, reset_for};
+use crate::tcp::{Cookies, Offer, Promise, Recalled, Segment, SeqNumber, reset_for};
 use crate::wire::FourTuple;
 
 impl Stack {
@@ -45,12 +45,10 @@ impl Stack {
         observer: &mut dyn Observer,
     ) -> Result<(), DropReason> {
         let tuple = ends.tuple;
-        let (irs, cookie) = (segment.seq - 1, segment.ack.ok_or(DropReason::NoAck)? - 1);
+        let (irs, cookie) = numbers(segment).ok_or(DropReason::NoAck)?;
         let clock = self.isn.timestamp_clock(&tuple);
-        let stamps = (clock.value(now), segment.options.timestamps);
-        let promises = self.listeners.promises(now, tuple.local.port());
-        let recalled = self.cookies.read(now, &tuple, irs, cookie, promises, stamps);
-        let Recalled { options, rtt, promise } = recalled.ok_or(DropReason::BadCookie)?;
+        let recalled = self.recall(now, &tuple, segment).ok_or(DropReason::BadCookie)?;
+        let Recalled { options, rtt, promise } = recalled;
         // What it has opened has ended, and this is CLOSED (RFC 9293 §3.10.7.1): who was not told
         // by an RST, or has not heard of it, is told now.
         if self.cookies.is_spent(&tuple, irs, cookie) {
@@ -87,6 +85,27 @@ impl Stack {
         debug_assert!(entry.is_none_or(|entry| !matches!(entry.flow, Flow::HalfOpen(_))));
         outcome
     }
+
+    /// Whether the segment brings a cookie that has had no connection yet.
+    pub(super) fn brings_cookie(&self, now: Instant, tuple: &FourTuple, segment: &Segment) -> bool {
+        self.recall(now, tuple, segment).is_some()
+            && numbers(segment)
+                .is_some_and(|(irs, cookie)| !self.cookies.is_spent(tuple, irs, cookie))
+    }
+
+    /// What the cookie in the segment, if it is a good one, says of its SYN.
+    fn recall(&self, now: Instant, tuple: &FourTuple, segment: &Segment) -> Option<Recalled> {
+        let (irs, cookie) = numbers(segment)?;
+        let clock = self.isn.timestamp_clock(tuple);
+        let stamps = (clock.value(now), segment.options.timestamps);
+        let promises = self.listeners.promises(now, tuple.local.port());
+        self.cookies.read(now, tuple, irs, cookie, promises, stamps)
+    }
+}
+
+/// The number of the SYN that a cookie answered, and the cookie, if the segment brings one.
+fn numbers(segment: &Segment) -> Option<(SeqNumber, SeqNumber)> {
+    Some((segment.seq - 1, segment.ack? - 1))
 }
 
 /// What a SYN-ACK with a cookie says of us. The window is the whole buffer even when memory is

@@ -255,7 +255,17 @@ impl Stack {
                 Ok(())
             }
             HalfOpenVerdict::Answer(reset) => {
-                let tuple = self.flows.get(id).ok_or(DropReason::NoTcpSocket)?.tuple;
+                let entry = self.flows.get(id).ok_or(DropReason::NoTcpSocket)?;
+                let (tuple, owner) = (entry.tuple, entry.owner);
+                // Its SYN may have come twice: before there was a place for this record, which was
+                // answered by a cookie, and after. The peer has taken the first answer.
+                if let Owner::Listener(listener) = owner
+                    && self.brings_cookie(now, &tuple, segment)
+                {
+                    self.remove_flow(now, id, observer);
+                    let ends = self.flows.hashed(tuple);
+                    return self.take_cookie(now, listener, ends, segment, observer);
+                }
                 self.answer(now, tuple, reset)?;
                 Err(DropReason::BadHandshakeAck)
             }

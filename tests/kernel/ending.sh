@@ -62,7 +62,7 @@ check_second_signal() {
     wait "$server" || status=$?
     local took=$((($(date +%s%N) - began) / 1000000))
     ((took <= 1000)) || die "it took $took ms"
-    no_device tun0
+    soon_no_device tun0
     echo "ended with $status after $took ms"
 }
 # The peer reads nothing, so that the closing after the first signal would take its 5 s.
@@ -90,7 +90,7 @@ time.sleep(30)' &
     kill "$kernel"
     ((took <= 1000)) || die "it took $took ms"
     [[ $status == 1 ]] || die "it ended with $status: $(<"$work/log")"
-    no_device tun1
+    soon_no_device tun1
     echo "ended after $took ms"
 }
 check_idle_ends_at_once() {

@@ -81,3 +81,50 @@ fn a_cookie_opens_though_it_comes_to_a_listener_that_has_joined_since() {
         }
     });
 }
+
+/// A client that asks from this address, and its SYN.
+fn asks(address: &str) -> (Stack, SocketId, Vec<Frame>) {
+    let mut client = stack(address, 1);
+    let socket = client.tcp_socket().unwrap();
+    let to = "10.0.0.2:80".parse().unwrap();
+    assert_eq!(client.connect(NOW, socket, to), Err(SocketError::InProgress));
+    let syn = frames(&mut client);
+    (client, socket, syn)
+}
+
+/// A copy of the SYN, or one that was sent again before the cookie came, finds a place that has
+/// become free meanwhile; of the two answers the client has taken the first.
+#[test]
+fn a_cookie_opens_though_a_record_was_made_of_the_same_syn_later() {
+    let mut server = stack("10.0.0.2/24", 2);
+    server.config.tcp.syn_cookies = SynCookies::UnderPressure;
+    let listener = server.tcp_socket().unwrap();
+    server.bind(listener, "0.0.0.0:80".parse().unwrap()).unwrap();
+    server.listen(listener, 1).unwrap();
+    let give = |server: &mut Stack, frames: &[Frame]| {
+        for frame in frames {
+            server.receive(NOW, frame.clone(), &mut ());
+        }
+    };
+    let (_, _, syn) = asks("10.0.0.3/24");
+    give(&mut server, &syn);
+    assert_eq!((frames(&mut server).len(), server.flows.len()), (1, 1), "it has the only place");
+    let (mut client, connected, syn) = asks("10.0.0.1/24");
+    give(&mut server, &syn);
+    let cookie = frames(&mut server);
+    assert_eq!((cookie.len(), server.flows.len()), (1, 1), "nothing is kept of a SYN");
+    server.listen(listener, 2).unwrap();
+    give(&mut server, &syn);
+    assert_eq!((frames(&mut server).len(), server.flows.len()), (1, 2), "a record is kept of it");
+
+    give(&mut client, &cookie);
+    client.write(NOW, connected, b"hello").unwrap();
+    give(&mut server, &frames(&mut client));
+    let (accepted, _) = server.accept(NOW, listener).unwrap();
+    assert_eq!(server.state(accepted), Ok(TcpState::Established));
+    let mut text = [0; 9];
+    assert_eq!(server.read(NOW, accepted, &mut text), Ok(5));
+    give(&mut client, &frames(&mut server));
+    assert_eq!(client.state(connected), Ok(TcpState::Established), "nobody has reset it");
+    server.check();
+}
