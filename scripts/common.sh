@@ -21,17 +21,21 @@ without_proxies() {
     unset http_proxy https_proxy ws_proxy all_proxy HTTP_PROXY HTTPS_PROXY WS_PROXY ALL_PROXY
 }
 
-# The `timeout` that runs now, if one does.
-limited_pid=""
+# Seconds that a command has to clean up when its time is over. One that has limits of its own for
+# what it runs gives less, or it is killed while it still waits, before it has cleaned up itself.
+limited_grace=30
 
-# limited SECONDS COMMAND...: runs the command, and ends it after its time; then it has 30 s more to
-# clean up. `timeout` gives it a process group of its own, which a Ctrl-C does not reach.
+# Whether something runs under `limited` now, and what ran in the background last before it.
+is_limiting="" limited_before=""
+
+# limited SECONDS COMMAND...: runs the command, and ends it after its time. `timeout` gives it a
+# process group of its own, which a Ctrl-C does not reach.
 limited() {
     local status=0
-    timeout --kill-after=30 "$@" &
-    limited_pid=$!
-    wait "$limited_pid" || status=$?
-    limited_pid=""
+    limited_before=${!-} is_limiting=yes
+    timeout --kill-after="$limited_grace" "$@" &
+    wait "$!" || status=$?
+    is_limiting=""
     return "$status"
 }
 
@@ -44,10 +48,11 @@ end_by_signals() {
 }
 end_by() {
     trap '' HUP INT TERM
-    if [[ -n $limited_pid ]]; then
+    # A signal may come before it runs, and as soon as it does.
+    if [[ -n $is_limiting && ${!-} != "$limited_before" ]]; then
         # Not INT, which a shell lets no command in the background hear.
-        kill -TERM "$limited_pid" 2>/dev/null
-        wait "$limited_pid"
+        kill -TERM "$!" 2>/dev/null
+        wait "$!"
     fi
     exit $((128 + $1))
 }

@@ -13,14 +13,17 @@ allowed_file=/proc/sys/net/ipv4/tcp_allowed_congestion_control
 allowed_before=""
 
 # Whether namespaces with TUN devices can be had: by root, unless a container keeps that from it, or
-# by a user who may be root in a namespace; and whether /dev/net/tun may be opened.
+# by a user who may be root in a namespace. One is made, under a /run that nobody else sees: nothing
+# is left of it, whatever ends this.
 netns_possible() {
-    [[ -c /dev/net/tun ]] && (exec 3<>/dev/net/tun) 2>/dev/null || return 1
+    local as_root=()
     if [[ $(id -u) == 0 ]]; then
-        ip netns add "w-$$-try" 2>/dev/null && ip netns del "w-$$-try"
+        [[ -w /run ]] || return 1
     else
-        unshare -Urnm true 2>/dev/null
+        as_root=(-Ur)
     fi
+    [[ -c /dev/net/tun ]] && unshare "${as_root[@]}" -nm bash -c 'mount -t tmpfs none /run \
+        && ip netns add try && ip netns exec try ip tuntap add dev try mode tun' 2>/dev/null
 }
 
 # Makes namespace $1.

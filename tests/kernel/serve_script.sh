@@ -27,7 +27,8 @@ outside_serve_script_under_ci() {
     # The build is part of it, unless the caller brought a binary.
     [[ -z ${WHARF_GIVEN:-} ]] || built=(env)
     before=$(ip -o link | sort)
-    CI=true timeout 280 "${built[@]}" "$here/scripts/serve" \
+    # In the foreground, here and below: what ends this check must reach what it runs.
+    CI=true timeout --foreground 280 "${built[@]}" "$here/scripts/serve" \
         >"$work/out" 2>"$work/log" </dev/null || status=$?
     cat "$work/out" "$work/log"
     [[ $status == 0 ]] || die "it ended with $status"
@@ -54,7 +55,7 @@ cd /
 exec setpriv --reuid=65534 --regid=65534 --clear-groups \
     env -u CI TMPDIR=/tmp WHARF="$1/tree/wharf" "$1/tree/scripts/serve"
 END
-    timeout 60 unshare -m bash "$work/as-user" "$work" \
+    timeout --foreground 50 unshare -m bash "$work/as-user" "$work" \
         >"$work/out" 2>"$work/log" </dev/null || status=$?
     cat "$work/out" "$work/log"
     [[ $status != 77 ]] || skip "no /dev/net/tun that a user may open can be made here"
