@@ -33,8 +33,9 @@ pub const MESSAGE_OCTETS_MAX: usize = 16 << 20;
 /// it neither completes a message nor begins a long one.
 pub const HELD_OCTETS_MAX: usize = 256 << 20;
 
-/// How many WebSockets a site has open. 4096, whose buffers have 256 MiB while no message is long;
-/// a handshake more is answered by 503.
+/// How many WebSockets a site has open, all of them one client's if it likes. 4096; a handshake more
+/// is answered by 503. Each holds 64 KiB from the begin. Its messages of up to 64 KiB may make that
+/// more, by what it reads into, collects fragments in and sends from, but less than 1 MiB.
 pub const WEBSOCKETS_MAX: usize = 4096;
 
 /// How long the peer has to answer our close.
@@ -43,11 +44,17 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Octets before the payload of a control frame of a client's (RFC 6455 §5.2, §5.5).
 const CONTROL_HEADER_LEN: usize = 2 + 4;
 
+/// Octets that wait to be sent together, in front of one message at most. 16 KiB: what a connection
+/// sends from never gets smaller.
+const WRITE_OCTETS: usize = 16 << 10;
+
 /// A WebSocket of which little is known but that it counts what it holds.
 pub(super) struct Socket<S = TokioIo<Upgraded>> {
     stream: WebSocketStream<Metered<S>>,
     /// Whether whoever reads has a message, and is done with it when it asks for the next.
     is_message_out: bool,
+    /// Octets of pongs that may still wait to be sent.
+    owed: usize,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
@@ -55,11 +62,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     pub(super) async fn new(stream: S, octets_max: usize, budget: Budget) -> Self {
         let limits = WebSocketConfig::default()
             .read_buffer_size(READ_OCTETS)
+            .write_buffer_size(WRITE_OCTETS)
             .max_message_size(Some(octets_max))
             .max_frame_size(Some(octets_max));
         let stream = Metered::new(stream, octets_max, budget);
         let stream = WebSocketStream::from_raw_socket(stream, Role::Server, Some(limits)).await;
-        Self { stream, is_message_out: false }
+        Self { stream, is_message_out: false, owed: 0 }
     }
 
     /// The next message, if there is one more; the one before is done with. Cancel safe.
@@ -67,11 +75,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         if std::mem::take(&mut self.is_message_out) {
             self.stream.get_mut().forget();
         }
+        // The protocol below lets any number of pongs wait; who does not take them is not heard.
+        if self.owed > WRITE_OCTETS
+            && let Err(error) = self.flush().await
+        {
+            return Some(Err(error));
+        }
         let received = self.stream.next().await;
         match &received {
             Some(Ok(Message::Text(_) | Message::Binary(_))) => self.is_message_out = true,
             Some(Ok(Message::Ping(octets) | Message::Pong(octets))) => {
-                self.stream.get_mut().forgive(CONTROL_HEADER_LEN + octets.len());
+                let len = CONTROL_HEADER_LEN + octets.len();
+                self.stream.get_mut().forgive(len);
+                self.owed += len;
             }
             Some(Ok(Message::Close(_) | Message::Frame(_)) | Err(_)) | None => {}
         }
@@ -95,7 +111,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
 
     /// Sends all that waits.
     pub(super) async fn flush(&mut self) -> Result<(), Error> {
-        self.stream.flush().await
+        self.stream.flush().await?;
+        self.owed = 0;
+        Ok(())
     }
 }
 
@@ -114,11 +132,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Handshake {
         // axum looks at all fields; the WebSocket that it would make counts nothing.
         drop(WebSocketUpgrade::from_request_parts(parts, state).await.map_err(refusal)?);
         let mut keys = parts.headers.get_all(header::SEC_WEBSOCKET_KEY).iter();
+        let refused = |why: &'static str| Err((StatusCode::BAD_REQUEST, why).into_response());
         match (upgrade, keys.next(), keys.next()) {
+            (None, ..) => refused("This connection cannot be upgraded.\n"),
             (Some(upgrade), Some(key), None) if is_key(key.as_bytes()) => {
                 Ok(Self { upgrade, accept: derive_accept_key(key.as_bytes()) })
             }
-            _ => Err((StatusCode::BAD_REQUEST, "Send one key, of 16 octets.\n").into_response()),
+            (Some(_), ..) => refused("Send one key, of 16 octets.\n"),
         }
     }
 }
@@ -297,7 +317,7 @@ mod tests {
         code
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn where_all_places_are_taken_a_handshake_is_put_off_until_one_ends() {
         let stop = Stop::new();
         let (near, _far) = Link::pair(1500);
@@ -317,9 +337,9 @@ mod tests {
         assert_eq!(answer().status(), StatusCode::SWITCHING_PROTOCOLS);
         assert_eq!(site.places.available_permits(), WEBSOCKETS_MAX - 1);
         // Nothing will ever upgrade it.
-        while site.places.available_permits() < WEBSOCKETS_MAX {
-            tokio::task::yield_now().await;
-        }
+        let whole = u32::try_from(WEBSOCKETS_MAX).unwrap();
+        let all = within(site.places.acquire_many(whole)).await;
+        assert!(all.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
@@ -438,6 +458,30 @@ mod tests {
         }
         client.send(fragment(OpCode::Data(Data::Continue), 3, true)).await.unwrap();
         assert_eq!(within(client.next()).await.unwrap().unwrap(), message(10));
+    }
+
+    /// Pongs that nobody takes are memory that nobody has paid for.
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_no_pongs_is_not_heard_until_it_does() {
+        let (ours, theirs) = duplex(4 << 10);
+        let socket = Socket::new(theirs, 1 << 10, Budget::new(0)).await;
+        tokio::spawn(echo_messages(socket, Stop::new().guard()));
+        let client = WebSocketStream::from_raw_socket(ours, Role::Client, None).await;
+        let (mut said, mut heard) = client.split();
+        let ping = Message::Ping(vec![7; 125].into());
+        let mut sent = 0;
+        let patience = Duration::from_secs(10);
+        while let Ok(outcome) = tokio::time::timeout(patience, said.send(ping.clone())).await {
+            outcome.unwrap();
+            sent += 1;
+            assert!(sent * 125 < 4 * WRITE_OCTETS + READ_OCTETS, "{sent} pings are heard");
+        }
+        while let Ok(pong) = tokio::time::timeout(patience, heard.next()).await {
+            assert!(pong.unwrap().unwrap().is_pong());
+        }
+        let sending = said.send(message(1 << 10));
+        within(sending).await.unwrap();
+        while within(heard.next()).await.unwrap().unwrap() != message(1 << 10) {}
     }
 
     #[tokio::test(start_paused = true)]
