@@ -67,11 +67,18 @@ async fn take_part<S>(
         tokio::select! {
             message = heard.recv() => {
                 let written = socket.written();
-                let telling = tell(&mut socket, message, &mut heard);
-                match unless_deaf(telling, &written).await {
+                let telling = unless_deaf(tell(&mut socket, message, &mut heard), &written);
+                let told = tokio::select! {
+                    told = telling => told,
+                    () = stopping.begun() => Err(Gone::Stopping),
+                };
+                match told {
                     Ok(()) => {}
                     Err(Gone::Slow) => {
                         return close(socket, CloseCode::Again, "too slow").await;
+                    }
+                    Err(Gone::Stopping) => {
+                        return close(socket, CloseCode::Away, "stopping").await;
                     }
                     Err(Gone::Broken) => return,
                 }
@@ -103,12 +110,15 @@ fn on_its_own(text: &Utf8Bytes) -> Utf8Bytes {
 enum Gone {
     /// It is so slow that messages were lost to it, or takes none at all.
     Slow,
+    /// The site stops.
+    Stopping,
     /// Its connection is.
     Broken,
 }
 
 /// Tells the client a message and all that have been said since, in one go. What is said meanwhile
-/// is for the next time: between two the client itself is heard.
+/// is for the next time: between two the client itself is heard, and not before, so that a ping or a
+/// close of one that is slow waits for its answer until it has read what it was told.
 async fn tell<S>(
     socket: &mut Socket<S>,
     first: Result<Utf8Bytes, RecvError>,
@@ -154,8 +164,11 @@ async fn unless_deaf(
 #[cfg(test)]
 mod tests {
     use axum::body::Bytes;
+    use futures_util::StreamExt as _;
     use tokio::io::{AsyncReadExt as _, DuplexStream, duplex};
     use tokio::time::{Instant, sleep};
+    use tokio_tungstenite::WebSocketStream;
+    use tokio_tungstenite::tungstenite::protocol::Role;
 
     use super::super::metered::Budget;
     use super::super::stop::Stop;
@@ -166,11 +179,15 @@ mod tests {
 
     /// A client to whom `texts` have been said, 16 KiB each; what it has not read lies in `HELD`.
     async fn told(texts: usize) -> (DuplexStream, broadcast::Sender<Utf8Bytes>) {
+        told_until(&Stop::new(), texts).await
+    }
+
+    async fn told_until(stop: &Stop, texts: usize) -> (DuplexStream, broadcast::Sender<Utf8Bytes>) {
         let (ours, theirs) = duplex(HELD);
         let room = broadcast::Sender::new(MESSAGES_MAX);
         let (heard, says) = (room.subscribe(), room.clone());
         let socket = Socket::new(theirs, MESSAGE_OCTETS_MAX, Budget::new(0)).await;
-        let stopping = Stop::new().guard();
+        let stopping = stop.guard();
         for _ in 0..texts {
             room.send("x".repeat(MESSAGE_OCTETS_MAX).into()).unwrap();
         }
@@ -204,6 +221,25 @@ mod tests {
         }
         let waited = begun.elapsed();
         assert!((SEND_TIMEOUT..=2 * SEND_TIMEOUT + Duration::from_secs(5)).contains(&waited));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_being_told_something_hears_of_a_stop() {
+        let stop = Stop::new();
+        let (client, room) = told_until(&stop, 100).await;
+        sleep(Duration::from_secs(1)).await;
+        stop.begin();
+        let mut client = WebSocketStream::from_raw_socket(client, Role::Client, None).await;
+        let (mut code, mut texts) = (None, 0);
+        while let Some(Ok(message)) = client.next().await {
+            match message {
+                Message::Close(Some(frame)) => code = Some(frame.code),
+                _ => texts += 1,
+            }
+        }
+        assert_eq!(code, Some(CloseCode::Away));
+        assert!(texts < 10, "{texts} more were told");
+        assert_eq!(room.receiver_count(), 0);
     }
 
     #[test]
