@@ -131,18 +131,25 @@ impl Ping {
                         ))?,
                     }
                     let is_last = self.count.is_some_and(|count| tally.sent >= count);
-                    next = if is_last { next + self.timeout } else { after(next, self.interval) };
+                    next = self.after(next, is_last);
                 }
             }
         }
     }
-}
 
-/// When the request is due behind one that was due at `due` and has just been sent. A program that
-/// was stopped, or a machine that slept, does not make up for all that time at once.
-fn after(due: Instant, interval: Duration) -> Instant {
-    let (now, next) = (Instant::now(), due + interval);
-    if now > next + LATENESS_MAX { now + interval } else { next }
+    /// When the request is due behind one that was due at `due` and has just been sent. A program
+    /// that was stopped, or a machine that slept, does not make up for all that time at once. Behind
+    /// the last it is when patience ends, which has all its time however late that was sent.
+    fn after(&self, due: Instant, is_last: bool) -> Instant {
+        let (now, next) = (Instant::now(), due + self.interval);
+        if is_last {
+            now + self.timeout
+        } else if now > next + LATENESS_MAX {
+            now + self.interval
+        } else {
+            next
+        }
+    }
 }
 
 /// What was sent and what came back.
@@ -231,7 +238,15 @@ impl fmt::Display for Tally {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
+
+    #[derive(clap::Parser)]
+    struct Alone {
+        #[command(flatten)]
+        ping: Ping,
+    }
 
     fn reply(sequence: u16) -> EchoReply {
         EchoReply { source: Ipv4Addr::new(10, 7, 1, 1).into(), sequence, ttl: 64, len: 56 }
@@ -258,13 +273,16 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn requests_keep_their_pace_and_a_stop_is_not_made_up_for() {
+        let ping = Alone::parse_from(["ping", "10.7.1.1", "--timeout", "5"]).ping;
         let (due, second) = (Instant::now(), Duration::from_secs(1));
+        assert_eq!(ping.after(due, true), due + 5 * second);
         tokio::time::advance(Duration::from_millis(3)).await;
-        assert_eq!(after(due, second), due + second);
+        assert_eq!(ping.after(due, false), due + second);
         tokio::time::advance(second).await;
-        assert_eq!(after(due, second), due + second, "a little behind");
+        assert_eq!(ping.after(due, false), due + second, "a little behind");
         tokio::time::advance(Duration::from_mins(1)).await;
-        assert_eq!(after(due, second), Instant::now() + second);
+        assert_eq!(ping.after(due, false), Instant::now() + second);
+        assert_eq!(ping.after(due, true), Instant::now() + 5 * second, "it may still be answered");
     }
 
     #[test]
