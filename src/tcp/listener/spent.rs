@@ -4,11 +4,16 @@
 /// Sets, of which a cookie's hash chooses one.
 const SETS: u64 = 4096;
 
-/// Cookies that a set remembers: a line of the cache.
+/// Cookies that a set remembers.
 const SET: usize = 16;
 
+/// A set, which is a line of the cache.
+#[derive(Clone, Debug)]
+#[repr(align(64))]
+struct Set([u32; SET]);
+
 /// The cookies that were taken last, 65,536 of them at most, in 256 KiB that exist only once a
-/// cookie has been taken.
+/// cookie has been taken; each shard has its own.
 ///
 /// It needs no clock: only a cookie that is still good is looked up, and what is too old lies there
 /// until newer ones take its place. In a full set the newest takes the place of the oldest, which
@@ -17,23 +22,23 @@ const SET: usize = 16;
 #[derive(Debug, Default)]
 pub(super) struct Spent {
     /// The newest of each set first; 0 is nothing.
-    sets: Vec<[u32; SET]>,
+    sets: Vec<Set>,
 }
 
 impl Spent {
     /// Whether the cookie with this hash is remembered.
     pub(super) fn holds(&self, hash: u64) -> bool {
         let (place, print) = place_of(hash);
-        self.sets.get(place).is_some_and(|set| set.contains(&print))
+        self.sets.get(place).is_some_and(|set| set.0.contains(&print))
     }
 
     /// Remembers the cookie with this hash.
     pub(super) fn add(&mut self, hash: u64) {
         let (place, print) = place_of(hash);
         if self.sets.is_empty() {
-            self.sets = vec![[0; SET]; usize::try_from(SETS).unwrap_or(0)];
+            self.sets = vec![Set([0; SET]); usize::try_from(SETS).unwrap_or(0)];
         }
-        if let Some(set) = self.sets.get_mut(place) {
+        if let Some(Set(set)) = self.sets.get_mut(place) {
             set.rotate_right(1);
             let [newest, ..] = set;
             *newest = print;
