@@ -24,6 +24,9 @@ pub struct Audit {
     /// back an earlier one than that which was answered last. To which of several connections with
     /// the same ends a segment belongs is not known then.
     pub(super) may_haunt: bool,
+    /// Numbers of the SYNs, answered before, to whose answers a segment in this turn may belong that
+    /// brings a cookie.
+    brought: BTreeMap<Ends, BTreeSet<u32>>,
     /// What was wrong, in sentences.
     pub faults: Vec<String>,
 }
@@ -70,6 +73,8 @@ struct FlowAudit {
     answered: BTreeSet<u32>,
     /// How many cookies the host has taken here, in this connection and in those before it.
     cookies: usize,
+    /// Sequence numbers of the SYNs whose cookies these were, as far as that is known.
+    taken: BTreeSet<u32>,
 }
 
 /// What the options of a SYN said.
@@ -157,6 +162,10 @@ impl Audit {
             let flow = self.flows.entry(key).or_default();
             flow.on_received(segment);
             flow.owed.on_seen(segment);
+            let irs = segment.seq.wrapping_sub(1);
+            if !segment.flags.contains(TcpFlags::SYN) && flow.answered.contains(&irs) {
+                self.brought.entry(key).or_default().insert(irs);
+            }
             if flow.must_take(segment)
                 && let Some(acked) = flow.acked
             {
@@ -170,11 +179,17 @@ impl Audit {
 
     /// The host has opened a connection by the cookie that an acknowledgment brought back.
     ///
-    /// Of the cookies that answer one SYN its sender acknowledges one.
+    /// Of the cookies that answer one SYN its sender acknowledges one. Whose it was is not known if
+    /// the host has received segments of several connections between these ends together.
     pub(super) fn on_cookie_taken(&mut self, ends: Ends) {
         let flow = self.flows.entry(ends).or_default();
         flow.cookies += 1;
-        if flow.cookies > flow.answered.len() {
+        let mut brought = self.brought.get(&ends).into_iter().flatten();
+        let is_again = match (brought.next(), brought.next()) {
+            (Some(&irs), None) => !flow.taken.insert(irs),
+            _ => false,
+        };
+        if is_again || flow.cookies > flow.answered.len() {
             self.faults.push(format!("{} to {}: took the same cookie twice", ends.0, ends.1));
         }
     }
@@ -191,6 +206,7 @@ impl Audit {
     /// The host has done all that it had to do at `now`; `is_open` says of which connections it
     /// has not given up meanwhile.
     pub fn end_turn(&mut self, now: Instant, is_open: impl Fn(Ends) -> bool) {
+        self.brought.clear();
         let mut due = std::mem::take(&mut self.fresh);
         while let Some(&(since, key)) = self.owing.front()
             && now - since >= WAIT_MAX
@@ -221,13 +237,14 @@ impl FlowAudit {
             let peer_time = self.peer_time.filter(|_| has_ack);
             let latest_syn = self.latest_syn;
             let (mut answered, cookies) = (std::mem::take(&mut self.answered), self.cookies);
+            let taken = std::mem::take(&mut self.taken);
             if has_ack {
                 answered.insert(segment.ack.wrapping_sub(1));
             }
             let (own, iss) = (options, Some(segment.seq));
             let fresh = Self::default();
             *self = Self { own, peer, latest_syn, iss, peer_time, answered, ..fresh };
-            self.cookies = cookies;
+            (self.cookies, self.taken) = (cookies, taken);
             if has_ack && options.exceeds(peer) {
                 return Some(format!("answered {peer:?} by {options:?}"));
             }
@@ -528,6 +545,23 @@ mod tests {
             audit.on_cookie_taken(ends);
             audit.end_turn(now, |_| true);
             assert_eq!(audit.faults.len(), faults, "{iss} and {irs}: {:?}", audit.faults);
+        }
+    }
+
+    #[test]
+    fn that_another_syn_was_answered_excuses_no_cookie_taken_twice() {
+        let now = Instant::ZERO;
+        let ends = (SERVER.parse().unwrap(), CLIENT.parse().unwrap());
+        let mut audit = Audit::default();
+        for irs in [99, 199] {
+            let syn_ack = TcpFlags::SYN.with(TcpFlags::ACK);
+            audit.on_sent(&packet(SERVER, syn_ack, (irs + 400, irs + 1), 0));
+        }
+        for faults in [0, 1] {
+            audit.on_received(now, &packet(CLIENT, TcpFlags::ACK, (100, 500), 0));
+            audit.on_cookie_taken(ends);
+            audit.end_turn(now, |_| true);
+            assert_eq!(audit.faults.len(), faults, "{:?}", audit.faults);
         }
     }
 
