@@ -29,6 +29,13 @@ const BUFFER: u32 = 2 << 20;
 /// packets of an Ethernet's size, so that one sender alone cannot overrun a queue of 1,000.
 const PLAIN_RECEIVE_BUFFER: u32 = 1 << 20;
 
+/// How long others may take to give a device its address: who manages networks, as
+/// systemd-networkd does, begins when the device is in use.
+const SET_UP_TIME: Duration = Duration::from_millis(300);
+
+/// The interface, in proc(5), of a route that refuses.
+const NO_INTERFACE: &str = "*";
+
 /// The device and the addresses at both ends of it.
 #[derive(Debug, clap::Args)]
 pub(super) struct DeviceArgs {
@@ -44,7 +51,7 @@ pub(super) struct DeviceArgs {
     #[arg(long, default_value = "10.7.0.1", value_name = "ADDRESS")]
     pub(super) host_addr: Ipv4Addr,
 
-    /// Largest IP packet, octets: set only on a device that is made here
+    /// Largest IP packet of the stack, octets: set on a device too if it is made here
     #[arg(long, default_value_t = 1500)]
     pub(super) mtu: u32,
 
@@ -237,9 +244,14 @@ impl DeviceArgs {
     /// Says so if the kernel does not send to the device what is for us: one that others have made
     /// keeps the addresses that it has, and may have none.
     fn warn_if_unreachable(&self, host_address: Ipv4Cidr) {
-        let Ok(routes) = fs::read_to_string("/proc/thread-self/net/route") else { return };
         let (name, addr) = (&self.tun, self.addr.addr());
-        let way = way_to(addr, &routes);
+        let routes = || fs::read_to_string("/proc/thread-self/net/route");
+        let Ok(mut routes_now) = routes() else { return };
+        if way_to(addr, &routes_now) != Some(name) {
+            thread::sleep(SET_UP_TIME);
+            routes_now = routes().unwrap_or_default();
+        }
+        let way = way_to(addr, &routes_now);
         if way != Some(name) {
             log::warn!(
                 "the kernel sends what is for {addr} {}: {name} is not made here and keeps its \
@@ -261,7 +273,8 @@ impl DeviceArgs {
     }
 }
 
-/// The interface to which the kernel's main table, `routes` of proc(5), sends what is for `addr`.
+/// The interface to which the kernel's main table, `routes` of proc(5), sends what is for `addr`. Of
+/// equal routes the kernel takes the first; one that refuses (unreachable, blackhole) leads nowhere.
 fn way_to(addr: Ipv4Addr, routes: &str) -> Option<&str> {
     let routes = routes.lines().skip(1).filter_map(|line| {
         let columns: Vec<_> = line.split_ascii_whitespace().collect();
@@ -272,10 +285,12 @@ fn way_to(addr: Ipv4Addr, routes: &str) -> Option<&str> {
         let octets = |hex| u32::from_str_radix(hex, 16).map(u32::to_ne_bytes).ok();
         let (network, mask) = (octets(network)?, octets(mask)?);
         let [network, mask] = [network, mask].map(u32::from_be_bytes);
-        let metric: u32 = metric.parse().ok()?;
-        (addr.to_bits() & mask == network).then_some((mask, Reverse(metric), name))
+        // Kernels print the upper half of all metrics as negative numbers, or as they are.
+        let metric = metric.parse().map(i32::cast_unsigned).or_else(|_| metric.parse()).ok()?;
+        (addr.to_bits() & mask == network).then_some((Reverse(mask), metric, name))
     });
-    routes.max().map(|(_, _, name)| name)
+    let (_, _, name) = routes.min_by_key(|&(mask, metric, _)| (mask, metric))?;
+    (name != NO_INTERFACE).then_some(name)
 }
 
 /// All seeds from `first` on, and around.
@@ -373,6 +388,15 @@ mod tests {
                       tun9\t0700070A\t00000000\t0005\t0\t0\t700\tFFFFFFFF\t0\t0\t0\n";
         for (addr, name) in [([10, 7, 0, 2], "tun0"), ([10, 7, 0, 7], "tun9"), ([9; 4], "eth0")] {
             assert_eq!(way_to(addr.into(), routes), Some(name), "{addr:?}");
+        }
+        let equal = "*\t0000080A\t00000000\t0201\t0\t0\t0\t00FFFFFF\t0\t0\t0\n\
+                     tun1\t0000090A\t00000000\t0001\t0\t0\t-1\t00FFFFFF\t0\t0\t0\n\
+                     tun2\t00000A0A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n\
+                     wlan0\t00000A0A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n\
+                     wlan1\t00000A0A\t00000000\t0001\t0\t0\t-7\t00FFFFFF\t0\t0\t0\n";
+        let more = format!("{routes}{equal}");
+        for (addr, name) in [(8, None), (9, Some("tun1")), (10, Some("tun2"))] {
+            assert_eq!(way_to([10, addr, 0, 2].into(), &more), name, "{addr}");
         }
         let without_default = routes.replace("eth0", "\n").replace("010200C0", "");
         assert_eq!(way_to([9; 4].into(), &without_default), None);
