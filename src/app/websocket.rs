@@ -132,13 +132,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Handshake {
         // axum looks at all fields; the WebSocket that it would make counts nothing.
         drop(WebSocketUpgrade::from_request_parts(parts, state).await.map_err(refusal)?);
         let mut keys = parts.headers.get_all(header::SEC_WEBSOCKET_KEY).iter();
-        let refused = |why: &'static str| Err((StatusCode::BAD_REQUEST, why).into_response());
+        let refused = |why: &'static str| (StatusCode::BAD_REQUEST, why).into_response();
         match (upgrade, keys.next(), keys.next()) {
-            (None, ..) => refused("This connection cannot be upgraded.\n"),
+            (None, ..) => Err(refused("This connection cannot be upgraded.\n")),
             (Some(upgrade), Some(key), None) if is_key(key.as_bytes()) => {
                 Ok(Self { upgrade, accept: derive_accept_key(key.as_bytes()) })
             }
-            (Some(_), ..) => refused("Send one key, of 16 octets.\n"),
+            (Some(_), ..) => Err(refused("Send one key, of 16 octets.\n")),
         }
     }
 }
