@@ -117,8 +117,8 @@ enum Gone {
 }
 
 /// Tells the client a message and all that have been said since, in one go. What is said meanwhile
-/// is for the next time: between two the client itself is heard, and not before, so that a ping or a
-/// close of one that is slow waits for its answer until it has read what it was told.
+/// is for the next time: between two the client itself is heard, and not before, so that a ping or
+/// a close of one that is slow waits for its answer until it has read what it was told.
 async fn tell<S>(
     socket: &mut Socket<S>,
     first: Result<Utf8Bytes, RecvError>,

@@ -33,9 +33,9 @@ pub const MESSAGE_OCTETS_MAX: usize = 16 << 20;
 /// it neither completes a message nor begins a long one.
 pub const HELD_OCTETS_MAX: usize = 256 << 20;
 
-/// How many WebSockets a site has open, all of them one client's if it likes. 4096; a handshake more
-/// is answered by 503. Each holds 64 KiB from the begin. Its messages of up to 64 KiB may make that
-/// more, by what it reads into, collects fragments in and sends from, but less than 1 MiB.
+/// How many WebSockets a site has open, all of them one client's if it likes. 4096; a handshake
+/// more is answered by 503. Each holds 64 KiB from the begin. Its messages of up to 64 KiB may make
+/// that more, by what it reads into, collects fragments in and sends from, but less than 1 MiB.
 pub const WEBSOCKETS_MAX: usize = 4096;
 
 /// How long the peer has to answer our close.

@@ -273,8 +273,9 @@ impl DeviceArgs {
     }
 }
 
-/// The interface to which the kernel's main table, `routes` of proc(5), sends what is for `addr`. Of
-/// equal routes the kernel takes the first; one that refuses (unreachable, blackhole) leads nowhere.
+/// The interface to which the kernel's main table, `routes` of proc(5), sends what is for `addr`.
+/// Of equal routes the kernel takes the first; one that refuses (unreachable, blackhole) leads
+/// nowhere.
 fn way_to(addr: Ipv4Addr, routes: &str) -> Option<&str> {
     let routes = routes.lines().skip(1).filter_map(|line| {
         let columns: Vec<_> = line.split_ascii_whitespace().collect();

@@ -138,8 +138,8 @@ impl Ping {
     }
 
     /// When the request is due behind one that was due at `due` and has just been sent. A program
-    /// that was stopped, or a machine that slept, does not make up for all that time at once. Behind
-    /// the last it is when patience ends, which has all its time however late that was sent.
+    /// that was stopped, or a machine that slept, does not make up for all that time at once.
+    /// Behind the last it is when patience ends, which has all its time however late that was sent.
     fn after(&self, due: Instant, is_last: bool) -> Instant {
         let (now, next) = (Instant::now(), due + self.interval);
         if is_last {

@@ -24,8 +24,8 @@ pub struct Audit {
     /// back an earlier one than that which was answered last. To which of several connections with
     /// the same ends a segment belongs is not known then.
     pub(super) may_haunt: bool,
-    /// Numbers of the SYNs, answered before, to whose answers a segment in this turn may belong that
-    /// brings a cookie.
+    /// Numbers of the SYNs, answered before, to whose answers a segment in this turn may belong
+    /// that brings a cookie.
     brought: BTreeMap<Ends, BTreeSet<u32>>,
     /// What was wrong, in sentences.
     pub faults: Vec<String>,
