@@ -1,10 +1,11 @@
 //! Listeners under a flood of SYNs: answers of which nothing is kept.
 
-use super::demux::Hashed;
+use super::demux::{FlowId, Hashed};
+use super::flow::Owner;
 use super::listeners::ListenerId;
 use super::{DropReason, Event, Flow, Instant, Observer, Stack};
 use crate::options::SocketOptions;
-use crate::tcp::{Cookies, Offer, Promise, Recalled, Segment, SeqNumber, reset_for};
+use crate::tcp::{Cookies, Offer, Promise, Recalled, Segment, SegmentPlan, SeqNumber, reset_for};
 use crate::wire::FourTuple;
 
 impl Stack {
@@ -86,8 +87,50 @@ impl Stack {
         outcome
     }
 
+    /// An ACK comes to the record of a listener whose SYN-ACK it does not acknowledge.
+    ///
+    /// The SYN may have come twice: before there was a place for the record, when it was answered
+    /// by a cookie, and after. The peer has taken the first answer, and our reset would end what it
+    /// believes open; so while cookies are awaited there is none, as there is none without a
+    /// record. Once the peer sends what brings the cookie, the record makes way for it.
+    pub(super) fn on_ack_of_another(
+        &mut self,
+        now: Instant,
+        id: FlowId,
+        segment: &Segment,
+        reset: SegmentPlan,
+        observer: &mut dyn Observer,
+    ) -> Result<(), DropReason> {
+        let entry = self.flows.get(id).ok_or(DropReason::NoTcpSocket)?;
+        let (tuple, owner) = (entry.tuple, entry.owner);
+        let irs = match &entry.flow {
+            Flow::HalfOpen(half_open) => half_open.irs(),
+            _ => return Err(DropReason::BadHandshakeAck),
+        };
+        if self.listeners.promises(now, tuple.local.port()).next().is_none() {
+            self.answer(now, tuple, reset)?;
+            return Err(DropReason::BadHandshakeAck);
+        }
+        let Owner::Listener(listener) = owner else { return Err(DropReason::BadHandshakeAck) };
+        let entry = self.listeners.get(listener).ok_or(DropReason::NoTcpSocket)?;
+        if segment.seq != irs + 1 || !self.brings_cookie(now, &tuple, segment) {
+            return Err(DropReason::BadHandshakeAck);
+        }
+        // If it cannot open now the record stays: its SYN-ACK has the peer say once more what it
+        // takes for open, and so bring the cookie again.
+        if entry.options.defer_accept.is_some() && segment.len() == 0 {
+            return Err(DropReason::AcceptDeferred);
+        }
+        if !entry.listener.has_room() {
+            return Err(DropReason::AcceptQueueFull);
+        }
+        self.remove_flow(now, id, observer);
+        let ends = self.flows.hashed(tuple);
+        self.take_cookie(now, listener, ends, segment, observer)
+    }
+
     /// Whether the segment brings a cookie that has had no connection yet.
-    pub(super) fn brings_cookie(&self, now: Instant, tuple: &FourTuple, segment: &Segment) -> bool {
+    fn brings_cookie(&self, now: Instant, tuple: &FourTuple, segment: &Segment) -> bool {
         self.recall(now, tuple, segment).is_some()
             && numbers(segment)
                 .is_some_and(|(irs, cookie)| !self.cookies.is_spent(tuple, irs, cookie))

@@ -255,19 +255,7 @@ impl Stack {
                 Ok(())
             }
             HalfOpenVerdict::Answer(reset) => {
-                let entry = self.flows.get(id).ok_or(DropReason::NoTcpSocket)?;
-                let (tuple, owner) = (entry.tuple, entry.owner);
-                // Its SYN may have come twice: before there was a place for this record, which was
-                // answered by a cookie, and after. The peer has taken the first answer.
-                if let Owner::Listener(listener) = owner
-                    && self.brings_cookie(now, &tuple, segment)
-                {
-                    self.remove_flow(now, id, observer);
-                    let ends = self.flows.hashed(tuple);
-                    return self.take_cookie(now, listener, ends, segment, observer);
-                }
-                self.answer(now, tuple, reset)?;
-                Err(DropReason::BadHandshakeAck)
+                self.on_ack_of_another(now, id, segment, reset, observer)
             }
             HalfOpenVerdict::Opened(opened) => self.establish(now, id, &opened, segment, observer),
         }

@@ -7,6 +7,7 @@ use crate::packet::Frame;
 use crate::rng::Seed;
 use crate::stack::{SocketId, TcpState};
 use crate::tcp::SynCookies;
+use crate::time::Duration;
 
 const NOW: Instant = Instant::ZERO;
 
@@ -86,6 +87,8 @@ fn a_cookie_opens_though_it_comes_to_a_listener_that_has_joined_since() {
 fn asks(address: &str) -> (Stack, SocketId, Vec<Frame>) {
     let mut client = stack(address, 1);
     let socket = client.tcp_socket().unwrap();
+    let options = SocketOptions { nodelay: true, ..client.options(socket).unwrap() };
+    client.set_options(socket, options).unwrap();
     let to = "10.0.0.2:80".parse().unwrap();
     assert_eq!(client.connect(NOW, socket, to), Err(SocketError::InProgress));
     let syn = frames(&mut client);
@@ -93,38 +96,54 @@ fn asks(address: &str) -> (Stack, SocketId, Vec<Frame>) {
 }
 
 /// A copy of the SYN, or one that was sent again before the cookie came, finds a place that has
-/// become free meanwhile; of the two answers the client has taken the first.
+/// become free meanwhile; of the two answers the client has taken the first. What first brings the
+/// cookie is lost, or is not.
 #[test]
 fn a_cookie_opens_though_a_record_was_made_of_the_same_syn_later() {
-    let mut server = stack("10.0.0.2/24", 2);
-    server.config.tcp.syn_cookies = SynCookies::UnderPressure;
-    let listener = server.tcp_socket().unwrap();
-    server.bind(listener, "0.0.0.0:80".parse().unwrap()).unwrap();
-    server.listen(listener, 1).unwrap();
-    let give = |server: &mut Stack, frames: &[Frame]| {
-        for frame in frames {
-            server.receive(NOW, frame.clone(), &mut ());
-        }
-    };
-    let (_, _, syn) = asks("10.0.0.3/24");
-    give(&mut server, &syn);
-    assert_eq!((frames(&mut server).len(), server.flows.len()), (1, 1), "it has the only place");
-    let (mut client, connected, syn) = asks("10.0.0.1/24");
-    give(&mut server, &syn);
-    let cookie = frames(&mut server);
-    assert_eq!((cookie.len(), server.flows.len()), (1, 1), "nothing is kept of a SYN");
-    server.listen(listener, 2).unwrap();
-    give(&mut server, &syn);
-    assert_eq!((frames(&mut server).len(), server.flows.len()), (1, 2), "a record is kept of it");
+    for is_lost in [false, true] {
+        let mut server = stack("10.0.0.2/24", 2);
+        server.config.tcp.syn_cookies = SynCookies::UnderPressure;
+        let listener = server.tcp_socket().unwrap();
+        server.bind(listener, "0.0.0.0:80".parse().unwrap()).unwrap();
+        server.listen(listener, 1).unwrap();
+        let give = |stack: &mut Stack, now: Instant, frames: &[Frame]| {
+            for frame in frames {
+                stack.receive(now, frame.clone(), &mut ());
+            }
+        };
+        let (_, _, syn) = asks("10.0.0.3/24");
+        give(&mut server, NOW, &syn);
+        assert_eq!((frames(&mut server).len(), server.flows.len()), (1, 1), "the only place");
+        let (mut client, connected, syn) = asks("10.0.0.1/24");
+        give(&mut server, NOW, &syn);
+        let cookie = frames(&mut server);
+        assert_eq!((cookie.len(), server.flows.len()), (1, 1), "nothing is kept of a SYN");
+        server.listen(listener, 2).unwrap();
+        give(&mut server, NOW, &syn);
+        assert_eq!((frames(&mut server).len(), server.flows.len()), (1, 2), "a record is kept");
 
-    give(&mut client, &cookie);
-    client.write(NOW, connected, b"hello").unwrap();
-    give(&mut server, &frames(&mut client));
-    let (accepted, _) = server.accept(NOW, listener).unwrap();
-    assert_eq!(server.state(accepted), Ok(TcpState::Established));
-    let mut text = [0; 9];
-    assert_eq!(server.read(NOW, accepted, &mut text), Ok(5));
-    give(&mut client, &frames(&mut server));
-    assert_eq!(client.state(connected), Ok(TcpState::Established), "nobody has reset it");
-    server.check();
+        give(&mut client, NOW, &cookie);
+        client.write(NOW, connected, b"hello ").unwrap();
+        let first = frames(&mut client);
+        client.write(NOW, connected, b"world").unwrap();
+        let second = frames(&mut client);
+        assert_eq!((first.len(), second.len()), (1, 1));
+        if is_lost {
+            give(&mut server, NOW, &second);
+            assert_eq!((frames(&mut server).len(), server.flows.len()), (0, 2), "in silence");
+        } else {
+            give(&mut server, NOW, &first);
+        }
+        let later = NOW + Duration::from_secs(2);
+        client.on_timeout(later, &mut ());
+        give(&mut server, later, &frames(&mut client));
+        let (accepted, _) = server.accept(later, listener).unwrap();
+        assert_eq!(server.state(accepted), Ok(TcpState::Established));
+        let mut text = [0; 99];
+        assert!(server.read(later, accepted, &mut text).unwrap() >= 6);
+        assert_eq!(text[..6], *b"hello ");
+        give(&mut client, later, &frames(&mut server));
+        assert_eq!(client.state(connected), Ok(TcpState::Established), "nobody has reset it");
+        server.check();
+    }
 }

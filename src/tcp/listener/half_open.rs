@@ -137,6 +137,11 @@ impl HalfOpen {
         is_early
     }
 
+    /// The peer's initial sequence number.
+    pub(crate) fn irs(&self) -> SeqNumber {
+        self.irs
+    }
+
     /// When the SYN-ACK is due again, or the record is given up.
     pub(crate) fn deadline(&self) -> Instant {
         self.next_at
