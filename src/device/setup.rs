@@ -40,8 +40,8 @@ pub struct TunConfig {
     /// the device that are to show what travels.
     pub offload: bool,
     /// Whether many short packets are read, or written, by one system call, where the kernel lets
-    /// us have an io_uring(7). On. Where it does not, each takes a call of its own as ever. A device
-    /// that was made goes some milliseconds after a process that ends without dropping its
+    /// us have an io_uring(7). On. Where it does not, each takes a call of its own as ever. A
+    /// device that was made goes some milliseconds after a process that ends without dropping its
     /// [`Tun`](crate::Tun): the kernel ends the ring in its own time.
     pub io_uring: bool,
 }

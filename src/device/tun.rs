@@ -1,4 +1,5 @@
-//! A TUN device: the kernel's end of the cable. One packet, or super-segment, a call.
+//! A TUN device: the kernel's end of the cable. One packet or super-segment a call, or many short
+//! packets.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -34,8 +35,8 @@ const SHORT: usize = 1600;
 
 /// How often to try again for a device that somebody holds, and how long to wait before: a process
 /// that was killed may hold it for a moment longer, until the kernel has ended its ring.
-const BUSY_TRIES: u32 = 20;
-const BUSY_PAUSE: Duration = Duration::from_millis(10);
+const BUSY_TRIES: u32 = 50;
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
 
 /// A TUN device (Linux `Documentation/networking/tuntap.rst`). Where the kernel can, super-segments
 /// of up to 64 KiB cross it, and checksums are left to who has the octets at hand; else, or if
@@ -209,7 +210,7 @@ impl Tun {
     }
 
     /// Has many short packets carried by one system call, by io_uring(7), wherever many come or
-    /// leave at once: a server of small messages answers some sixth more of them. [`Tun::open`]
+    /// leave at once: a server of small messages answers some tenth more of them. [`Tun::open`]
     /// does this by itself, unless [`TunConfig::io_uring`] says no.
     ///
     /// It takes addresses for 1 MiB, and memory for what stands there: a page for each of sixteen

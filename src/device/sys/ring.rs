@@ -99,9 +99,9 @@ impl Ring {
     /// # Errors
     ///
     /// The ring is of no use: EOPNOTSUPP for a device that cannot say whether it would wait, as a
-    /// TUN before Linux 6.4 and a socket before 6.5; EBADF if somebody else has ended the ring, such
-    /// as a child that was forked; or whatever the kernel says of the call as such. Then nobody
-    /// knows what was written.
+    /// TUN before Linux 6.4 and a socket before 6.5; EBADF if somebody else has ended the ring,
+    /// such as a child that was forked; or whatever the kernel says of the call as such. Then
+    /// nobody knows what was written.
     pub(in crate::device) fn write(&mut self) -> io::Result<ArrayVec<usize, WRITES_MAX>> {
         let mut start = 0;
         for (tag, end) in mem::take(&mut self.ends).into_iter().enumerate() {
@@ -122,8 +122,8 @@ impl Ring {
     /// Reads up to `max` packets, and no more than [`READS_MAX`]: [`arrived`](Self::arrived) has
     /// them. Says whether no more were there: then the last read found nothing, and none failed.
     ///
-    /// What failed otherwise, or had nothing in it, is left out: whoever reads once more meets again
-    /// what is wrong with the device, and not what was wrong with one packet.
+    /// What failed otherwise, or had nothing in it, is left out: whoever reads once more meets
+    /// again what is wrong with the device, and not what was wrong with one packet.
     ///
     /// # Errors
     ///
@@ -131,7 +131,7 @@ impl Ring {
     pub(in crate::device) fn read(&mut self, max: usize) -> io::Result<bool> {
         let len = u32::try_from(PLACE).map_err(io::Error::other)?;
         if self.lens.iter().any(|len| *len > PAGE) {
-            // Large packets have made much of it memory in fact; short ones will do with less.
+            // Large packets have made much of it memory in fact, and short ones need less.
             self.arriving = Vec::new();
         }
         self.lens.clear();
@@ -206,9 +206,12 @@ impl Ring {
         let outcomes: Option<ArrayVec<Outcome, N>> = outcomes.into_iter().collect();
         let outcomes = outcomes.ok_or(io::ErrorKind::TimedOut)?;
         self.is_broken = false;
-        let is_useless = |it: &&Outcome| matches!(it, Err(libc::EOPNOTSUPP | libc::EBADF));
-        match outcomes.iter().find(is_useless) {
-            Some(Err(errno)) => Err(io::Error::from_raw_os_error(*errno)),
+        // Said of one packet, either number is an answer to that packet.
+        let is_useless = |it: &Outcome| matches!(it, Err(libc::EOPNOTSUPP | libc::EBADF));
+        match outcomes.first() {
+            Some(Err(errno)) if outcomes.iter().all(is_useless) => {
+                Err(io::Error::from_raw_os_error(*errno))
+            }
             _ => Ok(outcomes),
         }
     }
