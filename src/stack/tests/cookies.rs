@@ -147,3 +147,53 @@ fn a_cookie_opens_though_a_record_was_made_of_the_same_syn_later() {
         server.check();
     }
 }
+
+/// As above; but when the cookie comes back nobody can be accepted.
+#[test]
+fn a_record_stays_while_the_cookie_of_the_same_syn_finds_no_place() {
+    let mut server = stack("10.0.0.2/24", 2);
+    server.config.tcp.syn_cookies = SynCookies::UnderPressure;
+    let listener = server.tcp_socket().unwrap();
+    server.bind(listener, "0.0.0.0:80".parse().unwrap()).unwrap();
+    server.listen(listener, 2).unwrap();
+    let mut others = ["10.0.0.3/24", "10.0.0.4/24"].map(asks);
+    for (other, _, syn) in &mut others {
+        server.receive(NOW, syn.remove(0), &mut ());
+        for frame in frames(&mut server) {
+            other.receive(NOW, frame, &mut ());
+        }
+    }
+    let (mut client, connected, syn) = asks("10.0.0.1/24");
+    server.receive(NOW, syn[0].clone(), &mut ());
+    let cookie = frames(&mut server);
+    assert_eq!((cookie.len(), server.flows.len()), (1, 2), "nothing is kept of a SYN");
+    server.listen(listener, 3).unwrap();
+    server.receive(NOW, syn[0].clone(), &mut ());
+    assert_eq!((frames(&mut server).len(), server.flows.len()), (1, 3), "a record is kept");
+    server.listen(listener, 1).unwrap();
+    for (other, ..) in &mut others {
+        for frame in frames(other) {
+            server.receive(NOW, frame, &mut ());
+        }
+    }
+
+    client.receive(NOW, cookie[0].clone(), &mut ());
+    client.write(NOW, connected, b"hello").unwrap();
+    for frame in frames(&mut client) {
+        server.receive(NOW, frame, &mut ());
+    }
+    assert_eq!((frames(&mut server).len(), server.flows.len()), (0, 3), "it waits, in silence");
+    for _ in &others {
+        server.accept(NOW, listener).unwrap();
+    }
+    assert_eq!(server.accept(NOW, listener), Err(SocketError::WouldBlock));
+    let later = NOW + Duration::from_secs(2);
+    client.on_timeout(later, &mut ());
+    for frame in frames(&mut client) {
+        server.receive(later, frame, &mut ());
+    }
+    let (accepted, _) = server.accept(later, listener).unwrap();
+    assert_eq!(server.read(later, accepted, &mut [0; 9]), Ok(5));
+    assert_eq!(frames(&mut server).len(), 1, "its acknowledgment");
+    server.check();
+}
