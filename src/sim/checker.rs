@@ -242,8 +242,10 @@ impl FlowAudit {
                 answered.insert(segment.ack.wrapping_sub(1));
             }
             let (own, iss) = (options, Some(segment.seq));
+            // A SYN-ACK that leaves once more may follow the first text, which tells of segments.
+            let owed = if self.iss == iss { self.owed } else { Owed::default() };
             let fresh = Self::default();
-            *self = Self { own, peer, latest_syn, iss, peer_time, answered, ..fresh };
+            *self = Self { own, peer, latest_syn, iss, peer_time, owed, answered, ..fresh };
             (self.cookies, self.taken) = (cookies, taken);
             if has_ack && options.exceeds(peer) {
                 return Some(format!("answered {peer:?} by {options:?}"));
@@ -563,6 +565,26 @@ mod tests {
             audit.end_turn(now, |_| true);
             assert_eq!(audit.faults.len(), faults, "{:?}", audit.faults);
         }
+    }
+
+    /// Seed 701059 of the random worlds: the first text and a copy of the SYN came together.
+    #[test]
+    fn a_syn_ack_that_leaves_once_more_does_not_make_segments_larger_than_they_are() {
+        let now = Instant::ZERO;
+        let mut audit = Audit::default();
+        let syn_ack = packet(SERVER, TcpFlags::SYN.with(TcpFlags::ACK), (499, 100), 0);
+        audit.on_sent(&syn_ack);
+        audit.on_received(now, &packet(CLIENT, TcpFlags::ACK, (100, 500), 86));
+        audit.on_sent(&syn_ack);
+        audit.on_sent(&packet(SERVER, TcpFlags::ACK, (500, 186), 0));
+        for seq in [186, 251] {
+            audit.on_received(now, &packet(CLIENT, TcpFlags::ACK, (seq, 500), 65));
+            audit.end_turn(now, |_| true);
+        }
+        assert_eq!(audit.faults, [""; 0], "130 octets are no two segments of 86");
+        audit.on_received(now, &packet(CLIENT, TcpFlags::ACK, (316, 500), 42));
+        audit.end_turn(now, |_| true);
+        assert_eq!(audit.faults.len(), 1, "172 are");
     }
 
     #[test]
