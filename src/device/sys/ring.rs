@@ -10,10 +10,10 @@
 use std::io;
 use std::iter;
 use std::mem;
+use std::ops::Range;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 
 use arrayvec::ArrayVec;
-use io_uring::squeue::Entry;
 use io_uring::{IoUring, Probe, opcode, types};
 
 /// Most packets that one call writes.
@@ -39,7 +39,7 @@ pub(in crate::device) struct Ring {
     /// Where in `leaving` each of them ends.
     ends: ArrayVec<usize, WRITES_MAX>,
     /// Memory for [`READS_MAX`] packets, which only the kernel writes to. None before the first
-    /// read: then a page for each short packet becomes memory in fact.
+    /// read; then a page for each short packet becomes memory in fact.
     arriving: Vec<u8>,
     /// How long the packets are that the last reads have found, 0 for a read that found none.
     lens: ArrayVec<usize, READS_MAX>,
@@ -55,6 +55,14 @@ impl std::fmt::Debug for Ring {
 
 /// How a request went: octets, or `errno`.
 type Outcome = Result<usize, i32>;
+
+/// What the kernel is asked for.
+enum Asked {
+    /// To write these octets of `leaving`.
+    Write(Range<usize>),
+    /// To read one packet to its place in `arriving`.
+    Read,
+}
 
 /// The device among the files that the kernel has looked up for the ring: once, and not anew for
 /// each packet.
@@ -105,12 +113,7 @@ impl Ring {
     pub(in crate::device) fn write(&mut self) -> io::Result<ArrayVec<usize, WRITES_MAX>> {
         let mut start = 0;
         for (tag, end) in mem::take(&mut self.ends).into_iter().enumerate() {
-            let octets = &self.leaving[start..end];
-            let len = u32::try_from(octets.len()).map_err(io::Error::other)?;
-            let write = opcode::Write::new(DEVICE, octets.as_ptr(), len);
-            // SAFETY: it points into `leaving`, at octets that are initialized, and nobody touches
-            // those before `carry_out` returns.
-            unsafe { self.ask(tag, write.rw_flags(libc::RWF_NOWAIT).build()) }?;
+            self.ask(tag, Asked::Write(start..end))?;
             start = end;
         }
         let outcomes = self.carry_out::<WRITES_MAX>()?;
@@ -129,20 +132,14 @@ impl Ring {
     ///
     /// As [`write`](Self::write).
     pub(in crate::device) fn read(&mut self, max: usize) -> io::Result<bool> {
-        let len = u32::try_from(PLACE).map_err(io::Error::other)?;
-        if self.lens.iter().any(|len| *len > PAGE) {
+        let has_large = self.lens.iter().any(|len| *len > PAGE);
+        if !self.is_broken && (has_large || self.arriving.is_empty()) {
             // Large packets have made much of it memory in fact, and short ones need less.
-            self.arriving = Vec::new();
+            self.arriving = vec![0; READS_MAX * PLACE];
         }
         self.lens.clear();
-        self.arriving.reserve(READS_MAX * PLACE);
-        let start = self.arriving.as_mut_ptr();
         for tag in 0..max.min(READS_MAX) {
-            let read = opcode::Read::new(DEVICE, start.wrapping_add(tag * PLACE), len);
-            // SAFETY: it points to a place of its own in the spare capacity of `arriving`, `PLACE`
-            // octets long, which nobody else reads or writes before `carry_out` returns, and which
-            // stays where it is: nothing is ever appended there.
-            unsafe { self.ask(tag, read.rw_flags(libc::RWF_NOWAIT).build()) }?;
+            self.ask(tag, Asked::Read)?;
         }
         let outcomes = self.carry_out::<READS_MAX>()?;
         let is_found_empty = outcomes.last() == Some(&Err(libc::EAGAIN));
@@ -153,30 +150,41 @@ impl Ring {
     }
 
     /// The packets of the last [`read`](Self::read), in order, none of them empty.
-    pub(in crate::device) fn arrived(&mut self) -> impl Iterator<Item = &[u8]> {
-        let places = self.arriving.spare_capacity_mut().chunks_exact(PLACE);
-        places.zip(&self.lens).filter(|(_, len)| **len > 0).map(|(place, len)| {
-            let octets = &place[..(*len).min(PLACE)];
-            // SAFETY: the kernel has written so many octets to the place, from its start on, and
-            // nobody has asked it for more since: `read` says anew how many there are.
-            unsafe { octets.assume_init_ref() }
-        })
+    pub(in crate::device) fn arrived(&self) -> impl Iterator<Item = &[u8]> {
+        let places = self.arriving.chunks_exact(PLACE).zip(&self.lens);
+        places.filter(|(_, len)| **len > 0).map(|(place, len)| &place[..(*len).min(PLACE)])
     }
 
     /// Puts a request in the queue, the `tag`-th of a call.
-    ///
-    /// # Safety
-    ///
-    /// What it points to must be valid for what it asks, be memory of this ring, and not be
-    /// touched before [`carry_out`](Self::carry_out) has returned.
-    unsafe fn ask(&mut self, tag: usize, entry: Entry) -> io::Result<()> {
+    fn ask(&mut self, tag: usize, asked: Asked) -> io::Result<()> {
         if self.is_broken {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
+        // None is longer than a packet.
+        let len = |octets: usize| u32::try_from(octets).unwrap_or(0);
+        let entry = match asked {
+            Asked::Write(range) => {
+                let octets = &self.leaving[range];
+                let write = opcode::Write::new(DEVICE, octets.as_ptr(), len(octets.len()));
+                write.rw_flags(libc::RWF_NOWAIT).build()
+            }
+            Asked::Read => {
+                let start = tag * PLACE;
+                assert!(start + PLACE <= self.arriving.len(), "each read has a place");
+                // Not by a reference to the whole: there are pointers to the other places already.
+                let place = self.arriving.as_mut_ptr().wrapping_add(start);
+                let read = opcode::Read::new(DEVICE, place, len(PLACE));
+                read.rw_flags(libc::RWF_NOWAIT).build()
+            }
+        };
         let entry = entry.user_data(tag as u64);
-        // SAFETY: what it points to is valid until its completion has come, since the caller says
-        // so until `carry_out` has returned, and `Drop` keeps it after one that has failed.
+        // SAFETY: it points to octets of `leaving`, or to a place of its own in `arriving`, which
+        // both are initialized. They stay where they are, and nobody touches them, until its
+        // completion has come: `write` and `read` go on to `carry_out`, which waits for that, and
+        // after one that has failed nothing is asked for, and `Drop` keeps the memory.
         let outcome = unsafe { self.queues.submission().push(&entry) };
+        // Else what stands in the queue already would be carried out by a later call.
+        self.is_broken = outcome.is_err();
         outcome.map_err(io::Error::other)
     }
 
