@@ -13,6 +13,7 @@ use crate::{round, Cfg, DISCARD, SOURCE};
 
 /// Octets of a read or a write.
 const CHUNK: usize = 256 << 10;
+/// Octets.
 const PAGE: usize = 4096;
 /// How much later in its page each read or write begins than the one before.
 ///
@@ -20,7 +21,7 @@ const PAGE: usize = 4096;
 /// AMD's (Zen 3 and 4) while the target stands 1 to 15 octets behind the source, counted within
 /// their pages. With a buffer that stays where it is that distance may be the same for a whole
 /// window, by chance, and a window is then two to four times slower than its neighbours whoever the
-/// contender is. With this stride it is there for one call of 512.
+/// contender is. With this stride it is there for one or two calls of 512.
 const STRIDE: usize = 1000;
 
 /// Connections that carry as much as they can, each with a thread.
