@@ -45,6 +45,11 @@ pub(super) struct Serve {
     #[arg(long, default_value_t = 0, value_name = "MICROSECONDS")]
     busy_poll: u32,
 
+    /// Let large packets of one sender gather for so long, 1000 at most; 0: do not
+    #[arg(long, default_value_t = 60, value_name = "MICROSECONDS",
+        value_parser = clap::value_parser!(u32).range(..=1000))]
+    coalesce: u32,
+
     /// Congestion control; only reno is built yet
     #[arg(long, default_value = "reno", value_name = "ALGORITHM")]
     congestion: Congestion,
@@ -64,14 +69,17 @@ enum Congestion {
 impl Serve {
     pub(super) fn run(&self) -> Result<(), Failure> {
         self.check()?;
-        let busy_poll = Duration::from_micros(self.busy_poll.into());
+        let [busy_poll, coalescing] =
+            [self.busy_poll, self.coalesce].map(|micros| Duration::from_micros(micros.into()));
         match self.queues.get() {
             1 => self.device.run(CLOSE_TIMEOUT, |net| {
                 net.set_busy_poll(busy_poll);
+                net.set_coalescing(coalescing);
                 self.serve(net, vec![Handle::current()])
             }),
             queues => self.device.run_shards(queues, CLOSE_TIMEOUT, |net, threads| {
                 net.set_busy_poll(busy_poll);
+                net.set_coalescing(coalescing);
                 self.serve(net, threads)
             }),
         }

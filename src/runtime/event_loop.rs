@@ -54,6 +54,15 @@ fn run(shared: &Shared, device: &OwnedFd, bell: &Arc<Bell>) -> io::Result<()> {
                 may_receive = true;
                 continue;
             }
+            Turn::Pause(pause) => {
+                // Not for the device: that is what the pause is about.
+                let [is_rung] = wait_readable([bell.0.as_fd()], Some(pause))?;
+                if is_rung {
+                    bell.0.clear();
+                }
+                may_receive = true;
+                continue;
+            }
             Turn::Sleep(until) | Turn::Look(until) => until,
         };
         let timeout = until.map(|until| until - shared.now());

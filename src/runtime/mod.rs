@@ -2,6 +2,7 @@
 
 mod busy_poll;
 mod clock;
+mod coalescing;
 mod deferred;
 mod event_loop;
 mod leaving;
@@ -45,6 +46,9 @@ pub(crate) use self::waiters::{Direction, Interest};
 
 /// How much later than asked [`Net::shutdown`] ends a stack itself, if the driver does not.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// For how long packets may gather at most: all tasks of the driver's thread wait for that long.
+const COALESCING_MAX: Duration = Duration::from_millis(1);
 
 /// A running stack: what sockets are made with.
 ///
@@ -398,6 +402,27 @@ impl Net {
     pub fn set_busy_poll(&self, limit: Duration) {
         for shared in self.place.shards() {
             shared.ask(|shard, _| shard.busy_poll.set_limit(limit));
+        }
+    }
+
+    /// How long a driver lets packets gather in the device before it looks again, as `rx-usecs` of
+    /// `ethtool`: once 256 KiB of one connection have come in packets of 16 KiB or more, and none
+    /// waits. `ZERO`, not at all, at first; more than 1 ms counts as 1 ms.
+    ///
+    /// A lone bulk sender that need not wake the driver for every few packets is up to half as fast
+    /// again with some tens of microseconds, if its connection may
+    /// [receive](crate::TcpConfig::receive_buffer) what it sends meanwhile: 1 MiB or more. Where
+    /// nothing comes of it, as after large requests, it is done ever more seldom; not at all while
+    /// a [busy poll](Self::set_busy_poll) goes on, and for a millisecond after several connections
+    /// had something to send.
+    ///
+    /// The cost: the driver's thread sleeps for `limit`, and for what the kernel adds (50 µs on
+    /// Linux, see `PR_SET_TIMERSLACK`). Packets that come meanwhile wait for that long, datagrams
+    /// too. A driver that is a task sleeps after the other tasks have had their turn, and keeps its
+    /// thread: a worker of the runtime, or, in a current-thread runtime, the only one.
+    pub fn set_coalescing(&self, limit: Duration) {
+        for shared in self.place.shards() {
+            shared.ask(|shard, _| shard.coalescing.set_limit(limit.min(COALESCING_MAX)));
         }
     }
 

@@ -12,6 +12,7 @@ use crate::error::SocketError;
 use crate::observe::{Counters, DropReason, Event, LogObserver, Observer as _, TcpState};
 use crate::packet::{Frame, Outgoing};
 use crate::runtime::busy_poll::BusyPoll;
+use crate::runtime::coalescing::Coalescing;
 use crate::runtime::deferred::Deferred;
 use crate::runtime::leaving::Leaving;
 use crate::runtime::mailbox::Mail;
@@ -59,6 +60,9 @@ pub(crate) enum Turn {
     /// `may_spawn`: a task has been woken that accepts, and hands on to another what it has got;
     /// wait for that one too.
     Yield { is_drained: bool, may_spawn: bool },
+    /// None wait, but many will: have another turn after so long, unless there is
+    /// something to send by then.
+    Pause(Duration),
     /// Wait for the device or a kick, at most until the moment given.
     Sleep(Option<Instant>),
     /// The same, but the device may have more than it gave: look first.
@@ -73,6 +77,7 @@ pub(crate) struct Shard {
     pub(crate) waiters: Waiters,
     pub(crate) deferred: Deferred,
     pub(super) busy_poll: BusyPoll,
+    pub(super) coalescing: Coalescing,
     observer: (Counters, LogObserver),
     /// `None` if this shard is all of its stack.
     siblings: Option<Box<Siblings>>,
@@ -110,6 +115,7 @@ impl Shard {
             waiters: Waiters::default(),
             deferred: Deferred::default(),
             busy_poll: BusyPoll::default(),
+            coalescing: Coalescing::default(),
             observer: (Counters::default(), LogObserver),
             siblings,
             device: Some(device),
@@ -164,13 +170,32 @@ impl Shard {
         if is_more {
             return Turn::Again;
         }
-        if self.busy_poll.looks_again(now) {
+        if self.busy_poll.looks_again(now) || !may_receive && self.coalescing.is_due() {
             return Turn::Busy;
         }
         let deadline = self.deadline();
+        if may_receive
+            && let Some(pause) = self.coalescing.take_pause(now)
+            // Half of it for the turn itself, and for a thread that wakes up late.
+            && deadline.is_none_or(|deadline| deadline >= now + 2 * pause)
+        {
+            self.seat.sleep = Sleep::Until(now + pause);
+            return Turn::Pause(pause);
+        }
         self.seat.sleep = deadline.map_or(Sleep::Forever, Sleep::Until);
         let is_sure = !may_receive || self.is_drained();
         if is_sure { Turn::Sleep(deadline) } else { Turn::Look(deadline) }
+    }
+
+    /// Whether packets may gather as the last turn has said: not if tasks that have run since on
+    /// its thread have left something to send.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn may_gather(&mut self) -> bool {
+        let may_gather = !self.is_over() && self.stack.senders() == 0;
+        if !may_gather {
+            self.coalescing.on_no_pause();
+        }
+        may_gather
     }
 
     /// Whether nothing more waits in the device, as far as that is known.
@@ -339,6 +364,7 @@ impl Shard {
         let (mut packets, mut octets, mut sip) = (0, 0, 0);
         while is_more && packets < BURST && octets < BURST_OCTETS {
             let max = self.sips.size().min(BURST - packets);
+            let known = self.arrived.len();
             let count = match device.receive_burst(now, &mut self.arrived, max) {
                 Ok(count) => count,
                 Err(error) if self.arrived.is_empty() => return Err(error),
@@ -354,6 +380,9 @@ impl Shard {
                     self.observer.on_event(now, &Event::StrayForwarded);
                 }
             }
+            let own = self.arrived.len() - known;
+            let own = self.arrived.iter().rev().take(own);
+            own.for_each(|frame| self.coalescing.on_packet(frame.octets().len()));
             if sip >= SIP_OCTETS {
                 self.stack.receive_burst(now, &mut self.arrived, &mut self.observer);
                 sip = 0;
@@ -363,6 +392,7 @@ impl Shard {
             }
         }
         self.stack.receive_burst(now, &mut self.arrived, &mut self.observer);
+        self.coalescing.on_senders(self.stack.senders(), now);
         if self.stack.next_timeout().is_some_and(|due| due <= now) {
             self.stack.on_timeout(now, &mut self.observer);
         }

@@ -39,6 +39,10 @@ pub struct Driver {
     sources: Option<Sources>,
     /// The tasks that were woken have run, and those that they have spawned have not.
     is_waiting_on: bool,
+    /// Until when packets gather: the other tasks of the thread have a turn first, and the thread
+    /// sleeps for what is left. A timer would cost the sender what this spares it: while tokio
+    /// watches the device, every packet wakes the thread that waits for anything.
+    gathering_until: Option<Instant>,
     /// A turn has begun and not returned. If none runs, it has panicked.
     is_in_turn: bool,
 }
@@ -65,6 +69,7 @@ impl Driver {
             device: Some(device),
             sources: None,
             is_waiting_on: false,
+            gathering_until: None,
             is_in_turn: false,
         }
     }
@@ -90,6 +95,15 @@ impl Driver {
         (self.device, self.sources) = (None, None);
     }
 
+    /// Sleeps for what is left of the time in which packets gather, if nobody has anything to send.
+    fn let_gather(&mut self) {
+        if let Some(until) = self.gathering_until.take()
+            && self.shared.ask(|shard, _| shard.may_gather())
+        {
+            thread::sleep(until - self.shared.now());
+        }
+    }
+
     /// Ready when the stack has ended, or cannot go on.
     fn poll_turns(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.is_in_turn {
@@ -99,6 +113,7 @@ impl Driver {
             self.sources = Some(Sources::new(device)?);
             self.shared.settle_here();
         }
+        self.let_gather();
         let Some(sources) = self.sources.as_mut() else {
             return Poll::Ready(Ok(()));
         };
@@ -132,6 +147,11 @@ impl Driver {
                     sources.is_readable = !is_drained || sources.is_broken;
                     break;
                 }
+                Turn::Pause(pause) => {
+                    sources.is_readable = true;
+                    self.gathering_until = Some(self.shared.now() + pause);
+                    return yield_to_all(cx);
+                }
                 Turn::Sleep(until) => (until, true),
                 Turn::Look(until) => (until, false),
             };
@@ -153,6 +173,15 @@ impl Driver {
         cx.waker().wake_by_ref();
         Poll::Pending
     }
+}
+
+/// Has another poll follow when all others have had their turn: those too for whom tokio has to ask
+/// the kernel.
+fn yield_to_all(cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    if pin!(tokio::task::yield_now()).poll(cx).is_ready() {
+        cx.waker().wake_by_ref();
+    }
+    Poll::Pending
 }
 
 /// What is there, if anything is.
@@ -249,3 +278,7 @@ async fn report_error(device: Arc<AsyncFd<OwnedFd>>) -> io::Result<()> {
     device.ready(Interest::ERROR).await?.clear_ready();
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "tests/tokio_driver.rs"]
+mod tests;

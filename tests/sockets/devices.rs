@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use wharf::net::{TcpListener, TcpStream, UdpSocket};
-use wharf::{Capabilities, Device, Frame, Impair, Link, Net, Outgoing};
+use wharf::{Capabilities, Device, Frame, Impair, Link, Net, Outgoing, StackConfig};
 
 use super::support::{FAR, NEAR, config, errno, limited, pattern, read_exactly};
 
@@ -305,6 +305,30 @@ fn a_driver_that_polls_busily_carries_what_one_that_sleeps_carries() {
             near.set_busy_poll(limit);
             far.set_busy_poll(limit);
             exchange(&near, &far, 200_000);
+        }
+    });
+}
+
+/// Two ends whose packets are large, and their configurations for transfers in bulk.
+fn wide() -> [(Link, StackConfig); 2] {
+    let (near, far) = Link::pair(65_535);
+    [(near, NEAR), (far, FAR)].map(|(link, addr)| {
+        let mut config = config(addr);
+        config.interface.mtu = 65_535;
+        config.tcp.receive_buffer = 2 << 20;
+        config.tcp.send_buffer = 2 << 20;
+        (link, config)
+    })
+}
+
+#[test]
+fn a_driver_that_lets_packets_gather_carries_what_others_carry() {
+    limited(|| {
+        let [near, far] = wide().map(|(link, config)| Net::start(link, config).unwrap());
+        for limit in [Duration::from_micros(60), Duration::MAX, Duration::ZERO] {
+            near.set_coalescing(limit);
+            far.set_coalescing(limit);
+            exchange(&near, &far, 10_000_000);
         }
     });
 }

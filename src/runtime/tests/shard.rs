@@ -58,3 +58,58 @@ fn a_sleeper_is_kicked_only_for_what_is_due_before_it_wakes() {
         assert_eq!(sleep.is_past(due), is_kicked, "{sleep:?} {due:?}");
     }
 }
+
+/// A shard that lets packets gather for `limit`, and a peer with `packets` for it, of `len` octets
+/// each and nobody's.
+fn shard_before(packets: usize, len: usize, limit: Duration) -> Shard {
+    let (mut peer, link) = Link::pair_virtual(65_535);
+    let config = StackConfig::new("10.7.0.2/24".parse().unwrap());
+    let stack = Stack::new(config, Seed::from_number(1)).unwrap();
+    let mut packet = Outgoing::default();
+    packet.payload.push(vec![7; len].into());
+    let mut queue = std::iter::repeat_n(packet, packets).collect();
+    peer.transmit_burst(Instant::ZERO, &mut queue).unwrap();
+    let mut shard = Shard::new(stack, Box::new(link), None);
+    shard.coalescing.set_limit(limit);
+    shard
+}
+
+/// What to do once all has been taken in that there was.
+fn outcome(shard: &mut Shard) -> Turn {
+    loop {
+        match shard.turn(Instant::ZERO, true) {
+            Turn::Again => {}
+            turn => break turn,
+        }
+    }
+}
+
+#[test]
+fn after_many_octets_in_large_packets_others_may_gather_and_once_only() {
+    let limit = Duration::from_micros(60);
+    let is_asleep = |turn| matches!(turn, Turn::Sleep(None) | Turn::Look(None));
+    for (packets, len, gather) in [(5, 60_000, true), (4, 60_000, false), (63, 8_000, false)] {
+        let mut shard = shard_before(packets, len, limit);
+        let turn = outcome(&mut shard);
+        if gather {
+            assert_eq!(turn, Turn::Pause(limit));
+            assert_eq!(shard.seat.sleep, Sleep::Until(Instant::ZERO + limit));
+        } else {
+            assert!(is_asleep(turn), "{packets} of {len} octets: {turn:?}");
+        }
+        let turn = outcome(&mut shard);
+        assert!(is_asleep(turn), "no more came: {turn:?}");
+    }
+}
+
+#[test]
+fn what_is_due_while_packets_would_gather_is_not_late() {
+    let limit = Duration::from_secs(2);
+    let mut shard = shard_before(5, 60_000, limit);
+    let socket = shard.stack.tcp_socket().unwrap();
+    let begun = shard.stack.connect(Instant::ZERO, socket, "10.7.0.1:80".parse().unwrap());
+    assert_eq!(begun, Err(SocketError::InProgress));
+    let due = Instant::from_millis(1000); // The SYN again.
+    let turn = outcome(&mut shard);
+    assert!(matches!(turn, Turn::Sleep(Some(at)) | Turn::Look(Some(at)) if at == due), "{turn:?}");
+}

@@ -27,6 +27,9 @@ const COPIED: u32 = 512 << 10;
 
 const BACKLOG: u32 = 16_384;
 
+/// How long bulk transfers may gather: as `wharf serve`.
+const COALESCING: Duration = Duration::from_micros(60);
+
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> Result<(), Failure> {
@@ -45,6 +48,7 @@ fn main() -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (net, driver) = Net::driver(tun, config)?;
     net.set_busy_poll(Duration::from_micros(args.busy_poll));
+    net.set_coalescing(COALESCING);
     runtime.block_on(async move {
         // A task like others: tokio asks the kernel for news each time that the future of
         // `block_on` is woken.

@@ -1,0 +1,187 @@
+//! Whether to let packets gather before the device is looked at again.
+
+use crate::time::{Duration, Instant};
+
+/// Octets after which a sender is taken for one that goes on: four super-segments.
+const BULK: usize = 256 << 10;
+
+/// Octets of a packet from which on it counts. As many octets in packets of a link's size are
+/// hundreds, and what gathers of them overflows a queue sooner than it spares a sender anything.
+const LARGE: usize = 16 << 10;
+
+/// For how long nothing gathers once several connections have had something to send.
+const COMPANY: Duration = Duration::from_millis(1);
+
+/// Most occasions in a row that are let pass because nothing came of the ones before.
+const PASSED_MAX: u32 = 64;
+
+/// Interrupt coalescing, as that of network cards (`ethtool -C … rx-usecs`) and of Linux's NAPI
+/// (`gro_flush_timeout`).
+///
+/// A driver that is as fast as a bulk sender finds the device empty after every few super-segments,
+/// and sleeps. Each of the next then wakes it, which costs the sender more than the way of the
+/// packet. So after a bulk of octets the driver lets some time pass before it looks again.
+///
+/// It pays only while the sender goes on: if less than another bulk has come by then, the next
+/// occasion is let pass, then two, four and so on, so that large requests, each of which waits for
+/// an answer, are not delayed one by one. Several bulk senders keep the device busy themselves, and
+/// a small message beside one is not to wait: while others have something to send, nothing gathers.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Coalescing {
+    /// How long to let packets gather; `ZERO`: never.
+    limit: Duration,
+    /// Octets in large packets since the device was last found empty.
+    octets: usize,
+    /// Packets may have gathered since then.
+    is_after_pause: bool,
+    /// Occasions to let pass after the next that brings nothing, less one doubling.
+    passed: u32,
+    /// Occasions still to let pass.
+    to_pass: u32,
+    /// When several connections last had something to send.
+    in_company: Option<Instant>,
+}
+
+impl Coalescing {
+    /// Lets packets gather for `limit` from now on.
+    pub(super) fn set_limit(&mut self, limit: Duration) {
+        *self = Self { limit, ..Self::default() };
+    }
+
+    /// A packet of so many octets has come.
+    pub(super) fn on_packet(&mut self, octets: usize) {
+        if octets >= LARGE {
+            self.octets = self.octets.saturating_add(octets);
+        }
+    }
+
+    /// So many connections have something to send: acknowledgments, most of them.
+    pub(super) fn on_senders(&mut self, senders: usize, now: Instant) {
+        if senders > 1 {
+            self.in_company = Some(now);
+        }
+    }
+
+    /// Whether packets might gather if the device were found empty.
+    pub(super) fn is_due(&self) -> bool {
+        self.limit > Duration::ZERO && self.octets >= BULK
+    }
+
+    /// There was something else to do than to wait for as long as was said last.
+    #[cfg(feature = "tokio")]
+    pub(super) fn on_no_pause(&mut self) {
+        self.is_after_pause = false;
+    }
+
+    /// The device has been found empty: how long to let packets gather, if at all.
+    pub(super) fn take_pause(&mut self, now: Instant) -> Option<Duration> {
+        let is_due = self.is_due();
+        self.octets = 0;
+        if std::mem::take(&mut self.is_after_pause) {
+            self.passed = if is_due { 0 } else { (2 * self.passed).clamp(1, PASSED_MAX) };
+            self.to_pass = self.passed;
+        }
+        let is_alone = self.in_company.is_none_or(|at| now - at >= COMPANY);
+        if !is_due || !is_alone {
+            return None;
+        }
+        if self.to_pass > 0 {
+            self.to_pass -= 1;
+            return None;
+        }
+        self.is_after_pause = true;
+        Some(self.limit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_micros(60);
+
+    fn coalescing() -> Coalescing {
+        let mut coalescing = Coalescing::default();
+        coalescing.set_limit(LIMIT);
+        coalescing
+    }
+
+    /// Whether packets may gather once so many octets have come in large packets.
+    fn gather(coalescing: &mut Coalescing, octets: usize) -> bool {
+        coalescing.on_packet(octets);
+        coalescing.take_pause(Instant::ZERO) == Some(LIMIT)
+    }
+
+    #[test]
+    fn nothing_gathers_until_that_is_asked_for() {
+        let mut coalescing = Coalescing::default();
+        coalescing.on_packet(usize::MAX);
+        assert!(!coalescing.is_due());
+        assert_eq!(coalescing.take_pause(Instant::ZERO), None);
+    }
+
+    #[test]
+    fn packets_gather_after_each_bulk_and_not_after_less() {
+        let mut coalescing = coalescing();
+        assert_eq!(coalescing.take_pause(Instant::ZERO), None, "nothing has come");
+        assert!(!gather(&mut coalescing, BULK - 1));
+        assert!(!gather(&mut coalescing, LARGE), "the device was empty in between");
+        (0..3).for_each(|_| coalescing.on_packet(BULK / 4));
+        assert!(!coalescing.is_due());
+        assert!(gather(&mut coalescing, BULK / 4));
+        coalescing.on_packet(usize::MAX);
+        assert!(gather(&mut coalescing, usize::MAX), "and again");
+    }
+
+    #[test]
+    fn small_packets_do_not_gather_however_many_they_are() {
+        let mut coalescing = coalescing();
+        (0..1000).for_each(|_| coalescing.on_packet(LARGE - 1));
+        assert!(!gather(&mut coalescing, 40));
+    }
+
+    #[test]
+    fn nobody_waits_for_the_sake_of_another() {
+        for (senders, at, expected) in [
+            (0, Instant::ZERO, Some(LIMIT)),
+            (1, Instant::ZERO, Some(LIMIT)),
+            (2, Instant::ZERO, None),
+            (2, Instant::from_micros(999), None),
+            (2, Instant::from_micros(1000), Some(LIMIT)),
+        ] {
+            let mut coalescing = coalescing();
+            coalescing.on_senders(senders, Instant::ZERO);
+            coalescing.on_senders(1, at);
+            coalescing.on_packet(BULK);
+            assert_eq!(coalescing.take_pause(at), expected, "{senders} senders, {at:?}");
+        }
+    }
+
+    #[test]
+    fn large_requests_that_wait_for_an_answer_are_delayed_ever_more_seldom() {
+        let mut coalescing = coalescing();
+        // Whether each of these requests is followed by a pause, in which nothing comes.
+        let mut delayed = Vec::new();
+        for request in 0..300 {
+            if gather(&mut coalescing, BULK) {
+                delayed.push(request);
+                assert!(!gather(&mut coalescing, 0));
+            }
+        }
+        assert_eq!(delayed, [0, 2, 5, 10, 19, 36, 69, 134, 199, 264]);
+        // A sender that goes on is one again with its next occasion.
+        while !gather(&mut coalescing, BULK) {}
+        assert!((0..10).all(|_| gather(&mut coalescing, BULK)));
+    }
+
+    #[cfg(feature = "tokio")]
+    #[test]
+    fn a_pause_that_did_not_take_place_proves_nothing() {
+        let mut coalescing = coalescing();
+        for _ in 0..3 {
+            assert!(gather(&mut coalescing, BULK));
+            coalescing.on_no_pause();
+            assert!(!gather(&mut coalescing, 0));
+        }
+    }
+}
