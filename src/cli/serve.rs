@@ -45,7 +45,7 @@ pub(super) struct Serve {
     #[arg(long, default_value_t = 0, value_name = "MICROSECONDS")]
     busy_poll: u32,
 
-    /// Let large packets of one sender gather for so long, 1000 at most; 0: do not
+    /// Let packets of a bulk sender gather for so long, 1000 at most; 0: do not
     #[arg(long, default_value_t = 60, value_name = "MICROSECONDS",
         value_parser = clap::value_parser!(u32).range(..=1000))]
     coalesce: u32,

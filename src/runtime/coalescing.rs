@@ -2,8 +2,8 @@
 
 use crate::time::{Duration, Instant};
 
-/// Octets after which a sender is taken for one that goes on: four super-segments.
-const BULK: usize = 256 << 10;
+/// Octets after which a sender is taken for one that goes on: two super-segments and more.
+const BULK: usize = 128 << 10;
 
 /// Octets of a packet from which on it counts. As many octets in packets of a link's size are
 /// hundreds, and what gathers of them overflows a queue sooner than it spares a sender anything.
@@ -34,7 +34,7 @@ pub(super) struct Coalescing {
     octets: usize,
     /// Packets may have gathered since then.
     is_after_pause: bool,
-    /// Occasions to let pass after the next that brings nothing, less one doubling.
+    /// Occasions that were let pass after the last pause, if nothing came of it; else 0.
     passed: u32,
     /// Occasions still to let pass.
     to_pass: u32,
@@ -67,20 +67,30 @@ impl Coalescing {
         self.limit > Duration::ZERO && self.octets >= BULK
     }
 
-    /// There was something else to do than to wait for as long as was said last.
-    #[cfg(feature = "tokio")]
-    pub(super) fn on_no_pause(&mut self) {
-        self.is_after_pause = false;
+    /// What has come since tells nothing, and the last pause neither: there was none, or it was cut
+    /// short, or the driver looked all the while.
+    pub(super) fn forget(&mut self) {
+        (self.octets, self.is_after_pause) = (0, false);
     }
 
-    /// The device has been found empty: how long to let packets gather, if at all.
-    pub(super) fn take_pause(&mut self, now: Instant) -> Option<Duration> {
+    /// The device has been found empty.
+    pub(super) fn on_empty(&mut self) {
         let is_due = self.is_due();
-        self.octets = 0;
         if std::mem::take(&mut self.is_after_pause) {
             self.passed = if is_due { 0 } else { (2 * self.passed).clamp(1, PASSED_MAX) };
             self.to_pass = self.passed;
         }
+        if !is_due {
+            self.octets = 0;
+        }
+    }
+
+    /// The device has been found empty, and nothing else is to be done: how long to let packets
+    /// gather, if at all.
+    pub(super) fn take_pause(&mut self, now: Instant) -> Option<Duration> {
+        self.on_empty();
+        let is_due = self.is_due();
+        self.octets = 0;
         let is_alone = self.in_company.is_none_or(|at| now - at >= COMPANY);
         if !is_due || !is_alone {
             return None;
@@ -174,13 +184,23 @@ mod tests {
         assert!((0..10).all(|_| gather(&mut coalescing, BULK)));
     }
 
-    #[cfg(feature = "tokio")]
+    #[test]
+    fn what_came_before_an_empty_device_counts_no_more_unless_it_was_a_bulk() {
+        let mut coalescing = coalescing();
+        coalescing.on_packet(BULK - 1);
+        coalescing.on_empty();
+        assert!(!gather(&mut coalescing, LARGE));
+        coalescing.on_packet(BULK);
+        coalescing.on_empty(); // Tasks have their turn first.
+        assert!(gather(&mut coalescing, 0));
+    }
+
     #[test]
     fn a_pause_that_did_not_take_place_proves_nothing() {
         let mut coalescing = coalescing();
         for _ in 0..3 {
             assert!(gather(&mut coalescing, BULK));
-            coalescing.on_no_pause();
+            coalescing.forget();
             assert!(!gather(&mut coalescing, 0));
         }
     }

@@ -59,6 +59,7 @@ fn run(shared: &Shared, device: &OwnedFd, bell: &Arc<Bell>) -> io::Result<()> {
                 let [is_rung] = wait_readable([bell.0.as_fd()], Some(pause))?;
                 if is_rung {
                     bell.0.clear();
+                    shared.ask(|shard, _| shard.coalescing.forget());
                 }
                 may_receive = true;
                 continue;

@@ -406,7 +406,7 @@ impl Net {
     }
 
     /// How long a driver lets packets gather in the device before it looks again, as `rx-usecs` of
-    /// `ethtool`: once 256 KiB of one connection have come in packets of 16 KiB or more, and none
+    /// `ethtool`: once 128 KiB have come in packets of 16 KiB or more, without a pause, and none
     /// waits. `ZERO`, not at all, at first; more than 1 ms counts as 1 ms.
     ///
     /// A lone bulk sender that need not wake the driver for every few packets is up to half as fast
@@ -414,7 +414,7 @@ impl Net {
     /// [receive](crate::TcpConfig::receive_buffer) what it sends meanwhile: 1 MiB or more. Where
     /// nothing comes of it, as after large requests, it is done ever more seldom; not at all while
     /// a [busy poll](Self::set_busy_poll) goes on, and for a millisecond after several connections
-    /// had something to send.
+    /// had something to send at once.
     ///
     /// The cost: the driver's thread sleeps for `limit`, and for what the kernel adds (50 µs on
     /// Linux, see `PR_SET_TIMERSLACK`). Packets that come meanwhile wait for that long, datagrams

@@ -60,8 +60,8 @@ pub(crate) enum Turn {
     /// `may_spawn`: a task has been woken that accepts, and hands on to another what it has got;
     /// wait for that one too.
     Yield { is_drained: bool, may_spawn: bool },
-    /// None wait, but many will: have another turn after so long, unless there is
-    /// something to send by then.
+    /// None wait, but many will: have another turn after so long, unless a
+    /// connection has something to send by then.
     Pause(Duration),
     /// Wait for the device or a kick, at most until the moment given.
     Sleep(Option<Instant>),
@@ -160,6 +160,9 @@ impl Shard {
             if packets > 0 {
                 self.busy_poll.on_packets(now);
             }
+            if may_receive && !is_more {
+                self.coalescing.on_empty();
+            }
             let may_spawn = std::mem::take(&mut self.is_accept_awaited);
             return Turn::Yield { is_drained: is_drained && !is_more, may_spawn };
         }
@@ -170,17 +173,21 @@ impl Shard {
         if is_more {
             return Turn::Again;
         }
-        if self.busy_poll.looks_again(now) || !may_receive && self.coalescing.is_due() {
+        if self.busy_poll.looks_again(now) {
+            self.coalescing.forget(); // Nobody has to wake a driver that looks.
             return Turn::Busy;
         }
+        if !may_receive && self.coalescing.is_due() {
+            return Turn::Busy; // It is to be seen first that nothing waits.
+        }
         let deadline = self.deadline();
-        if may_receive
-            && let Some(pause) = self.coalescing.take_pause(now)
+        if may_receive && let Some(pause) = self.coalescing.take_pause(now) {
             // Half of it for the turn itself, and for a thread that wakes up late.
-            && deadline.is_none_or(|deadline| deadline >= now + 2 * pause)
-        {
-            self.seat.sleep = Sleep::Until(now + pause);
-            return Turn::Pause(pause);
+            if deadline.is_none_or(|deadline| deadline >= now + 2 * pause) {
+                self.seat.sleep = Sleep::Until(now + pause);
+                return Turn::Pause(pause);
+            }
+            self.coalescing.forget();
         }
         self.seat.sleep = deadline.map_or(Sleep::Forever, Sleep::Until);
         let is_sure = !may_receive || self.is_drained();
@@ -188,12 +195,12 @@ impl Shard {
     }
 
     /// Whether packets may gather as the last turn has said: not if tasks that have run since on
-    /// its thread have left something to send.
+    /// its thread have given a connection something to send.
     #[cfg(feature = "tokio")]
     pub(crate) fn may_gather(&mut self) -> bool {
         let may_gather = !self.is_over() && self.stack.senders() == 0;
         if !may_gather {
-            self.coalescing.on_no_pause();
+            self.coalescing.forget();
         }
         may_gather
     }
@@ -380,7 +387,7 @@ impl Shard {
                     self.observer.on_event(now, &Event::StrayForwarded);
                 }
             }
-            let own = self.arrived.len() - known;
+            let own = self.arrived.len().saturating_sub(known);
             let own = self.arrived.iter().rev().take(own);
             own.for_each(|frame| self.coalescing.on_packet(frame.octets().len()));
             if sip >= SIP_OCTETS {

@@ -95,7 +95,8 @@ impl Driver {
         (self.device, self.sources) = (None, None);
     }
 
-    /// Sleeps for what is left of the time in which packets gather, if nobody has anything to send.
+    /// Sleeps for what is left of the time in which packets gather, if no connection has anything
+    /// to send.
     fn let_gather(&mut self) {
         if let Some(until) = self.gathering_until.take()
             && self.shared.ask(|shard, _| shard.may_gather())
@@ -175,8 +176,8 @@ impl Driver {
     }
 }
 
-/// Has another poll follow when all others have had their turn: those too for whom tokio has to ask
-/// the kernel.
+/// Has another poll follow once the others have had their turn that are ready, and tokio has asked
+/// the kernel for whom else it has news.
 fn yield_to_all(cx: &mut Context<'_>) -> Poll<io::Result<()>> {
     if pin!(tokio::task::yield_now()).poll(cx).is_ready() {
         cx.waker().wake_by_ref();
