@@ -18,7 +18,7 @@ const PAGE: usize = 4096;
 /// How much later in its page each read or write begins than the one before.
 ///
 /// `rep movsb`, by which Linux copies on most processors, takes fifteen times as long on some of
-/// AMD's (Zen 3 and 4) while the target stands 1 to 15 octets behind the source, counted within
+/// AMD's (Zen 4) while the target stands 1 to 15 octets behind the source, counted within
 /// their pages. With a buffer that stays where it is that distance may be the same for a whole
 /// window, by chance, and a window is then two to four times slower than its neighbours whoever the
 /// contender is. With this stride it is there for one or two calls of 512.
