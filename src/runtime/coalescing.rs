@@ -1,5 +1,6 @@
 //! Whether to let packets gather before the device is looked at again.
 
+use crate::stack::FlowId;
 use crate::time::{Duration, Instant};
 
 /// Octets after which a sender is taken for one that goes on: two super-segments and more.
@@ -9,7 +10,8 @@ const BULK: usize = 128 << 10;
 /// hundreds, and what gathers of them overflows a queue sooner than it spares a sender anything.
 const LARGE: usize = 16 << 10;
 
-/// For how long nothing gathers once several connections have had something to send.
+/// For how long nothing gathers once several connections have had something to send, at once or
+/// one after the other.
 const COMPANY: Duration = Duration::from_millis(1);
 
 /// Most occasions in a row that are let pass because nothing came of the ones before.
@@ -24,21 +26,23 @@ const PASSED_MAX: u32 = 64;
 ///
 /// It pays only while the sender goes on: if less than another bulk has come by then, the next
 /// occasion is let pass, then two, four and so on, so that large requests, each of which waits for
-/// an answer, are not delayed one by one. Several bulk senders keep the device busy themselves, and
-/// a small message beside one is not to wait: while others have something to send, nothing gathers.
+/// an answer, are not delayed one by one. Nor does anything gather while several connections are
+/// active: bulk senders keep the device busy for each other, and a small message would wait.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Coalescing {
     /// How long to let packets gather; `ZERO`: never.
     limit: Duration,
     /// Octets in large packets since the device was last found empty.
     octets: usize,
-    /// Packets may have gathered since then.
+    /// There was a pause then, and what has gathered in it is to be seen.
     is_after_pause: bool,
     /// Occasions that were let pass after the last pause, if nothing came of it; else 0.
     passed: u32,
     /// Occasions still to let pass.
     to_pass: u32,
-    /// When several connections last had something to send.
+    /// Whose acknowledgment, most likely, was the last to be sent.
+    sender: Option<FlowId>,
+    /// When that was last somebody else than before, or there were several.
     in_company: Option<Instant>,
 }
 
@@ -55,9 +59,12 @@ impl Coalescing {
         }
     }
 
-    /// So many connections have something to send: acknowledgments, most of them.
-    pub(super) fn on_senders(&mut self, senders: usize, now: Instant) {
-        if senders > 1 {
+    /// So many connections have something to send after a turn, acknowledgments most of them, and
+    /// `next` is the first to do so.
+    pub(super) fn on_senders(&mut self, senders: usize, next: Option<FlowId>, now: Instant) {
+        let Some(next) = next else { return };
+        let before = self.sender.replace(next);
+        if senders > 1 || before.is_some_and(|before| before != next) {
             self.in_company = Some(now);
         }
     }
@@ -106,6 +113,8 @@ impl Coalescing {
 
 #[cfg(test)]
 mod tests {
+    use slotmap::KeyData;
+
     use super::*;
 
     const LIMIT: Duration = Duration::from_micros(60);
@@ -152,16 +161,20 @@ mod tests {
 
     #[test]
     fn nobody_waits_for_the_sake_of_another() {
-        for (senders, at, expected) in [
-            (0, Instant::ZERO, Some(LIMIT)),
-            (1, Instant::ZERO, Some(LIMIT)),
-            (2, Instant::ZERO, None),
-            (2, Instant::from_micros(999), None),
-            (2, Instant::from_micros(1000), Some(LIMIT)),
+        let [bulk, other] = [1, 2].map(|id| FlowId::from(KeyData::from_ffi(id)));
+        for (senders, next, at, expected) in [
+            (0, None, 0, Some(LIMIT)),
+            (1, Some(bulk), 0, Some(LIMIT)),
+            (1, Some(other), 0, None),
+            (2, Some(bulk), 0, None),
+            (2, Some(bulk), 999, None),
+            (2, Some(bulk), 1000, Some(LIMIT)),
         ] {
             let mut coalescing = coalescing();
-            coalescing.on_senders(senders, Instant::ZERO);
-            coalescing.on_senders(1, at);
+            coalescing.on_senders(1, Some(bulk), Instant::ZERO);
+            coalescing.on_senders(senders, next, Instant::ZERO);
+            coalescing.on_senders(0, None, Instant::ZERO);
+            let at = Instant::from_micros(at);
             coalescing.on_packet(BULK);
             assert_eq!(coalescing.take_pause(at), expected, "{senders} senders, {at:?}");
         }

@@ -60,8 +60,8 @@ pub(crate) enum Turn {
     /// `may_spawn`: a task has been woken that accepts, and hands on to another what it has got;
     /// wait for that one too.
     Yield { is_drained: bool, may_spawn: bool },
-    /// None wait, but many will: have another turn after so long, unless a
-    /// connection has something to send by then.
+    /// None wait, but many will: have another turn after so long, unless a connection has
+    /// something to send by then.
     Pause(Duration),
     /// Wait for the device or a kick, at most until the moment given.
     Sleep(Option<Instant>),
@@ -399,7 +399,7 @@ impl Shard {
             }
         }
         self.stack.receive_burst(now, &mut self.arrived, &mut self.observer);
-        self.coalescing.on_senders(self.stack.senders(), now);
+        self.coalescing.on_senders(self.stack.senders(), self.stack.next_sender(), now);
         if self.stack.next_timeout().is_some_and(|due| due <= now) {
             self.stack.on_timeout(now, &mut self.observer);
         }

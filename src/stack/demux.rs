@@ -9,7 +9,7 @@ use crate::wire::FourTuple;
 
 new_key_type! {
     /// A flow, for as long as it lives; a stale handle finds nothing.
-    pub(super) struct FlowId;
+    pub(crate) struct FlowId;
 }
 
 /// Both ends of a segment and their hash, which is taken once for all who ask for it.

@@ -38,7 +38,8 @@ use std::sync::Arc;
 pub use self::census::{StateCounts, Totals};
 use self::datagrams::EchoSockets;
 use self::deadlines::Deadlines;
-use self::demux::{FlowId, Flows, Hashed};
+pub(crate) use self::demux::FlowId;
+use self::demux::{Flows, Hashed};
 use self::departures::Departures;
 use self::flow::{Flow, FlowEntry, Owner};
 use self::listeners::Listeners;
@@ -397,6 +398,11 @@ impl Stack {
     /// How many connections may have something to send.
     pub(crate) fn senders(&self) -> usize {
         self.ready.len()
+    }
+
+    /// Which of them is the next to send.
+    pub(crate) fn next_sender(&mut self) -> Option<FlowId> {
+        self.ready.current()
     }
 
     /// When [`on_timeout`](Self::on_timeout) next has something to do; it may be in the past.

@@ -3,6 +3,7 @@ use crate::StackConfig;
 use crate::device::Link;
 use crate::rng::Seed;
 use crate::runtime::mailbox::Refused;
+use crate::runtime::shared::here;
 use crate::runtime::siblings::Board;
 use crate::wire::Steering;
 
@@ -59,57 +60,169 @@ fn a_sleeper_is_kicked_only_for_what_is_due_before_it_wakes() {
     }
 }
 
-/// A shard that lets packets gather for `limit`, and a peer with `packets` for it, of `len` octets
-/// each and nobody's.
-fn shard_before(packets: usize, len: usize, limit: Duration) -> Shard {
-    let (mut peer, link) = Link::pair_virtual(65_535);
-    let config = StackConfig::new("10.7.0.2/24".parse().unwrap());
+const GATHERING: Duration = Duration::from_micros(60);
+
+/// A shard that lets packets gather, and the other end of its cable.
+fn gathering(address: &str) -> (Shard, Link) {
+    let (peer, link) = Link::pair_virtual(65_535);
+    (gathering_over(link, address), peer)
+}
+
+fn gathering_over(link: Link, address: &str) -> Shard {
+    let mut config = StackConfig::new(address.parse().unwrap());
+    config.interface.mtu = 65_535;
+    (config.tcp.receive_buffer, config.tcp.send_buffer) = (2 << 20, 2 << 20);
     let stack = Stack::new(config, Seed::from_number(1)).unwrap();
+    let mut shard = Shard::new(stack, Box::new(link), None);
+    shard.coalescing.set_limit(GATHERING);
+    shard
+}
+
+/// Sends `packets` of `len` octets each that are nobody's.
+fn send(peer: &mut Link, packets: usize, len: usize) {
     let mut packet = Outgoing::default();
     packet.payload.push(vec![7; len].into());
     let mut queue = std::iter::repeat_n(packet, packets).collect();
     peer.transmit_burst(Instant::ZERO, &mut queue).unwrap();
-    let mut shard = Shard::new(stack, Box::new(link), None);
-    shard.coalescing.set_limit(limit);
-    shard
 }
 
 /// What to do once all has been taken in that there was.
-fn outcome(shard: &mut Shard) -> Turn {
+fn outcome(shard: &mut Shard, now: Instant) -> Turn {
     loop {
-        match shard.turn(Instant::ZERO, true) {
+        match shard.turn(now, true) {
             Turn::Again => {}
             turn => break turn,
         }
     }
 }
 
+fn is_sleep(turn: Turn) -> bool {
+    matches!(turn, Turn::Sleep(_) | Turn::Look(_))
+}
+
 #[test]
 fn after_many_octets_in_large_packets_others_may_gather_and_once_only() {
-    let limit = Duration::from_micros(60);
-    let is_asleep = |turn| matches!(turn, Turn::Sleep(None) | Turn::Look(None));
     for (packets, len, gather) in [(3, 60_000, true), (2, 60_000, false), (63, 8_000, false)] {
-        let mut shard = shard_before(packets, len, limit);
-        let turn = outcome(&mut shard);
+        let (mut shard, mut peer) = gathering("10.7.0.2/24");
+        send(&mut peer, packets, len);
+        let turn = outcome(&mut shard, Instant::ZERO);
         if gather {
-            assert_eq!(turn, Turn::Pause(limit));
-            assert_eq!(shard.seat.sleep, Sleep::Until(Instant::ZERO + limit));
+            assert_eq!(turn, Turn::Pause(GATHERING));
+            assert_eq!(shard.seat.sleep, Sleep::Until(Instant::ZERO + GATHERING));
         } else {
-            assert!(is_asleep(turn), "{packets} of {len} octets: {turn:?}");
+            assert!(is_sleep(turn), "{packets} of {len} octets: {turn:?}");
         }
-        let turn = outcome(&mut shard);
-        assert!(is_asleep(turn), "no more came: {turn:?}");
+        let turn = outcome(&mut shard, Instant::ZERO);
+        assert!(is_sleep(turn), "no more came: {turn:?}");
+    }
+}
+
+/// Whether packets ever gather while so many connections bring a megabyte each.
+fn gather_while_sending(senders: usize) -> bool {
+    let (near, far) = Link::pair_virtual(65_535);
+    let mut near = gathering_over(near, "10.7.0.1/24");
+    let mut far = gathering_over(far, "10.7.0.2/24");
+    let listener = far.stack.tcp_socket().unwrap();
+    far.stack.bind(listener, "10.7.0.2:9".parse().unwrap()).unwrap();
+    far.stack.listen(listener, 8).unwrap();
+    let sockets: Vec<_> = (0..senders).map(|_| near.stack.tcp_socket().unwrap()).collect();
+    for &socket in &sockets {
+        let begun = near.stack.connect(Instant::ZERO, socket, "10.7.0.2:9".parse().unwrap());
+        assert_eq!(begun, Err(SocketError::InProgress));
+    }
+    let (mut octets, mut gather) = (0, false);
+    for round in 0..100 {
+        let now = Instant::from_micros(10 * round);
+        outcome(&mut near, now);
+        gather |= outcome(&mut far, now) == Turn::Pause(GATHERING);
+        if round == 5 {
+            let write = |&socket| near.stack.write(now, socket, &[7; 1_000_000]).unwrap();
+            octets = sockets.iter().map(write).sum();
+        }
+    }
+    assert_eq!(octets, senders * 1_000_000);
+    let totals = far.stack.totals();
+    assert_eq!(totals.states.of(TcpState::Established), senders);
+    gather
+}
+
+#[test]
+fn packets_gather_beside_a_lone_sender_and_not_beside_several() {
+    assert!(gather_while_sending(1));
+    assert!(!gather_while_sending(2));
+    assert!(!gather_while_sending(8));
+}
+
+#[test]
+fn octets_add_up_only_until_the_device_is_empty_whether_tasks_are_woken_or_not() {
+    for wakes in [false, true] {
+        let (mut shard, mut peer) = gathering("10.7.0.2/24");
+        shard.take_seat(Waker::noop(), here());
+        for _ in 0..4 {
+            send(&mut peer, 2, 60_000);
+            if wakes {
+                shard.deferred.wake.push(Waker::noop().clone());
+            }
+            let turn = outcome(&mut shard, Instant::ZERO);
+            assert_eq!(matches!(turn, Turn::Yield { .. }), wakes, "{turn:?}");
+            shard.deferred.wake.clear();
+            let turn = shard.turn(Instant::ZERO, false);
+            assert!(is_sleep(turn), "{turn:?}");
+        }
     }
 }
 
 #[test]
+fn a_device_that_was_not_looked_at_is_looked_at_before_packets_gather() {
+    let (mut shard, mut peer) = gathering("10.7.0.2/24");
+    shard.take_seat(Waker::noop(), here());
+    send(&mut peer, 3, 60_000);
+    shard.deferred.wake.push(Waker::noop().clone());
+    let turn = outcome(&mut shard, Instant::ZERO);
+    assert!(matches!(turn, Turn::Yield { .. }), "{turn:?}");
+    shard.deferred.wake.clear();
+    assert_eq!(shard.turn(Instant::ZERO, false), Turn::Busy);
+    assert_eq!(shard.turn(Instant::ZERO, true), Turn::Pause(GATHERING));
+    // Nor is it known then that nothing came of a pause.
+    send(&mut peer, 3, 60_000);
+    assert!(is_sleep(shard.turn(Instant::ZERO, false)));
+    assert_eq!(outcome(&mut shard, Instant::ZERO), Turn::Pause(GATHERING));
+}
+
+#[test]
+fn a_driver_that_polls_busily_lets_nothing_gather() {
+    let (mut shard, mut peer) = gathering("10.7.0.2/24");
+    shard.busy_poll.set_limit(Duration::from_micros(50));
+    let at = Instant::from_micros;
+    assert!(is_sleep(outcome(&mut shard, at(0))), "whether that pays is not known yet");
+    send(&mut peer, 3, 60_000);
+    assert_eq!(outcome(&mut shard, at(10)), Turn::Busy);
+    let turn = outcome(&mut shard, at(70));
+    assert!(is_sleep(turn), "it has looked for long enough: {turn:?}");
+}
+
+#[cfg(feature = "tokio")]
+#[test]
+fn who_has_something_to_send_does_not_wait_for_packets_to_gather() {
+    let (mut shard, mut peer) = gathering("10.7.0.2/24");
+    send(&mut peer, 3, 60_000);
+    assert_eq!(outcome(&mut shard, Instant::ZERO), Turn::Pause(GATHERING));
+    assert!(shard.may_gather());
+    let socket = shard.stack.tcp_socket().unwrap();
+    let begun = shard.stack.connect(Instant::ZERO, socket, "10.7.0.1:80".parse().unwrap());
+    assert_eq!(begun, Err(SocketError::InProgress));
+    assert!(!shard.may_gather());
+}
+
+#[test]
 fn what_is_due_while_packets_would_gather_is_not_late() {
-    let limit = Duration::from_secs(2);
-    let mut shard = shard_before(5, 60_000, limit);
+    let (mut shard, mut peer) = gathering("10.7.0.2/24");
+    shard.coalescing.set_limit(Duration::from_secs(2));
+    send(&mut peer, 5, 60_000);
     let socket = shard.stack.tcp_socket().unwrap();
     let begun = shard.stack.connect(Instant::ZERO, socket, "10.7.0.1:80".parse().unwrap());
     assert_eq!(begun, Err(SocketError::InProgress));
     let due = Instant::from_millis(1000); // The SYN again.
-    let turn = outcome(&mut shard);
+    let turn = outcome(&mut shard, Instant::ZERO);
     assert!(matches!(turn, Turn::Sleep(Some(at)) | Turn::Look(Some(at)) if at == due), "{turn:?}");
 }
