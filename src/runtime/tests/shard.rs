@@ -136,7 +136,7 @@ fn gather_while_sending(senders: usize) -> bool {
         outcome(&mut near, now);
         gather |= outcome(&mut far, now) == Turn::Pause(GATHERING);
         if round == 5 {
-            let write = |&socket| near.stack.write(now, socket, &[7; 1_000_000]).unwrap();
+            let write = |&socket| near.stack.write(now, socket, &vec![7; 1_000_000]).unwrap();
             octets = sockets.iter().map(write).sum();
         }
     }
