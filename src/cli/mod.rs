@@ -193,6 +193,7 @@ mod tests {
             "wharf serve --http 65536",
             "wharf serve --http 0",
             "wharf serve --queues 0",
+            "wharf serve --coalesce 1001",
             "wharf serve --impair loss=300%",
             "wharf serve --small-services --http 9",
             "wharf serve --congestion vegas",

@@ -414,7 +414,7 @@ impl Net {
     /// [receive](crate::TcpConfig::receive_buffer) what it sends meanwhile: 1 MiB or more. Where
     /// nothing comes of it, as after large requests, it is done ever more seldom; not at all while
     /// a [busy poll](Self::set_busy_poll) goes on, and for a millisecond after several connections
-    /// had something to send at once.
+    /// had something to send, at once or one after the other.
     ///
     /// The cost: the driver's thread sleeps for `limit`, and for what the kernel adds (50 µs on
     /// Linux, see `PR_SET_TIMERSLACK`). Packets that come meanwhile wait for that long, datagrams
