@@ -117,8 +117,9 @@ fn after_many_octets_in_large_packets_others_may_gather_and_once_only() {
     }
 }
 
-/// Whether packets ever gather while so many connections bring a megabyte each.
-fn gather_while_sending(senders: usize) -> bool {
+/// Two shards on one cable with so many connections from the first to the second, and the sockets
+/// of the first.
+fn connected(senders: usize) -> (Shard, Shard, Vec<SocketId>) {
     let (near, far) = Link::pair_virtual(65_535);
     let mut near = gathering_over(near, "10.7.0.1/24");
     let mut far = gathering_over(far, "10.7.0.2/24");
@@ -130,20 +131,26 @@ fn gather_while_sending(senders: usize) -> bool {
         let begun = near.stack.connect(Instant::ZERO, socket, "10.7.0.2:9".parse().unwrap());
         assert_eq!(begun, Err(SocketError::InProgress));
     }
-    let (mut octets, mut gather) = (0, false);
-    for round in 0..100 {
-        let now = Instant::from_micros(10 * round);
-        outcome(&mut near, now);
-        gather |= outcome(&mut far, now) == Turn::Pause(GATHERING);
-        if round == 5 {
-            let write = |&socket| near.stack.write(now, socket, &vec![7; 1_000_000]).unwrap();
-            octets = sockets.iter().map(write).sum();
-        }
+    for _ in 0..5 {
+        outcome(&mut near, Instant::ZERO);
+        outcome(&mut far, Instant::ZERO);
     }
-    assert_eq!(octets, senders * 1_000_000);
-    let totals = far.stack.totals();
-    assert_eq!(totals.states.of(TcpState::Established), senders);
-    gather
+    assert_eq!(far.stack.totals().states.of(TcpState::Established), senders);
+    (near, far, sockets)
+}
+
+/// Whether packets ever gather while so many connections bring a megabyte each.
+fn gather_while_sending(senders: usize) -> bool {
+    let (mut near, mut far, sockets) = connected(senders);
+    let start = Instant::from_millis(10); // The handshakes are no company any more.
+    for socket in sockets {
+        assert_eq!(near.stack.write(start, socket, &vec![7; 1_000_000]), Ok(1_000_000));
+    }
+    (0..100).any(|round| {
+        let now = start + Duration::from_micros(10 * round);
+        outcome(&mut near, now);
+        outcome(&mut far, now) == Turn::Pause(GATHERING)
+    })
 }
 
 #[test]
@@ -151,6 +158,29 @@ fn packets_gather_beside_a_lone_sender_and_not_beside_several() {
     assert!(gather_while_sending(1));
     assert!(!gather_while_sending(2));
     assert!(!gather_while_sending(8));
+}
+
+/// Whether packets ever gather while one connection brings a bulk every 20 µs and, if `other`, a
+/// second one a few octets between them, each in a turn of its own.
+fn gather_between(other: bool) -> bool {
+    let (mut near, mut far, sockets) = connected(2);
+    let start = Instant::from_millis(10);
+    (0..16).any(|round| {
+        let now = start + Duration::from_micros(10 * round);
+        match round % 2 {
+            0 if other => _ = near.stack.write(now, sockets[1], b"small").unwrap(),
+            0 => {}
+            _ => _ = near.stack.write(now, sockets[0], &vec![7; 200_000]).unwrap(),
+        }
+        outcome(&mut near, now);
+        outcome(&mut far, now) == Turn::Pause(GATHERING)
+    })
+}
+
+#[test]
+fn packets_do_not_gather_beside_a_connection_that_has_turns_of_its_own() {
+    assert!(gather_between(false));
+    assert!(!gather_between(true));
 }
 
 #[test]
