@@ -383,11 +383,15 @@ impl ReceiveSide {
     /// The receiver's SWS avoidance (RFC 9293 §3.8.6.2.2, MUST-39): the edge stays where it is
     /// until it can move by half of the buffer or by a full segment. Between, the field is
     /// rounded up to its unit, since rounding down would move the edge left.
+    ///
+    /// While the window is wide nobody is about to fill it, and small steps make no small segments.
+    /// There the edge follows the reader, as in Linux: whoever is read at once says the same in
+    /// each segment, which is what a peer's header prediction asks for.
     pub(crate) fn offer(&self, growth: Growth) -> (u16, SeqNumber) {
         let (wnd, target) = (self.wnd(), self.target(growth));
         let unit = (1u32 << self.shift) - 1;
         let rounded_up = wnd.saturating_add(unit) & !unit;
-        let octets = if target.saturating_sub(wnd) >= self.worthwhile() {
+        let octets = if target.saturating_sub(wnd) >= self.step() {
             target
         } else if rounded_up <= self.room().saturating_add(unit) {
             rounded_up
@@ -424,7 +428,7 @@ impl ReceiveSide {
     pub(crate) fn on_offered(&mut self, edge: SeqNumber) {
         debug_assert!(edge.at_or_after(self.edge), "the window shrank");
         // A segment that could not move the edge has told nobody of what was read.
-        let has_opened = SeqRange { start: self.edge, end: edge }.len() >= self.worthwhile();
+        let has_opened = SeqRange { start: self.edge, end: edge }.len() >= self.step();
         let told = if has_opened { u32::MAX } else { self.room_offered };
         self.edge = edge;
         self.room_offered = self.room().min(told);
@@ -451,6 +455,12 @@ impl ReceiveSide {
             Growth::No => 0,
         };
         room.min(u32::from(u16::MAX) << self.shift) >> self.shift << self.shift
+    }
+
+    /// Least octets by which a segment that leaves anyway moves the edge.
+    fn step(&self) -> u32 {
+        let is_wide = self.wnd() >= (self.buffer_max / 2).max(2 * u32::from(self.mss));
+        if is_wide { 1 } else { self.worthwhile() }
     }
 
     /// By how much the window must grow to be worth a change.

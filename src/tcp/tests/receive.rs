@@ -178,6 +178,50 @@ fn must_39_the_edge_moves_by_a_full_segment_or_not_at_all() {
     assert_eq!(offer(&mut side), 6535);
 }
 
+/// As the windows of a server that answers each request at once: a field that changes takes a peer
+/// out of its header prediction.
+#[test]
+fn a_window_that_is_wide_follows_its_reader_and_says_the_same_each_time() {
+    for (buffer, shift) in [(65_535, 0), (2 << 20, 6)] {
+        let mut side = side_with(65_535, buffer, shift);
+        offer(&mut side);
+        for request in 0..1000 {
+            text(&mut side, request * 64, &[7; 64]);
+            assert_eq!(read(&mut side).len(), 64);
+            assert_eq!(offer(&mut side), buffer, "request {request}");
+        }
+    }
+}
+
+#[test]
+fn a_window_is_wide_from_half_of_the_buffer_and_two_segments_on() {
+    for (buffer, unread, is_wide) in [
+        (9000, 4500, true),
+        (9000, 4501, false),
+        (3000, 1000, true), // Two segments of 1000 octets are more than half.
+        (3000, 1001, false),
+    ] {
+        let mut side = side_with(buffer, buffer, 0);
+        text(&mut side, 0, &vec![7; unread]);
+        let narrow = offer(&mut side);
+        side.read(&mut [0; 1]);
+        assert_eq!(offer(&mut side), narrow + u32::from(is_wide), "{unread} of {buffer}");
+    }
+}
+
+#[test]
+fn what_a_wide_window_told_in_small_steps_is_told() {
+    let mut side = side_with(10_000, 10_000, 0);
+    text(&mut side, 0, &[7; 4000]);
+    for window in [6000, 6800, 7600, 8400, 9200, 10_000] {
+        assert_eq!(offer(&mut side), window);
+        side.read(&mut [0; 800]);
+    }
+    text(&mut side, 4000, &[7; 9500]);
+    side.read(&mut [0; 8000]);
+    assert!(!side.is_update_due(Growth::Free), "the peer knows of all the room");
+}
+
 #[test]
 fn a_small_buffer_reopens_when_half_of_it_is_free() {
     let mut side = side_with(1000, 1000, 0);
