@@ -6,7 +6,7 @@
 #   --quick            one repetition of a second, few phases: to see that all works
 #   --reps N           interleaved repetitions; 3
 #   --secs S           measuring window of each phase; 3
-#   --phases A,B       check up1 up8 down1 down8 echo spin beside http64 cps wakes
+#   --phases A,B       check up1 up8 down1 down8 echo spin beside beside-down http64 cps wakes
 #   --idle N+N         idle connections too, in steps such as 10000+50000; not by default
 #   --noisy            measure although others use the machine; the table then says so
 #   --install          install what the optional contenders need (apt-get), and fetch lwIP

@@ -44,15 +44,15 @@ pub(crate) fn echo(cfg: &Cfg, metric: &str, spin: bool) -> io::Result<()> {
     Ok(())
 }
 
-/// As `echo`, while `n` other connections upload as fast as they can.
-pub(crate) fn beside(cfg: &Cfg, n: usize) -> io::Result<()> {
-    let streams = Streams::start(cfg, n, true)?;
+/// As `echo`, while `n` other connections upload, or download, as fast as they can.
+pub(crate) fn beside(cfg: &Cfg, metric: &str, n: usize, up: bool) -> io::Result<()> {
+    let streams = Streams::start(cfg, n, up)?;
     let before = streams.sample();
     let trips = trips(cfg, false);
     let moved = streams.sample().0.saturating_sub(before.0);
     streams.stop();
     let gbit = moved as f64 * 8.0 / (cfg.warm + cfg.secs) / 1e9;
-    trips?.emit(cfg, "beside", json!({"bulk_gbit": round(gbit, 2)}));
+    trips?.emit(cfg, metric, json!({"bulk_gbit": round(gbit, 2)}));
     Ok(())
 }
 

@@ -204,8 +204,8 @@ fn phase(cfg: &Cfg, p: &str) {
         check::check(cfg)
     } else if p == "echo" || p == "spin" {
         echo::echo(cfg, p, p == "spin")
-    } else if p == "beside" {
-        echo::beside(cfg, 8)
+    } else if p == "beside" || p == "beside-down" {
+        echo::beside(cfg, p, 8, p == "beside")
     } else if p == "wakes" {
         idle::wakes(cfg)
     } else if let Some(n) = p.strip_prefix("http") {
@@ -231,7 +231,7 @@ fn usage(what: &str) -> ! {
         "load: bad argument at {what}\n\
          usage: load [--addr IP] [--src IP,IP] [--secs S] [--warm S] [--server-pid PID]\n\
          \x20           [--contender NAME] [--rep N] [--phases a,b,c]\n\
-         phases: wait check upN downN echo spin beside httpN cps wakes idleN+N\n\
+         phases: wait check upN downN echo spin beside beside-down httpN cps wakes idleN+N\n\
          \x20      load report FILE... | readme FILE... | machine"
     );
     std::process::exit(2)

@@ -34,6 +34,8 @@ pub(crate) const COLUMNS: &[Column] = &[
     less("spin_p99", "spin p99 us"),
     less("beside_p50", "echo beside 8 uploads p50 us"),
     less("beside_p99", "echo beside 8 uploads p99 us"),
+    less("beside-down_p50", "echo beside 8 downloads p50 us"),
+    less("beside-down_p99", "echo beside 8 downloads p99 us"),
     more("http64", "HTTP k req/s", 1000.0, 1),
     more("cps", "k conn/s", 1000.0, 2),
     less("wakes", "idle wake-ups/s"),
