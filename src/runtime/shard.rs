@@ -44,6 +44,12 @@ const SILENT_TURNS: usize = 3;
 /// turn, so that those of a sender stand next to each other.
 const SIP_OCTETS: usize = 96 << 10;
 
+/// Most packets that a turn sends, and octets after which it sends no more, before it looks at what
+/// has come: acknowledgments give back memory that is at hand, and who asks for little does not
+/// wait until all windows are full.
+const SEND_PACKETS: usize = 2 * BURST;
+const SEND_OCTETS: usize = 4 << 20;
+
 /// Most packets that an application's call sends itself; the loop sends the rest. What most
 /// requests and answers need, and little enough for others not to wait long for the lock.
 const CALL_BURST: usize = 4;
@@ -300,7 +306,13 @@ impl Shard {
     /// `error`.
     fn finish(&mut self, now: Instant, error: SocketError) {
         self.stack.abort_all(now, error);
-        let sent = self.transmit(now, usize::MAX).map(drop);
+        let sent = loop {
+            match self.transmit(now, SEND_PACKETS) {
+                Ok(true) => {}
+                Ok(false) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
         let flushed = self.device.as_mut().map_or(Ok(()), Device::flush);
         // A call may have met an error that no turn has acted on.
         self.failure = self.failure.take().or(sent.and(flushed).err());
@@ -352,13 +364,13 @@ impl Shard {
         }
     }
 
-    /// The packets of a turn: how many have come, and whether more may wait.
+    /// The packets of a turn: how many have come, and whether more may wait, there or here.
     fn exchange(&mut self, now: Instant, may_receive: bool) -> io::Result<(usize, bool)> {
         if let Some(error) = self.failure.take() {
             return Err(error);
         }
         if std::mem::take(&mut self.is_sending_put_off) {
-            self.transmit(now, usize::MAX)?;
+            self.transmit(now, SEND_PACKETS)?; // The rest leaves below, or is put off again.
         }
         let mail = self.take_mail(now);
         let Some(device) = self.device.as_mut() else {
@@ -415,10 +427,8 @@ impl Shard {
         // leaves with the answer, and not before it in a packet of its own.
         self.collect_wakes();
         self.is_sending_put_off = self.seat.is_here() && !self.deferred.wake.is_empty();
-        if !self.is_sending_put_off {
-            self.transmit(now, usize::MAX)?;
-        }
-        Ok((mail + packets, is_more))
+        let is_left = !self.is_sending_put_off && self.transmit(now, SEND_PACKETS)?;
+        Ok((mail + packets, is_more || is_left))
     }
 
     /// Takes in what siblings have found or sent; how many packets those are.
@@ -454,21 +464,23 @@ impl Shard {
         }
     }
 
-    /// Sends until nothing is left, or `max` packets; whether something may be left.
+    /// Sends until nothing is left, or `max` packets, or [`SEND_OCTETS`]; whether something may be
+    /// left.
     fn transmit(&mut self, now: Instant, max: usize) -> io::Result<bool> {
         let Some(device) = self.device.as_mut() else {
             return Ok(false);
         };
-        let (mut room, mut is_more) = (max, true);
-        while is_more && room > 0 {
+        let (mut room, mut octets, mut is_more) = (max, 0, true);
+        while is_more && room > 0 && octets < SEND_OCTETS {
             let burst = room.min(BURST);
             let mut count = 0;
-            while is_more && count < burst {
+            while is_more && count < burst && octets < SEND_OCTETS {
                 let mut packet = Outgoing::default();
                 is_more = self.stack.transmit_to(now, &mut packet, &mut self.observer);
                 if !is_more {
                     break;
                 }
+                octets += packet.len();
                 if let Some(siblings) = &mut self.siblings
                     && let Some(owner) = self.stack.sibling_for(&packet)
                 {

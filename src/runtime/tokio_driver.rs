@@ -134,10 +134,10 @@ impl Driver {
             self.is_in_turn = false;
             let (until, is_sure) = match turn {
                 Turn::Over => return Poll::Ready(Ok(())),
-                // Whoever was woken has its turn while what it waited for is at hand.
-                Turn::Again => break,
-                Turn::Busy => {
-                    sources.is_readable = true; // Nobody waits for an edge.
+                // Whoever was woken has its turn while what it waited for is at hand. Nobody waits
+                // for an edge.
+                Turn::Again | Turn::Busy => {
+                    sources.is_readable = true;
                     break;
                 }
                 Turn::Yield { is_drained, may_spawn } => {

@@ -165,7 +165,7 @@ impl Stack {
             default_options: Arc::new(defaults),
             udp_sockets: SecondaryMap::new(),
             deadlines: Deadlines::default(),
-            ready: Ready::default(),
+            ready: Ready::new(config.interface.super_text()),
             warm: Warm::default(),
             outbox: Outbox::new(&mut rng),
             departures: Departures::default(),

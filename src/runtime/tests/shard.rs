@@ -125,7 +125,7 @@ fn connected(senders: usize) -> (Shard, Shard, Vec<SocketId>) {
     let mut far = gathering_over(far, "10.7.0.2/24");
     let listener = far.stack.tcp_socket().unwrap();
     far.stack.bind(listener, "10.7.0.2:9".parse().unwrap()).unwrap();
-    far.stack.listen(listener, 8).unwrap();
+    far.stack.listen(listener, 1000).unwrap();
     let sockets: Vec<_> = (0..senders).map(|_| near.stack.tcp_socket().unwrap()).collect();
     for &socket in &sockets {
         let begun = near.stack.connect(Instant::ZERO, socket, "10.7.0.2:9".parse().unwrap());
@@ -255,4 +255,34 @@ fn what_is_due_while_packets_would_gather_is_not_late() {
     let due = Instant::from_millis(1000); // The SYN again.
     let turn = outcome(&mut shard, Instant::ZERO);
     assert!(matches!(turn, Turn::Sleep(Some(at)) | Turn::Look(Some(at)) if at == due), "{turn:?}");
+}
+
+#[test]
+fn a_turn_sends_only_so_much_before_it_looks_at_what_has_come() {
+    const HEADERS: usize = 52;
+    let large = SEND_OCTETS.div_ceil(HEADERS + 60_000);
+    for (len, most) in [(10, SEND_PACKETS), (60_000, large)] {
+        let (mut near, mut far, sockets) = connected(most + 1);
+        let now = Instant::from_millis(1);
+        for socket in sockets {
+            assert_eq!(near.stack.write(now, socket, &vec![7; len]), Ok(len));
+        }
+        for (expected, is_left) in [(most, true), (1, false)] {
+            let turn = near.turn(now, true);
+            assert_eq!(turn == Turn::Again, is_left, "{turn:?}, {len} octets each");
+            let (device, mut arrived) = (far.device.as_mut().unwrap(), VecDeque::new());
+            device.receive_burst(now, &mut arrived, usize::MAX).unwrap();
+            assert_eq!(arrived.len(), expected, "{len} octets each");
+            assert!(arrived.iter().all(|packet| packet.octets().len() == HEADERS + len));
+        }
+    }
+}
+
+/// Whoever resets all connections of a stack that ends does so whatever their number.
+#[test]
+fn an_end_is_told_to_all_peers() {
+    let (mut near, mut far, _sockets) = connected(3 * SEND_PACKETS);
+    near.dismiss(Instant::from_millis(1));
+    outcome(&mut far, Instant::from_millis(1));
+    assert_eq!(far.stack.totals().states.of(TcpState::Established), 0);
 }
