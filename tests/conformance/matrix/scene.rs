@@ -136,7 +136,8 @@ impl Scene {
             return None;
         }
         let rcv_nxt = if is_open { in_order + i64::from(has_fin) } else { 1 };
-        let rcv_wnd = if variant.is_shut { 0 } else { 1 + BUFFER - rcv_nxt };
+        // All that has come is read, and a wide window follows its reader.
+        let rcv_wnd = if variant.is_shut { 0 } else { BUFFER };
         let mut config = wharf::sim::script::default_config();
         config.tcp.receive_buffer = u32::try_from(buffer).expect("a small number");
         Some(Self {
