@@ -57,7 +57,7 @@ const CALL_BURST: usize = 4;
 /// What the driver has to do after a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Turn {
-    /// Packets may still wait: have another turn at once.
+    /// Packets may still wait, to come or to leave: have another turn at once, and look for both.
     Again,
     /// None wait, but the next may come soon: the same.
     Busy,
@@ -97,6 +97,8 @@ pub(crate) struct Shard {
     sips: Sips,
     /// Turns since one has last sent what there was to send.
     silent_turns: usize,
+    /// A turn has sent as much as one may, and something may be left.
+    is_left: bool,
     /// The next turn begins with what this one would have sent.
     is_sending_put_off: bool,
     /// Somebody who accepts has been woken since the last turn that put its sending off.
@@ -131,13 +133,14 @@ impl Shard {
             seat: Seat::default(),
             sips: Sips::default(),
             silent_turns: 0,
+            is_left: false,
             is_sending_put_off: false,
             is_accept_awaited: false,
             failure: None,
         }
     }
 
-    /// Takes in a burst, runs what is due, sends until nothing is left, and collects the wakers.
+    /// Takes in a burst, runs what is due, sends a burst or two, and collects the wakers.
     ///
     /// `may_receive`: the device's descriptor is readable, or may be.
     pub(crate) fn turn(&mut self, now: Instant, may_receive: bool) -> Turn {
@@ -225,7 +228,8 @@ impl Shard {
         }
         // A driver on this very thread runs as soon as its tasks have: what they have to say
         // leaves in one burst at the end of its turn.
-        let is_left = if self.seat.is_here() {
+        // So does one that is in the midst of sending: others are before this call.
+        let is_left = if self.seat.is_here() || self.is_left {
             true
         } else {
             self.transmit(now(), CALL_BURST).unwrap_or_else(|error| {
@@ -369,9 +373,11 @@ impl Shard {
         if let Some(error) = self.failure.take() {
             return Err(error);
         }
-        if std::mem::take(&mut self.is_sending_put_off) {
-            self.transmit(now, SEND_PACKETS)?; // The rest leaves below, or is put off again.
+        let has_sent = std::mem::take(&mut self.is_sending_put_off);
+        if has_sent {
+            self.is_left = self.transmit(now, SEND_PACKETS)?;
         }
+        let is_full = has_sent && self.is_left;
         let mail = self.take_mail(now);
         let Some(device) = self.device.as_mut() else {
             return Ok((mail, false));
@@ -418,7 +424,8 @@ impl Shard {
         if is_device_due {
             self.leaving.transmit(now, device)?;
         }
-        if is_more && is_bulk(octets) && may_be_silent(self.silent_turns, self.stack.senders()) {
+        let is_bulk = is_more && !self.is_left && is_bulk(octets);
+        if is_bulk && may_be_silent(self.silent_turns, self.stack.senders()) {
             self.silent_turns += 1;
             return Ok((mail + packets, is_more));
         }
@@ -427,8 +434,10 @@ impl Shard {
         // leaves with the answer, and not before it in a packet of its own.
         self.collect_wakes();
         self.is_sending_put_off = self.seat.is_here() && !self.deferred.wake.is_empty();
-        let is_left = !self.is_sending_put_off && self.transmit(now, SEND_PACKETS)?;
-        Ok((mail + packets, is_more || is_left))
+        if !self.is_sending_put_off && !is_full {
+            self.is_left = self.transmit(now, SEND_PACKETS)?;
+        }
+        Ok((mail + packets, is_more || self.is_left))
     }
 
     /// Takes in what siblings have found or sent; how many packets those are.

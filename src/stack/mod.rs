@@ -279,7 +279,10 @@ impl Stack {
         observer: &mut dyn Observer,
     ) -> bool {
         self.settle_memory(now, observer);
-        if let Some(queued) = self.outbox.pop().or_else(|| self.next_departure()) {
+        if self.ready.is_passed_over() && self.transmit_flow(now, packet, observer) {
+            // Who sends datagrams without end keeps no flow from its acknowledgments.
+        } else if let Some(queued) = self.outbox.pop().or_else(|| self.next_departure()) {
+            self.ready.pass_over();
             *packet = queued;
         } else if !self.transmit_flow(now, packet, observer) {
             self.shed(now, observer); // Only now: each has sent what it owes.

@@ -1,4 +1,4 @@
-//! Who has something to send: round robin, some octets each.
+//! Who has something to send: round robin, so many octets or packets each.
 
 use super::demux::FlowId;
 use crate::collections::OnceQueue;
@@ -11,24 +11,40 @@ const QUANTUM: usize = 16 << 10;
 /// and takes each by one call: while the peer's reader is awake, it reads several.
 const SUPER_SEGMENTS: usize = 3;
 
+/// Other packets that it may send to such a device: as many as are full segments in a quantum.
+const PACKETS: usize = 11;
+
+/// Octets above which a super-segment is one that the device splits: what splits them behind the
+/// stack asks for smaller ones (`runtime/leaving.rs`).
+const LARGE: u32 = 32 << 10;
+
+/// Packets of no flow, such as datagrams, that leave in a row although a flow has something to say.
+const PASSED_OVER_MAX: usize = 64;
+
 /// The flows that may have something to send.
 #[derive(Debug)]
 pub(super) struct Ready {
     queue: OnceQueue<FlowId>,
     quantum: usize,
+    /// Octets that a packet counts as, at least.
+    packet_min: usize,
     /// Whose turn it is, and how many octets are left of it.
     turn: Option<(FlowId, usize)>,
+    /// Packets of no flow that have left since a flow last came before them.
+    passed_over: usize,
 }
 
 impl Ready {
     /// Nobody has. `super_text`: octets of text in the largest super-segment, 0 if there are none.
     pub(super) fn new(super_text: u32) -> Self {
-        // Small ones are split by ourselves: they save steps, but no calls. Of large ones the last
-        // of a turn begins where the others may have ended.
-        let super_text = super_text as usize;
-        let is_large = super_text > 2 * QUANTUM;
-        let quantum = if is_large { (SUPER_SEGMENTS - 1) * super_text + 1 } else { QUANTUM };
-        Self { queue: OnceQueue::default(), quantum, turn: None }
+        let (quantum, packet_min) = if super_text > LARGE {
+            // The last of a turn begins where the others may have ended.
+            let quantum = (SUPER_SEGMENTS - 1) * super_text as usize + 1;
+            (quantum, quantum.div_ceil(PACKETS))
+        } else {
+            (QUANTUM, 0)
+        };
+        Self { queue: OnceQueue::default(), quantum, packet_min, turn: None, passed_over: 0 }
     }
 
     /// `flow` may have something to send; `is_ready` is its bit.
@@ -53,12 +69,27 @@ impl Ready {
     /// end of the queue, for it may have more.
     pub(super) fn on_sent(&mut self, len: usize) {
         let Some((flow, left)) = &mut self.turn else { return };
-        *left = left.saturating_sub(len);
+        *left = left.saturating_sub(len.max(self.packet_min));
         if *left == 0 {
             let mut is_ready = false;
             self.queue.join(*flow, &mut is_ready);
             self.turn = None;
         }
+    }
+
+    /// A packet of no flow leaves.
+    pub(super) fn pass_over(&mut self) {
+        self.passed_over += 1;
+    }
+
+    /// Whether so many have left that a flow comes first now; the next is not asked for as long
+    /// again.
+    pub(super) fn is_passed_over(&mut self) -> bool {
+        let is_passed_over = self.passed_over >= PASSED_OVER_MAX;
+        if is_passed_over {
+            self.passed_over = 0;
+        }
+        is_passed_over
     }
 
     /// The current flow has nothing to send; the caller clears its bit.
@@ -99,6 +130,8 @@ mod tests {
         // A device that splits nothing, and one that does.
         assert_eq!(packets_a_turn(18 << 10, 17_420), 1);
         assert_eq!(packets_a_turn(65_407, 65_212), 3);
-        assert_eq!(packets_a_turn(65_407, 1500), 88);
+        for len in [40, 1500, 9000] {
+            assert_eq!(packets_a_turn(65_407, len), 11, "{len} octets each");
+        }
     }
 }

@@ -384,9 +384,10 @@ impl ReceiveSide {
     /// until it can move by half of the buffer or by a full segment. Between, the field is
     /// rounded up to its unit, since rounding down would move the edge left.
     ///
-    /// While the window is wide nobody is about to fill it, and small steps make no small segments.
-    /// There the edge follows the reader, as in Linux: whoever is read at once says the same in
-    /// each segment, which is what a peer's header prediction asks for.
+    /// While the window is wide a small step makes no small segment: a peer for whom half of the
+    /// buffer in flight is not enough waits for a full segment's room (MUST-38). There the edge
+    /// follows the reader, as in Linux with a scaled window: whoever is read at once says the same
+    /// in each segment, which is what a peer's header prediction asks for.
     pub(crate) fn offer(&self, growth: Growth) -> (u16, SeqNumber) {
         let (wnd, target) = (self.wnd(), self.target(growth));
         let unit = (1u32 << self.shift) - 1;
@@ -457,10 +458,10 @@ impl ReceiveSide {
         room.min(u32::from(u16::MAX) << self.shift) >> self.shift << self.shift
     }
 
-    /// Least octets by which a segment that leaves anyway moves the edge.
+    /// Least octets by which a segment that leaves anyway moves the edge, but for rounding.
     fn step(&self) -> u32 {
         let is_wide = self.wnd() >= (self.buffer_max / 2).max(2 * u32::from(self.mss));
-        if is_wide { 1 } else { self.worthwhile() }
+        if is_wide { 1 << self.shift } else { self.worthwhile() }
     }
 
     /// By how much the window must grow to be worth a change.

@@ -261,9 +261,11 @@ fn what_is_due_while_packets_would_gather_is_not_late() {
 fn a_turn_sends_only_so_much_before_it_looks_at_what_has_come() {
     const HEADERS: usize = 52;
     let large = SEND_OCTETS.div_ceil(HEADERS + 60_000);
-    for (len, most) in [(10, SEND_PACKETS), (60_000, large)] {
+    let cases = [(10, SEND_PACKETS), (60_000, large)];
+    for ((len, most), is_put_off) in cases.into_iter().flat_map(|it| [(it, false), (it, true)]) {
         let (mut near, mut far, sockets) = connected(most + 1);
         let now = Instant::from_millis(1);
+        near.is_sending_put_off = is_put_off;
         for socket in sockets {
             assert_eq!(near.stack.write(now, socket, &vec![7; len]), Ok(len));
         }
@@ -276,6 +278,22 @@ fn a_turn_sends_only_so_much_before_it_looks_at_what_has_come() {
             assert!(arrived.iter().all(|packet| packet.octets().len() == HEADERS + len));
         }
     }
+}
+
+/// Their queue is filled again as soon as half of it is free, so that it may never be empty.
+#[test]
+fn who_sends_datagrams_without_end_keeps_no_connection_from_sending() {
+    let (mut near, mut far, sockets) = connected(1);
+    let now = Instant::from_millis(1);
+    let datagrams = near.stack.udp_socket().unwrap();
+    let target = Some("10.7.0.2:9".parse().unwrap());
+    while near.stack.send_to(now, datagrams, b"datagram", target).is_ok() {}
+    assert_eq!(near.stack.write(now, sockets[0], b"text"), Ok(4));
+    assert_eq!(near.turn(now, true), Turn::Again, "more is left than a turn sends");
+    let (device, mut arrived) = (far.device.as_mut().unwrap(), VecDeque::new());
+    device.receive_burst(now, &mut arrived, usize::MAX).unwrap();
+    let segments = arrived.iter().filter(|packet| packet.octets()[9] == 6).count();
+    assert_eq!((arrived.len(), segments), (SEND_PACKETS, 1));
 }
 
 /// Whoever resets all connections of a stack that ends does so whatever their number.

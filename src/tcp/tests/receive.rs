@@ -164,7 +164,7 @@ fn without_memory_only_what_comes_in_order_is_taken() {
 }
 
 #[test]
-fn must_39_the_edge_moves_by_a_full_segment_or_not_at_all() {
+fn must_39_the_edge_of_a_narrow_window_moves_by_a_full_segment_or_not_at_all() {
     let mut side = side(65_535);
     text(&mut side, 0, &vec![7; 60_000]);
     assert_eq!(offer(&mut side), 5535);
