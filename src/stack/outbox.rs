@@ -8,8 +8,9 @@ use crate::packet::Outgoing;
 use crate::rng::Rng;
 use crate::time::{Duration, Instant};
 
-/// Packets that may wait to leave. The outbox is emptied after each burst that is received; so
-/// many that this would be full, and tell those in it of each other, the runtime never takes in.
+/// Packets that may wait to leave. They leave before others, and the runtime sends more in a turn
+/// than it takes in; so many that this would be full, and tell those in it of each other, it never
+/// takes in.
 const CAPACITY: usize = 1_024;
 
 /// What one answer costs of its destination's allowance: 10,000 a second in the long run.

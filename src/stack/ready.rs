@@ -30,7 +30,7 @@ pub(super) struct Ready {
     packet_min: usize,
     /// Whose turn it is, and how many octets are left of it.
     turn: Option<(FlowId, usize)>,
-    /// Packets of no flow that have left since a flow last came before them.
+    /// Packets of no flow that have left since a flow sent one, while there was one that might.
     passed_over: usize,
 }
 
@@ -68,6 +68,7 @@ impl Ready {
     /// The current flow sent a packet of `len` octets. Its turn may be over; it then stands at the
     /// end of the queue, for it may have more.
     pub(super) fn on_sent(&mut self, len: usize) {
+        self.passed_over = 0;
         let Some((flow, left)) = &mut self.turn else { return };
         *left = left.saturating_sub(len.max(self.packet_min));
         if *left == 0 {
@@ -79,21 +80,17 @@ impl Ready {
 
     /// A packet of no flow leaves.
     pub(super) fn pass_over(&mut self) {
-        self.passed_over += 1;
+        self.passed_over += usize::from(self.len() > 0);
     }
 
-    /// Whether so many have left that a flow comes first now; the next is not asked for as long
-    /// again.
-    pub(super) fn is_passed_over(&mut self) -> bool {
-        let is_passed_over = self.passed_over >= PASSED_OVER_MAX;
-        if is_passed_over {
-            self.passed_over = 0;
-        }
-        is_passed_over
+    /// Whether so many have left that a flow comes first now.
+    pub(super) fn is_passed_over(&self) -> bool {
+        self.passed_over >= PASSED_OVER_MAX
     }
 
     /// The current flow has nothing to send; the caller clears its bit.
     pub(super) fn finish(&mut self) {
+        self.passed_over = 0;
         self.turn = None;
     }
 }
