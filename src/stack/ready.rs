@@ -122,6 +122,21 @@ mod tests {
     }
 
     #[test]
+    fn a_flow_comes_first_when_many_others_have_while_it_waited() {
+        let mut ready = Ready::new(0);
+        (0..2 * PASSED_OVER_MAX).for_each(|_| ready.pass_over());
+        assert!(!ready.is_passed_over(), "nobody waited");
+        ready.join(SlotMap::<FlowId, ()>::with_key().insert(()), &mut false);
+        (1..PASSED_OVER_MAX).for_each(|_| ready.pass_over());
+        assert!(!ready.is_passed_over());
+        ready.pass_over();
+        assert!(ready.is_passed_over());
+        ready.current();
+        ready.on_sent(1500);
+        assert!(!ready.is_passed_over(), "it has sent");
+    }
+
+    #[test]
     fn a_flow_that_sends_much_lets_the_others_have_their_turn() {
         assert_eq!(packets_a_turn(0, 1500), 11);
         // A device that splits nothing, and one that does.

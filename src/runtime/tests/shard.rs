@@ -280,6 +280,46 @@ fn a_turn_sends_only_so_much_before_it_looks_at_what_has_come() {
     }
 }
 
+/// Takes what a shard has been sent and has not looked at; how many packets those are.
+fn taken_from(shard: &mut Shard) -> usize {
+    let (device, mut arrived) = (shard.device.as_mut().unwrap(), VecDeque::new());
+    device.receive_burst(Instant::ZERO, &mut arrived, usize::MAX).unwrap();
+    arrived.len()
+}
+
+#[test]
+fn no_turn_is_silent_while_something_is_left_of_the_one_before() {
+    for is_left in [false, true] {
+        let (mut near, mut far, sockets) = connected(8);
+        let now = Instant::from_millis(1);
+        for socket in sockets {
+            assert_eq!(near.stack.write(now, socket, &vec![7; 60_000]), Ok(60_000));
+        }
+        outcome(&mut near, now);
+        far.is_left = is_left;
+        assert_eq!(far.turn(now, true), Turn::Again);
+        assert_eq!(taken_from(&mut near) > 0, is_left, "the acknowledgments");
+    }
+}
+
+#[test]
+fn a_call_sends_nothing_of_what_a_turn_has_left() {
+    for is_left in [false, true] {
+        let (mut near, mut far, sockets) = connected(SEND_PACKETS + 1);
+        let now = Instant::from_millis(1);
+        let writers = if is_left { SEND_PACKETS + 1 } else { 1 };
+        for &socket in &sockets[..writers] {
+            assert_eq!(near.stack.write(now, socket, b"text"), Ok(4));
+        }
+        if is_left {
+            assert_eq!(near.turn(now, true), Turn::Again);
+            assert_eq!(taken_from(&mut far), SEND_PACKETS);
+        }
+        near.settle(|| now);
+        assert_eq!(taken_from(&mut far), usize::from(!is_left));
+    }
+}
+
 /// Their queue is filled again as soon as half of it is free, so that it may never be empty.
 #[test]
 fn who_sends_datagrams_without_end_keeps_no_connection_from_sending() {
